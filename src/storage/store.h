@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The object store: where a repository keeps its immutable objects. A driver (local/, later s3/, azure/, nfs/, smb/)
+ * or a wrapper (wrap/: retry, throttle, cache, fault) implements HfStoreOps; the repository calls the hf_store_*
+ * functions and never names a driver.
+ *
+ * What is required of every store:
+ *  S1 An object appears whole or not at all: what a crash or an abort leaves of a put is never listed and never read.
+ *  S2 hf_put_commit returns only when the object would survive a power loss (data and name).
+ *  S3 Creation is exclusive: of two commits of one name exactly one succeeds, the other gets HF_ERROR_EXISTS, also
+ *     across processes. A store that cannot promise this says so (HF_STORE_EXCLUSIVE is missing in its features).
+ *  S4 Read after write: an object whose commit returned is seen by every later list and get, everywhere.
+ *  S5 Objects never change. Deleting a name and creating it anew with other bytes is not done by the repository,
+ *     except for the names below "leases/" and "sessions/".
+ *
+ * Names are relative paths of [a-z0-9._-] parts joined by '/', at most 200 bytes, no part empty or starting with '.'.
+ * Folders exist by themselves. All functions are thread-safe; one HfPut is used by one thread at a time.
+ * Sizes and offsets are bytes.
+ */
+#pragma once
+
+#include <glib.h>
+#include <sys/uio.h>
+
+typedef struct HfStore HfStore;
+typedef struct HfPut HfPut;
+
+typedef enum HfStoreFeature {
+  HF_STORE_EXCLUSIVE = 1 << 0, /* S3 holds */
+  HF_STORE_LOCKS = 1 << 1,     /* objects can be made immutable until a date */
+  HF_STORE_LOCAL = 1 << 2,     /* reads cost no network round trip */
+} HfStoreFeature;
+
+typedef struct HfStoreUsage {
+  guint64 bytes_total, bytes_free; /* of the whole store; 0,0 when unknown */
+} HfStoreUsage;
+
+/* Called once an object, in any order. FALSE with an error stops the listing. */
+typedef gboolean (*HfStoreListFunc)(const char *name, guint64 size, gpointer user, GError **error);
+
+typedef struct HfStoreOps {
+  /* required */
+  HfPut *(*put_begin)(HfStore *store, const char *name, GError **error);
+  gboolean (*put_write)(HfPut *put, const struct iovec *vector, int count, GError **error);
+  gboolean (*put_read)(HfPut *put, guint64 offset, void *bytes, gsize length, GError **error);
+  gboolean (*put_commit)(HfPut *put, GError **error);
+  void (*put_free)(HfPut *put); /* aborts when not committed */
+  gboolean (*get)(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length, GError **error);
+  gboolean (*size)(HfStore *store, const char *name, guint64 *size, GError **error);
+  gboolean (*list)(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error);
+  gboolean (*remove)(HfStore *store, const char *name, GError **error);
+  void (*free)(HfStore *store);
+  /* optional: NULL when the driver has nothing to say */
+  gboolean (*usage)(HfStore *store, HfStoreUsage *usage, GError **error);
+} HfStoreOps;
+
+/* First member of every driver's own struct. */
+struct HfStore {
+  const HfStoreOps *ops;
+  guint features;  /* HfStoreFeature bits */
+  char *location;  /* for messages; owned, freed by hf_store_free after ops->free ran on the rest */
+};
+
+/* First member of every driver's own put struct. */
+struct HfPut {
+  HfStore *store; /* borrowed: outlives the put */
+  char *name;     /* owned */
+  guint64 length; /* bytes written so far */
+};
+
+/* Opens the store at `location`: a folder path, or SCHEME:... for a registered driver. With `create` the store is made
+ * when missing (an existing, not empty folder is refused by the repository, not here). */
+HfStore *hf_store_open(const char *location, gboolean create, GError **error);
+void hf_store_free(HfStore *store);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfStore, hf_store_free)
+
+/* ---- Writing. hf_put_free aborts an uncommitted put; after a failed call only hf_put_free may follow, except that
+ * hf_put_commit failing with HF_ERROR_EXISTS or HF_ERROR_IO leaves the put readable. ---- */
+HfPut *hf_put_begin(HfStore *store, const char *name, GError **error);
+/* Appends. */
+gboolean hf_put_write(HfPut *put, const struct iovec *vector, int count, GError **error);
+/* Reads back what was appended, before the commit. */
+gboolean hf_put_read(HfPut *put, guint64 offset, void *bytes, gsize length, GError **error);
+/* Makes the object appear, durably and exclusively (S1-S3). */
+gboolean hf_put_commit(HfPut *put, GError **error);
+void hf_put_free(HfPut *put);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfPut, hf_put_free)
+
+/* The whole object in one call. */
+gboolean hf_store_put(HfStore *store, const char *name, const void *bytes, gsize length, GError **error);
+
+/* ---- Reading. ---- */
+/* Reads exactly [offset, offset + length): HF_ERROR_NOT_FOUND when the object is missing, HF_ERROR_DAMAGED when it is
+ * shorter. */
+gboolean hf_store_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length, GError **error);
+/* The whole object, refused with HF_ERROR_INVALID above `limit` bytes. The GBytes is the caller's. */
+GBytes *hf_store_get_all(HfStore *store, const char *name, gsize limit, GError **error);
+gboolean hf_store_size(HfStore *store, const char *name, guint64 *size, GError **error);
+/* All objects whose name starts with `prefix`: "" or a folder with its '/' at the end ("points/"), recursively. A
+ * missing folder lists nothing. */
+gboolean hf_store_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error);
+/* Names below `prefix`, sorted; free with g_ptr_array_unref (elements are freed with it). */
+GPtrArray *hf_store_list_names(HfStore *store, const char *prefix, GError **error);
+
+/* ---- Deleting. A missing object is HF_ERROR_NOT_FOUND. Durable enough: a deletion may come back after a power loss,
+ * the repository bears that. Works at 0 free bytes. ---- */
+gboolean hf_store_remove(HfStore *store, const char *name, GError **error);
+
+/* Bytes of the store; zeros when the driver cannot tell. */
+gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error);
+
+/* ---- For drivers and wrappers: registration by scheme; called by hf_store_init once, before threads start. ---- */
+typedef HfStore *(*HfStoreOpenFunc)(const char *location, gboolean create, GError **error);
+void hf_store_register(const char *scheme, HfStoreOpenFunc open);
+/* "s3:..." style schemes have no '/' before the ':'; everything else is a folder. The driver registered as "file" takes
+ * plain paths. */
+
+/* TRUE when `name` obeys the naming rule above. */
+gboolean hf_store_name_valid(const char *name);
