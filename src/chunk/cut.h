@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Content-defined cuts: FastCDC (Xia et al., "FastCDC: a Fast and Efficient Content-Defined Chunking Approach", USENIX
+ * ATC 2016) with normalised chunking, over a gear table drawn from a key, so that cut points tell a stranger nothing.
+ * Pure: bytes in, cuts out. The exact rule is on disk for good: docs/format.md section 7.3.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "crypto/crypto.h"
+
+typedef struct HfCutter {
+  guint64 gear[256];
+  guint32 minimum, average, maximum; /* bytes */
+  guint64 mask_small, mask_large;    /* before and after `average` */
+} HfCutter;
+
+/* gear[i] = first 8 bytes, little-endian, of HMAC-SHA-256(key, byte i). average is a power of two. */
+void hf_cutter_init(HfCutter *cutter, const HfKey *key, guint32 minimum, guint32 average, guint32 maximum);
+
+/* The length of the first chunk of `bytes`: in (0, maximum]. When length <= maximum and no cut is found, `length` is
+ * returned: the caller passes at least `maximum` bytes unless the data ends there. Two hashes are rolled side by side. */
+gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length);
+
+/* Whether a list of named things (a directory) is cut after the thing `name`: docs/format.md section 7.4. */
+gboolean hf_name_is_cut(const void *name, gsize length, guint level);
+/* Whether a list of ids is cut after `id`. */
+gboolean hf_id_is_cut(const HfId *id, guint level);
