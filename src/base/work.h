@@ -16,6 +16,9 @@ void hf_cancel_set(HfCancel *cancel);
 /* TRUE, with HF_ERROR_CANCELLED set when `error` is given, once cancelled. NULL `cancel` is never cancelled. */
 gboolean hf_cancelled(HfCancel *cancel, GError **error);
 
+/* ---- Holds a GMutex from here to the end of the enclosing block; one in a block. ---- */
+#define HF_LOCK(mutex) g_autoptr(GMutexLocker) hf_lock G_GNUC_UNUSED = g_mutex_locker_new(mutex)
+
 /* ---- Bounded queue of pointers, first in first out. ---- */
 typedef struct HfQueue HfQueue;
 HfQueue *hf_queue_new(guint capacity);
@@ -31,7 +34,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfQueue, hf_queue_free)
 
 /* ---- A pool: N threads run jobs; the first error stops it. ----
  * Jobs are taken last in first out (depth first), except those pushed with hf_pool_push_front, which are taken before
- * all others. Jobs may push more jobs: pushing never blocks (who pushes bounds himself), so it cannot deadlock. */
+ * all others, first in first out among themselves. Jobs may push more jobs: pushing never blocks (who pushes bounds himself), so it cannot deadlock. */
 typedef struct HfPool HfPool;
 /* `worker` is the per-thread state from new_worker. Returns FALSE with an error to stop the pool. */
 typedef gboolean (*HfJobFunc)(gpointer job, gpointer worker, gpointer user, GError **error);
@@ -44,7 +47,9 @@ typedef struct HfPoolOps {
 HfPool *hf_pool_new(guint threads, const HfPoolOps *ops, gpointer user, HfCancel *cancel);
 void hf_pool_push(HfPool *pool, gpointer job);
 void hf_pool_push_front(HfPool *pool, gpointer job);
-/* Waits until no job is queued or running, then returns the first error, if any. May be called repeatedly. */
+/* Waits until no job is queued or running, then returns the first error, if any; the same again when called again.
+ * May be called repeatedly. After a cancel it fails with HF_ERROR_CANCELLED even when no job was dropped. Not from a
+ * job. */
 gboolean hf_pool_wait(HfPool *pool, GError **error);
 /* Number of queued (not running) jobs; a hint for who bounds himself. */
 guint hf_pool_queued(HfPool *pool);
