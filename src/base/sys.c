@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/sys.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -36,6 +37,8 @@ static const HfSys real_sys = {
   .mkdirat = mkdirat,
   .fstatat = fstatat,
   .statx = statx,
+  .getdents64 = getdents64,
+  .fstatvfs = fstatvfs,
 };
 
 const HfSys *hf_sys = &real_sys;

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <glib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -37,6 +38,8 @@ typedef struct HfSys {
   int (*mkdirat)(int dirfd, const char *path, mode_t mode);
   int (*fstatat)(int dirfd, const char *path, struct stat *status, int flags);
   int (*statx)(int dirfd, const char *path, int flags, unsigned mask, struct statx *status);
+  ssize_t (*getdents64)(int fd, void *buffer, size_t length); /* struct dirent64 of <dirent.h>, one after another */
+  int (*fstatvfs)(int fd, struct statvfs *status);
 } HfSys;
 
 /* The table in force. Never NULL. */
