@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Writing packs (format.md 5, 6). A packer gathers frames of one kind and one domain into packs of the target size,
+ * with parity (data) or a mirror (meta). Thread-safe; appends are serialised, a full pack is finished by the thread that
+ * filled it while others go on with the next.
+ *
+ * Invariants
+ *  P1 `done` is called for a pack only after pack, parity and mirror are durable.
+ *  P2 A pack that is not finished leaves nothing in the store.
+ */
+#pragma once
+
+#include "format/pack.h"
+#include "repo/sealer.h"
+#include "storage/store.h"
+
+typedef struct HfPacker HfPacker;
+
+typedef struct HfPackerOptions {
+  HfPackKind kind;
+  guint32 domain;
+  guint64 target;             /* stored bytes of a pack */
+  guint parity;               /* 0, 5, 10: parity for data packs, mirror for meta packs when not 0 */
+  const HfSessionSlot *slots; /* borrowed during hf_packer_new */
+  guint slot_count;
+  /* Called once a durable pack; may come from any thread. */
+  gboolean (*done)(const HfPackInfo *info, gpointer user, GError **error);
+  gpointer user;
+} HfPackerOptions;
+
+HfPacker *hf_packer_new(HfStore *store, const HfPackerOptions *options);
+/* Aborts an unfinished pack. */
+void hf_packer_free(HfPacker *packer);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfPacker, hf_packer_free)
+
+/* Appends a frame; `ids` are those of its blobs, in order. */
+gboolean hf_packer_add(HfPacker *packer, const HfSealed *sealed, const HfId *ids, GError **error);
+/* Appends a stored frame as it is (rewriting, copying); `frame` gives kind, blobs, stored length and digest. */
+gboolean hf_packer_add_stored(HfPacker *packer, const HfPackFrame *frame, const void *stored, const HfId *ids,
+                              GError **error);
+/* Finishes the pack at hand, if any, and waits for those being finished by other threads. */
+gboolean hf_packer_flush(HfPacker *packer, GError **error);
+/* Stored bytes so far: packs, and parity and mirrors apart. */
+void hf_packer_totals(HfPacker *packer, guint64 *pack_bytes, guint64 *parity_bytes);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Restore points: listing, naming, retention, forgetting (format.md 9). */
+#pragma once
+
+#include "repo/repo.h"
+
+typedef struct HfPointInfo {
+  HfPoint point;
+  HfPointDetails *details; /* NULL without keys or when it cannot be opened */
+  gboolean known_signer, future;
+} HfPointInfo;
+void hf_point_info_free(HfPointInfo *info);
+
+/* All points, oldest first (sequence, time, id), committed ones of unfinished sessions included, tombstoned ones not.
+ * Points whose three copies are all damaged are warned about by the report, never silently dropped, and counted in
+ * *damaged (may be NULL). Elements HfPointInfo*, freed with the array. */
+GPtrArray *hf_points_load(HfRepo *repo, guint *damaged, GError **error);
+
+/* POINT of the command line: an id prefix (4 or more hex digits), `latest`, NAME, NAME@latest, NAME@TIME (newest at or
+ * before). Ambiguity is HF_ERROR_USAGE with all meanings; nothing found HF_ERROR_NOT_FOUND with the nearest names.
+ * Unknown signers and points from the future are only found by id. The result is borrowed from `points`. */
+HfPointInfo *hf_points_resolve(GPtrArray *points, const char *spec, GError **error);
+/* Names may not look like ids (4 or more hex digits only), hold '@' or control characters, be "latest" or empty. */
+gboolean hf_point_name_valid(const char *name, GError **error);
+/* First 8 hex digits, or as many as tell it apart in `points`; static buffer of the caller. */
+void hf_point_short_name(const HfPointInfo *info, char out[33]);
+
+/* ---- Retention. ---- */
+typedef struct HfKeepRules {
+  guint last, hourly, daily, weekly, monthly, yearly;
+  gint64 within_ns; /* 0: not given */
+} HfKeepRules;
+gboolean hf_keep_rules_empty(const HfKeepRules *rules);
+/* "30d", "12h", "2w", "6m", "1y" and sums "1y6m"; months are 30 days, years 365. */
+gboolean hf_keep_parse_within(const char *text, gint64 *ns, GError **error);
+typedef struct HfKeepDecision {
+  HfPointInfo *info; /* borrowed */
+  gboolean keep;
+  const char *reason; /* "last", "daily", "locked", "last of its name", ... static */
+} HfKeepDecision;
+/* Judges by the service's sequence and time, apart for each name and writer; only points that pass `name` (NULL: all). Buckets
+ * (hour, day, ISO week, month, year) are of local time; in each the newest point is kept. Unknown signers and points from the
+ * future never count and are kept. With `all` FALSE the newest point of each name is always kept. Elements HfKeepDecision. */
+GArray *hf_points_apply_rules(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all);
+
+/* Forgets: tombstone first, then the copies. HF_ERROR_REFUSED for a locked point. Works on a full store. */
+gboolean hf_points_forget(HfRepo *repo, const HfPointInfo *info, GError **error);
