@@ -54,18 +54,19 @@ typedef struct HfStoreOps {
   gboolean (*usage)(HfStore *store, HfStoreUsage *usage, GError **error);
 } HfStoreOps;
 
-/* First member of every driver's own struct. */
+/* First member of every driver's own struct. store.c checks names, prefixes and ranges before it calls a driver. */
 struct HfStore {
   const HfStoreOps *ops;
   guint features;  /* HfStoreFeature bits */
-  char *location;  /* for messages; owned, freed by hf_store_free after ops->free ran on the rest */
+  char *location;  /* as the user gave it; owned: g_free'd by hf_store_free after ops->free, which frees the struct */
 };
 
-/* First member of every driver's own put struct. */
+/* First member of every driver's own put struct. store.c fills it in: a driver only reads it. */
 struct HfPut {
   HfStore *store; /* borrowed: outlives the put */
-  char *name;     /* owned */
+  char *name;     /* owned; set before the driver's put_write is called first, freed after its put_free */
   guint64 length; /* bytes written so far */
+  guint state;    /* store.c: writing, committed or broken */
 };
 
 /* Opens the store at `location`: a folder path, or SCHEME:... for a registered driver. With `create` the store is made
@@ -74,14 +75,15 @@ HfStore *hf_store_open(const char *location, gboolean create, GError **error);
 void hf_store_free(HfStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfStore, hf_store_free)
 
-/* ---- Writing. hf_put_free aborts an uncommitted put; after a failed call only hf_put_free may follow, except that
- * hf_put_commit failing with HF_ERROR_EXISTS or HF_ERROR_IO leaves the put readable. ---- */
+/* ---- Writing. hf_put_free aborts an uncommitted put. After a failed hf_put_write only hf_put_free may follow, other
+ * calls fail. A hf_put_commit that failed with HF_ERROR_EXISTS or HF_ERROR_IO leaves the put readable and may be tried
+ * again; after HF_ERROR_IO the object may be there or not (an answer can be lost). ---- */
 HfPut *hf_put_begin(HfStore *store, const char *name, GError **error);
 /* Appends. */
 gboolean hf_put_write(HfPut *put, const struct iovec *vector, int count, GError **error);
-/* Reads back what was appended, before the commit. */
+/* Reads back what was appended, before the commit. A failure changes nothing. */
 gboolean hf_put_read(HfPut *put, guint64 offset, void *bytes, gsize length, GError **error);
-/* Makes the object appear, durably and exclusively (S1-S3). */
+/* Makes the object appear, durably and exclusively (S1-S3). Once it succeeded only hf_put_free may follow. */
 gboolean hf_put_commit(HfPut *put, GError **error);
 void hf_put_free(HfPut *put);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfPut, hf_put_free)
@@ -91,7 +93,7 @@ gboolean hf_store_put(HfStore *store, const char *name, const void *bytes, gsize
 
 /* ---- Reading. ---- */
 /* Reads exactly [offset, offset + length): HF_ERROR_NOT_FOUND when the object is missing, HF_ERROR_DAMAGED when it is
- * shorter. */
+ * shorter; `length` may be 0. What `bytes` hold after a failure is undefined. */
 gboolean hf_store_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length, GError **error);
 /* The whole object, refused with HF_ERROR_INVALID above `limit` bytes. The GBytes is the caller's. */
 GBytes *hf_store_get_all(HfStore *store, const char *name, gsize limit, GError **error);
@@ -109,11 +111,15 @@ gboolean hf_store_remove(HfStore *store, const char *name, GError **error);
 /* Bytes of the store; zeros when the driver cannot tell. */
 gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error);
 
-/* ---- For drivers and wrappers: registration by scheme; called by hf_store_init once, before threads start. ---- */
-typedef HfStore *(*HfStoreOpenFunc)(const char *location, gboolean create, GError **error);
+/* ---- For drivers: registration by scheme; the program does it once, before threads start. ---- */
+/* `where` is what follows "SCHEME:", or a whole plain path. hf_store_open sets store->location. */
+typedef HfStore *(*HfStoreOpenFunc)(const char *where, gboolean create, GError **error);
+/* `scheme` is a static string. Registering a scheme again replaces its driver. */
 void hf_store_register(const char *scheme, HfStoreOpenFunc open);
 /* "s3:..." style schemes have no '/' before the ':'; everything else is a folder. The driver registered as "file" takes
  * plain paths. */
 
 /* TRUE when `name` obeys the naming rule above. */
 gboolean hf_store_name_valid(const char *name);
+/* FALSE for names that may be deleted and created anew with other bytes (S5): what they held must not be kept. */
+gboolean hf_store_name_keeps(const char *name);

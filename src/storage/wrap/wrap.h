@@ -17,7 +17,13 @@ HfStore *hf_wrap_throttle(HfStore *inner, guint64 write_rate, guint64 read_rate)
 HfStore *hf_wrap_cache(HfStore *inner, gsize bytes);
 
 /* Faults for tests: scripted by hf_wrap_fault_add; hf_wrap_fault_left tells how many scripted faults have not struck. */
-typedef enum HfFaultOp { HF_FAULT_PUT_WRITE, HF_FAULT_PUT_COMMIT, HF_FAULT_GET, HF_FAULT_LIST, HF_FAULT_REMOVE } HfFaultOp;
+typedef enum HfFaultOp {
+  HF_FAULT_PUT_WRITE,
+  HF_FAULT_PUT_COMMIT,
+  HF_FAULT_GET,
+  HF_FAULT_LIST,
+  HF_FAULT_REMOVE,
+} HfFaultOp;
 typedef enum HfFaultKind {
   HF_FAULT_ERROR,      /* fails with `code` */
   HF_FAULT_DONE_ERROR, /* does it, then fails with `code` (an answer that was lost) */
