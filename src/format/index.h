@@ -25,16 +25,17 @@ typedef struct HfIndexPack {
   guint64 length;
 } HfIndexPack;
 
-typedef struct HfIndexHead {
+typedef struct HfIndexFoot {
   HfShortId run;
   guint64 entries, pages, filter_bytes;
   guint32 packs;
+  guint8 tables_digest[16];
   guint16 supersedes;
   HfShortId superseded[HF_INDEX_SUPERSEDES_MAX];
-} HfIndexHead;
+} HfIndexFoot;
 
-void hf_index_head_encode(const HfIndexHead *head, guint8 out[HF_INDEX_PAGE_BYTES]);
-gboolean hf_index_head_decode(const void *bytes, gsize length, HfIndexHead *head, GError **error);
+void hf_index_foot_encode(const HfIndexFoot *foot, guint8 out[HF_INDEX_PAGE_BYTES]);
+gboolean hf_index_foot_decode(const void *bytes, gsize length, HfIndexFoot *foot, GError **error);
 /* `entries` are sorted by key; count <= 127. */
 void hf_index_page_encode(const HfIndexEntry *entries, guint count, guint8 out[HF_INDEX_PAGE_BYTES]);
 /* Checks the check and the count. Entries are read one by one with hf_index_entry_decode. */
@@ -42,11 +43,11 @@ gboolean hf_index_page_decode(const void *bytes, gsize length, guint *count, GEr
 void hf_index_entry_decode(const guint8 *page, guint number, HfIndexEntry *entry);
 void hf_index_pack_encode(const HfIndexPack *pack, guint8 out[HF_INDEX_PACK_BYTES]);
 gboolean hf_index_pack_decode(const guint8 bytes[HF_INDEX_PACK_BYTES], HfIndexPack *pack);
-/* Offsets in the object. */
-guint64 hf_index_fences_offset(const HfIndexHead *head);
-guint64 hf_index_packs_offset(const HfIndexHead *head);
-guint64 hf_index_filter_offset(const HfIndexHead *head);
-guint64 hf_index_object_length(const HfIndexHead *head);
+/* Offsets in the object: entry pages begin at 0, the foot page is the last. */
+guint64 hf_index_fences_offset(const HfIndexFoot *foot);
+guint64 hf_index_packs_offset(const HfIndexFoot *foot);
+guint64 hf_index_filter_offset(const HfIndexFoot *foot);
+guint64 hf_index_object_length(const HfIndexFoot *foot);
 
 /* Filter (format.md 8.1). `bytes` is a multiple of 64. */
 void hf_filter_add(guint8 *filter, guint64 bytes, const guint8 *id);
