@@ -12,7 +12,11 @@ typedef struct ErrorRow {
 #define ROW(number, name, exit_code, help) { number, name, exit_code },
 static const ErrorRow rows[] = { HF_ERRORS(ROW) };
 
-G_DEFINE_QUARK(holdfast, hf_error)
+GQuark hf_error_quark(void)
+{
+  /* Not G_DEFINE_QUARK: its cache is a data race when two threads fail for the first time. */
+  return g_quark_from_static_string("hf-error-quark");
+}
 
 static const ErrorRow *find_row(int code)
 {

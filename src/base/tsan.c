@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Part of ThreadSanitizer builds only. GLib's locks are futexes of its own, which ThreadSanitizer cannot see: it would
+ * report each datum they guard. The functions here stand before GLib's and tell it what happens.
+ */
+#include <dlfcn.h>
+#include <glib.h>
+#include <sanitizer/tsan_interface.h>
+
+/* Calls GLib's own function of this name. A mutex is not needed: dlsym gives the same answer each time. */
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+void g_mutex_init(GMutex *mutex)
+{
+  REAL(g_mutex_init)(mutex);
+  __tsan_mutex_create(mutex, 0);
+}
+
+void g_mutex_clear(GMutex *mutex)
+{
+  __tsan_mutex_destroy(mutex, 0);
+  REAL(g_mutex_clear)(mutex);
+}
+
+void g_mutex_lock(GMutex *mutex)
+{
+  __tsan_mutex_pre_lock(mutex, __tsan_mutex_linker_init);
+  REAL(g_mutex_lock)(mutex);
+  __tsan_mutex_post_lock(mutex, __tsan_mutex_linker_init, 0);
+}
+
+gboolean g_mutex_trylock(GMutex *mutex)
+{
+  unsigned flags = __tsan_mutex_linker_init | __tsan_mutex_try_lock;
+  __tsan_mutex_pre_lock(mutex, flags);
+  gboolean taken = REAL(g_mutex_trylock)(mutex);
+  __tsan_mutex_post_lock(mutex, taken ? flags : flags | __tsan_mutex_try_lock_failed, 0);
+  return taken;
+}
+
+void g_mutex_unlock(GMutex *mutex)
+{
+  __tsan_mutex_pre_unlock(mutex, __tsan_mutex_linker_init);
+  REAL(g_mutex_unlock)(mutex);
+  __tsan_mutex_post_unlock(mutex, __tsan_mutex_linker_init);
+}
+
+void g_cond_wait(GCond *cond, GMutex *mutex)
+{
+  __tsan_mutex_pre_unlock(mutex, __tsan_mutex_linker_init);
+  __tsan_mutex_post_unlock(mutex, __tsan_mutex_linker_init);
+  REAL(g_cond_wait)(cond, mutex);
+  __tsan_mutex_pre_lock(mutex, __tsan_mutex_linker_init);
+  __tsan_mutex_post_lock(mutex, __tsan_mutex_linker_init, 0);
+}
+
+gboolean g_cond_wait_until(GCond *cond, GMutex *mutex, gint64 end)
+{
+  __tsan_mutex_pre_unlock(mutex, __tsan_mutex_linker_init);
+  __tsan_mutex_post_unlock(mutex, __tsan_mutex_linker_init);
+  gboolean signalled = REAL(g_cond_wait_until)(cond, mutex, end);
+  __tsan_mutex_pre_lock(mutex, __tsan_mutex_linker_init);
+  __tsan_mutex_post_lock(mutex, __tsan_mutex_linker_init, 0);
+  return signalled;
+}
+
+void g_rw_lock_writer_lock(GRWLock *lock)
+{
+  __tsan_mutex_pre_lock(lock, __tsan_mutex_linker_init);
+  REAL(g_rw_lock_writer_lock)(lock);
+  __tsan_mutex_post_lock(lock, __tsan_mutex_linker_init, 0);
+}
+
+void g_rw_lock_writer_unlock(GRWLock *lock)
+{
+  __tsan_mutex_pre_unlock(lock, __tsan_mutex_linker_init);
+  REAL(g_rw_lock_writer_unlock)(lock);
+  __tsan_mutex_post_unlock(lock, __tsan_mutex_linker_init);
+}
+
+void g_rw_lock_reader_lock(GRWLock *lock)
+{
+  __tsan_mutex_pre_lock(lock, __tsan_mutex_linker_init | __tsan_mutex_read_lock);
+  REAL(g_rw_lock_reader_lock)(lock);
+  __tsan_mutex_post_lock(lock, __tsan_mutex_linker_init | __tsan_mutex_read_lock, 0);
+}
+
+void g_rw_lock_reader_unlock(GRWLock *lock)
+{
+  __tsan_mutex_pre_unlock(lock, __tsan_mutex_linker_init | __tsan_mutex_read_lock);
+  REAL(g_rw_lock_reader_unlock)(lock);
+  __tsan_mutex_post_unlock(lock, __tsan_mutex_linker_init | __tsan_mutex_read_lock);
+}
+
+/* GLib frees a once-block with a store inside its own library: what was made before it is seen after it. */
+gboolean(g_once_init_enter)(volatile void *location)
+{
+  gboolean first = REAL(g_once_init_enter)(location);
+  __tsan_acquire((void *)location);
+  return first;
+}
+
+void(g_once_init_leave)(volatile void *location, gsize result)
+{
+  __tsan_release((void *)location);
+  REAL(g_once_init_leave)(location, result);
+}
