@@ -33,7 +33,6 @@ static GMutex mutex;       /* guards everything below */
 static HfSysFault plan;
 static int planned_call; /* of plan.function; -1: any */
 static guint64 counts[CALL_COUNT], count_all, count_planned, hits;
-static char *count_file;
 
 /* Counts a call and ends the process when its time has come. TRUE when the plan has this call fail. */
 static gboolean is_planned_locked(Call call)
@@ -281,6 +280,8 @@ gboolean hf_sys_fault_parse(const char *text, HfSysFault *fault, GError **error)
 }
 
 #ifdef HF_TEST_HOOKS
+static char *count_file;
+
 static void write_count(void)
 {
   FILE *stream = fopen(count_file, "we");

@@ -6,6 +6,24 @@
 #include <dlfcn.h>
 #include <glib.h>
 #include <sanitizer/tsan_interface.h>
+#include <stdlib.h>
+
+const char *__tsan_default_options(void);
+
+/* Buffers are tried: what is too large must fail, not end the program. */
+const char *__tsan_default_options(void)
+{
+  return "allocator_may_return_null=1";
+}
+
+/* GLib's slices go from thread to thread under locks inside the library; malloc is watched as it is. GLib reads the
+ * variable in its own constructor, which runs before those of the program, but after this. */
+static void use_malloc(void)
+{
+  setenv("G_SLICE", "always-malloc", 0);
+}
+
+__attribute__((section(".preinit_array"), used)) static void (*const early)(void) = use_malloc;
 
 /* Calls GLib's own function of this name. A mutex is not needed: dlsym gives the same answer each time. */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
