@@ -57,20 +57,21 @@ static gsize scan_one(const HfCutter *cutter, const guint8 *bytes, gsize from, g
   return HF_CUT_NONE;
 }
 
-/* As scan_one over exactly two strides. */
+/* As scan_one over exactly two strides. A cut in the second one counts only when the rest of the first has none. */
 static gsize scan_pair(const HfCutter *cutter, const guint8 *bytes, gsize from, guint64 mask) {
   const guint64 *gear = cutter->gear;
-  gsize second = from + HF_CUT_STRIDE;
-  guint64 a = warm(cutter, bytes, from), b = warm(cutter, bytes, second);
+  const guint8 *first = bytes + from, *second = first + HF_CUT_STRIDE;
+  guint64 a = warm(cutter, bytes, from), b = warm(cutter, bytes, from + HF_CUT_STRIDE);
 
+#pragma GCC unroll 4
   for (gsize i = 0; i < HF_CUT_STRIDE; i++) {
-    a = roll(gear, a, bytes[from + i]);
-    b = roll(gear, b, bytes[second + i]);
-    if ((a & mask) == 0)
+    a = roll(gear, a, first[i]);
+    b = roll(gear, b, second[i]);
+    if (G_UNLIKELY((a & mask) == 0))
       return from + i;
-    if ((b & mask) == 0) {
-      gsize earlier = scan_one(cutter, bytes, from + i + 1, second, mask);
-      return earlier != HF_CUT_NONE ? earlier : second + i;
+    if (G_UNLIKELY((b & mask) == 0)) {
+      gsize earlier = scan_one(cutter, bytes, from + i + 1, from + HF_CUT_STRIDE, mask);
+      return earlier != HF_CUT_NONE ? earlier : from + HF_CUT_STRIDE + i;
     }
   }
   return HF_CUT_NONE;

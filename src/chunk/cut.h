@@ -14,14 +14,16 @@ typedef struct HfCutter {
   guint64 mask_small, mask_large;    /* before and after `average` */
 } HfCutter;
 
-/* `gear` is the caller's keyed table (format.md 2.1). average is a power of two, minimum < average < maximum. */
+/* `gear` is the caller's keyed table (format.md 2.1) and is copied: wipe the cutter when it is done with. average is a
+ * power of two of at least 8, minimum < average < maximum. */
 void hf_cutter_init(HfCutter *cutter, const guint64 gear[256], guint32 minimum, guint32 average, guint32 maximum);
 
 /* The length of the first chunk of `bytes`: in (0, maximum]. When length <= maximum and no cut is found, `length` is
  * returned: the caller passes at least `maximum` bytes unless the data ends there. Two hashes are rolled side by side. */
 gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length);
 
-/* Whether a list of named things (a directory) is cut after the thing `name`: docs/format.md section 7.4. */
+/* Whether a list of named things (a directory) is cut after the thing `name`: docs/format.md section 7.4. Levels count
+ * from 0; a name decides up to level 7 and an id up to level 31: above that nothing is cut. */
 gboolean hf_name_is_cut(const void *name, gsize length, guint level);
 /* Whether a list of ids is cut after `id`. */
 gboolean hf_id_is_cut(const guint8 id[32], guint level);

@@ -62,7 +62,8 @@ void hf_aead_free(HfAead *aead);
 /* Writes length + HF_TAG_BYTES bytes to `out` (may be `in`: in place). `extra` is authenticated, not encrypted. */
 gboolean hf_aead_seal(HfAead *aead, const guint8 nonce[HF_NONCE_BYTES], const void *extra, gsize extra_length,
                       const void *in, gsize length, void *out, GError **error);
-/* `length` counts the tag; writes length - HF_TAG_BYTES bytes. HF_ERROR_DAMAGED when the tag does not match. */
+/* `length` counts the tag; writes length - HF_TAG_BYTES bytes (to `in` itself: in place). HF_ERROR_DAMAGED when the tag
+ * does not match; `out` is then zeroed. */
 gboolean hf_aead_open(HfAead *aead, const guint8 nonce[HF_NONCE_BYTES], const void *extra, gsize extra_length,
                       const void *in, gsize length, void *out, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfAead, hf_aead_free)
@@ -78,7 +79,8 @@ gboolean hf_box_seal(const guint8 public_half[32], const void *in, gsize length,
 /* `length` counts HF_SEAL_BYTES. HF_ERROR_DAMAGED when it was not sealed to this key or was changed. */
 gboolean hf_box_open(const HfKey *secret, const void *in, gsize length, void *out, GError **error);
 
-/* ---- Ed25519 (RFC 8032) over HMAC-free "label" || 0x00 || bytes; the secret is the 32-byte seed. ---- */
+/* ---- Ed25519 (RFC 8032) over HMAC-free "label" || 0x00 || bytes; the secret is the 32-byte seed. ----
+ * For small objects: `bytes` are copied, and shortage of memory aborts. */
 void hf_sign_public(const HfKey *seed, guint8 public_half[32]);
 void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize length, guint8 signature[64]);
 gboolean hf_verify(const guint8 public_half[32], const char *label, const void *bytes, gsize length,

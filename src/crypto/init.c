@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "crypto/answers.h"
 
 gboolean hf_crypto_init(GError **error) {
   if (sodium_init() < 0)
     return hf_fail(error, HF_ERROR_FAILED, "cannot start libsodium");
-  return TRUE;
+  return hf_known_answers_check(hf_known_answers, error);
 }
 
 void hf_wipe(void *bytes, gsize length) {

@@ -11,12 +11,14 @@ typedef enum HfRecordKind {
   HF_RECORD_KEY_FILE = 15, HF_RECORD_CREDENTIAL = 16,
 } HfRecordKind;
 
-#define HF_RECORD_LIMIT (64u << 20)
+#define HF_RECORD_LIMIT (64u << 20)    /* body */
+#define HF_RECORD_ENVELOPE_BYTES 48u  /* around it */
 
-/* The whole record around `body`. */
+/* The whole record around `body` of at most HF_RECORD_LIMIT bytes. */
 GBytes *hf_record_wrap(HfRecordKind kind, const void *body, gsize length);
-/* Checks envelope and digest; `body` becomes a view into `bytes`. HF_ERROR_FORMAT for another magic or a newer version,
- * HF_ERROR_DAMAGED for a wrong digest or length, HF_ERROR_INVALID for another kind. `what` names it in errors. */
+/* Checks envelope and digest; `body` becomes a view into `bytes`. HF_ERROR_FORMAT for another magic or (with a right
+ * digest) another version, HF_ERROR_DAMAGED for a wrong digest or length, HF_ERROR_INVALID for another kind. `what` names
+ * it in errors. */
 gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, const char *what, HfView *body, GError **error);
 
 /* Appends the signature over label || 0 || what `body` holds so far. */
@@ -27,3 +29,9 @@ gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *l
                         GError **error);
 /* Splits without checking (for who must read the public key first). */
 gboolean hf_body_split(HfView body, HfView *signed_part, HfView *signature);
+
+/* The record of a body that is done; frees `body`. With `seed` it is signed first. */
+GBytes *hf_record_finish(HfRecordKind kind, GByteArray *body, const HfKey *seed, const char *label);
+/* Opens a record whose body is signed. The signature is checked when `public_half` is given; `body` is what it covers. */
+gboolean hf_record_open_signed(GBytes *record, HfRecordKind kind, const guint8 *public_half, const char *label,
+                               const char *what, HfView *body, GError **error);

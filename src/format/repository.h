@@ -19,8 +19,11 @@ typedef struct HfConfig {
 /* Fills the parameters (not ids and keys) with the defaults of version 1. */
 void hf_config_defaults(HfConfig *config);
 GBytes *hf_config_encode(const HfConfig *config, const HfKey *admin_seed);
-/* Checks the signature by the key inside, the ranges of all values, and unknown feature bits (HF_ERROR_FORMAT). */
+/* Checks the signature by the key inside, the ranges of all values, and that features_read is known (HF_ERROR_FORMAT). A
+ * bit in features_write is not refused: who wants to write asks hf_config_writable. */
 gboolean hf_config_decode(GBytes *record, HfConfig *config, GError **error);
+/* HF_ERROR_FORMAT when a newer version asked programs that do not know it not to write. */
+gboolean hf_config_writable(const HfConfig *config, GError **error);
 /* format.md 2.3 */
 void hf_fingerprint(const HfShortId *family, const guint8 admin_public[32], HfShortId *fingerprint);
 

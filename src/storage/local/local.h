@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A folder as a store: one file an object, the name as its path. On local file systems, and on whatever is mounted (NFS,
- * SMB) as long as it has either hard links or renames that do not replace.
+ * A folder as a store: one file an object, the name as its path. On local file systems, and on whatever is mounted
+ * (NFS, SMB) as long as it has either hard links or renames that do not replace.
  *
  * Files have mode 0400 and are never changed, folders 0700. Folders left empty by a removal are removed. Symbolic links
  * are neither written through nor listed: bind-mount a folder that shall lie elsewhere. Names that are no object names

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/cli.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "cli/help.h"
+#include "cli/parse.h"
+#include "cli/progress.h"
+
+typedef gboolean (*VerbFunc)(const HfOptions *options, HfCli *cli, GError **error);
+
+static const VerbFunc verbs[HF_VERBS] = {
+  [HF_VERB_HELP] = hf_verb_help,
+  [HF_VERB_VERSION] = hf_verb_version,
+};
+
+static void print_error(FILE *err, gboolean json, const GError *error)
+{
+  if (!json) {
+    fprintf(err, "holdfast: %s\n", error->message);
+    return;
+  }
+  g_autoptr(HfOutput) output = hf_output_new(err, HF_OUTPUT_JSON);
+  hf_line_begin(output);
+  hf_line_text(output, "type", "error");
+  hf_line_text(output, "code", hf_error_code_name(error->domain == HF_ERROR ? error->code : HF_ERROR_FAILED));
+  hf_line_text(output, "message", error->message);
+  hf_line_number(output, "exit", (guint64)hf_error_exit_code(error));
+  hf_line_end(output);
+}
+
+static HfProgressMode progress_mode(const HfOptions *options, FILE *err)
+{
+  if (options->json)
+    return HF_PROGRESS_JSON;
+  return !options->quiet && isatty(fileno(err)) ? HF_PROGRESS_BAR : HF_PROGRESS_NONE;
+}
+
+static HfOutputMode output_mode(const HfOptions *options)
+{
+  return options->json ? HF_OUTPUT_JSON : options->quiet ? HF_OUTPUT_QUIET : HF_OUTPUT_TEXT;
+}
+
+static int run_verb(const HfOptions *options, FILE *out, FILE *err, HfCancel *cancel)
+{
+  g_autoptr(GError) error = NULL;
+  g_autoptr(HfOutput) output = hf_output_new(out, output_mode(options));
+  g_autoptr(HfProgressView) view = hf_progress_new(err, progress_mode(options, err), options->verbose);
+  g_autoptr(HfReport) report = hf_progress_report(view);
+  HfCli cli = { .output = output, .report = report, .cancel = cancel };
+  gboolean done = verbs[options->verb](options, &cli, &error);
+  hf_report_finish(report);
+  /* What the verb says goes before what the stream says, but a result that could not be printed is not done. */
+  if (!hf_output_finish(output, done ? &error : NULL))
+    done = FALSE;
+  if (!done) {
+    print_error(err, options->json, error);
+    return hf_error_exit_code(error);
+  }
+  return hf_report_warnings(report) > 0 ? 3 : 0;
+}
+
+/* The words "--help", "-h" and "--version" in the place of the verb. */
+static const char *as_verb(const char *word)
+{
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+    return "help";
+  return strcmp(word, "--version") == 0 ? "version" : word;
+}
+
+static gboolean wants_json(char *const *arguments)
+{
+  return g_strv_contains((const char *const *)arguments, "--json");
+}
+
+int hf_cli_run(char *const *arguments, FILE *out, FILE *err, HfCancel *cancel)
+{
+  g_autoptr(GError) error = NULL;
+  if (arguments[0] == NULL) {
+    fputs(hf_program_help, err);
+    return 2;
+  }
+  g_autofree char **words = g_memdup2(arguments, (g_strv_length((char **)arguments) + 1) * sizeof *arguments);
+  words[0] = (char *)as_verb(words[0]);
+  g_autoptr(HfOptions) options = hf_options_parse(words, &error);
+  if (options != NULL && options->help) {
+    fputs(hf_verb_specs[options->verb].help, out);
+    return 0;
+  }
+  if (options != NULL && verbs[options->verb] != NULL)
+    return run_verb(options, out, err, cancel);
+  if (options != NULL)
+    hf_fail(&error, HF_ERROR_UNSUPPORTED, "'%s' is not part of this build", hf_verb_specs[options->verb].name);
+  print_error(err, wants_json(arguments), error);
+  return hf_error_exit_code(error);
+}
+
+/* ---- signals ---- */
+
+static HfCancel signal_cancel;
+
+static void on_signal(int number)
+{
+  if (hf_cancelled(&signal_cancel, NULL))
+    _exit(128 + number);
+  hf_cancel_set(&signal_cancel);
+}
+
+static void install_signals(void)
+{
+  /* No SA_RESTART: a read of the terminal ends at once. */
+  struct sigaction cancel = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+  sigaction(SIGINT, &cancel, NULL);
+  sigaction(SIGTERM, &cancel, NULL);
+  sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int hf_cli_main(int argc, char **argv)
+{
+  install_signals();
+  return hf_cli_run(argv + MIN(argc, 1), stdout, stderr, &signal_cancel);
+}

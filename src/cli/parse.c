@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/parse.h"
+
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "cli/nearest.h"
+
+typedef struct Parser {
+  const HfVerbSpec *spec;
+  HfOptions *options;
+  guint64 given;      /* bit i: spec->options[i] stands on the command line */
+  guint64 from_environment;
+  GPtrArray *lists[64]; /* values of list options, by place */
+  GPtrArray *words;   /* arguments that are no options; borrowed strings */
+} Parser;
+
+#define FIELD(type, options, offset) ((type *)G_STRUCT_MEMBER_P(options, offset))
+
+static guint64 bit(guint place)
+{
+  return G_GUINT64_CONSTANT(1) << place;
+}
+
+/* ---- verbs ---- */
+
+int hf_verb_group_find(const char *word)
+{
+  for (int i = 0; i < HF_VERB_GROUPS; i++)
+    if (strcmp(hf_verb_group_specs[i].name, word) == 0)
+      return i;
+  return -1;
+}
+
+static gboolean unknown_verb(const char *first, const char *second, GError **error)
+{
+  g_autofree char *wanted = second == NULL ? g_strdup(first) : g_strdup_printf("%s %s", first, second);
+  g_autoptr(HfNearest) nearest = hf_nearest_new(wanted);
+  for (guint i = 0; i < HF_VERBS; i++)
+    hf_nearest_offer(nearest, hf_verb_specs[i].name);
+  for (guint i = 0; second == NULL && i < HF_VERB_GROUPS; i++)
+    hf_nearest_offer(nearest, hf_verb_group_specs[i].name);
+  const char *found = hf_nearest_result(nearest);
+  if (found != NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "there is no verb '%s'; did you mean '%s'?", wanted, found);
+  if (second != NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "there is no verb '%s'; 'holdfast help %s' lists them", wanted, first);
+  return hf_fail(error, HF_ERROR_USAGE, "there is no verb '%s'; 'holdfast help' lists them", wanted);
+}
+
+gboolean hf_verb_find(char *const *words, HfVerb *verb, guint *used, GError **error)
+{
+  const char *first = words[0];
+  if (first == NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "no verb given; 'holdfast help' lists them");
+  if (*first == '-')
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' stands before the verb; write the verb first, then its options", first);
+  gboolean group = hf_verb_group_find(first) >= 0;
+  const char *second = group ? words[1] : NULL;
+  if (group && (second == NULL || *second == '-'))
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' needs a second word; 'holdfast help %s' lists them", first, first);
+  g_autofree char *name = group ? g_strdup_printf("%s %s", first, second) : g_strdup(first);
+  for (guint i = 0; i < HF_VERBS; i++)
+    if (strcmp(hf_verb_specs[i].name, name) == 0) {
+      *verb = (HfVerb)i;
+      *used = group ? 2 : 1;
+      return TRUE;
+    }
+  return unknown_verb(first, second, error);
+}
+
+/* ---- values ---- */
+
+static gboolean not_a_value(const HfOptionSpec *option, const char *shown, const char *text, GError **error)
+{
+  g_autofree char *allowed = g_strjoinv(", ", (char **)option->values);
+  return hf_fail(error, HF_ERROR_USAGE, "'%s' is no value for '%s'; it takes one of: %s", text, shown, allowed);
+}
+
+static int value_place(const HfOptionSpec *option, const char *text)
+{
+  for (int i = 0; option->values[i] != NULL; i++)
+    if (strcmp(option->values[i], text) == 0)
+      return i;
+  return -1;
+}
+
+static gboolean read_number(const HfOptionSpec *option, const char *shown, const char *text, guint64 *value,
+                            GError **error)
+{
+  if (option->type == HF_OPTION_SIZE)
+    return hf_parse_size(shown, text, option->low, option->high, value, error);
+  gboolean percent = option->type == HF_OPTION_PERCENT && g_str_has_suffix(text, "%");
+  g_autofree char *digits = g_strndup(text, strlen(text) - (percent ? 1 : 0));
+  return hf_parse_number(shown, digits, option->low, option->high, value, error);
+}
+
+/* Puts `text` into the option's field. `shown` is how the user knows the option: "--limit" or a variable's name. */
+static gboolean set_value(Parser *parser, guint place, const char *shown, const char *text, GError **error)
+{
+  const HfOptionSpec *option = &parser->spec->options[place];
+  if (option->values != NULL && value_place(option, text) < 0)
+    return not_a_value(option, shown, text, error);
+  if (*text == '\0')
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' has an empty value; it takes %s", shown, option->value);
+  switch (option->type) {
+  case HF_OPTION_FLAG:
+    g_assert_not_reached();
+  case HF_OPTION_TEXT:
+    g_free(*FIELD(char *, parser->options, option->offset));
+    *FIELD(char *, parser->options, option->offset) = g_strdup(text);
+    return TRUE;
+  case HF_OPTION_LIST:
+    g_ptr_array_add(parser->lists[place], g_strdup(text));
+    return TRUE;
+  case HF_OPTION_CHOICE:
+    *FIELD(guint, parser->options, option->offset) = (guint)value_place(option, text);
+    return TRUE;
+  case HF_OPTION_SIZE:
+  case HF_OPTION_NUMBER:
+  case HF_OPTION_PERCENT:
+    return read_number(option, shown, text, FIELD(guint64, parser->options, option->offset), error);
+  }
+  g_assert_not_reached();
+}
+
+static gboolean use_value(Parser *parser, guint place, const char *shown, const char *text, GError **error)
+{
+  const HfOptionSpec *option = &parser->spec->options[place];
+  if (text == NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' needs a value: %s", shown, option->value);
+  parser->given |= bit(place);
+  return set_value(parser, place, shown, text, error);
+}
+
+static void use_flag(Parser *parser, guint place)
+{
+  parser->given |= bit(place);
+  *FIELD(gboolean, parser->options, parser->spec->options[place].offset) = TRUE;
+}
+
+/* ---- options ---- */
+
+static gboolean unknown_option(const HfVerbSpec *spec, const char *name, GError **error)
+{
+  g_autoptr(HfNearest) nearest = hf_nearest_new(name);
+  for (guint i = 0; i < spec->n_options; i++)
+    hf_nearest_offer(nearest, spec->options[i].name);
+  const char *found = hf_nearest_result(nearest);
+  if (found != NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' takes no option '--%s'; did you mean '--%s'?", spec->name, name, found);
+  return hf_fail(error, HF_ERROR_USAGE, "'%s' takes no option '--%s'; 'holdfast help %s' lists them", spec->name, name,
+                 spec->name);
+}
+
+/* `word` starts with "--"; `next` is what follows it, or NULL. *used: how many words were taken. */
+static gboolean parse_long(Parser *parser, const char *word, const char *next, guint *used, GError **error)
+{
+  const char *equals = strchr(word, '=');
+  g_autofree char *shown = equals == NULL ? g_strdup(word) : g_strndup(word, (gsize)(equals - word));
+  const char *name = shown + 2;
+  for (guint i = 0; i < parser->spec->n_options; i++) {
+    const HfOptionSpec *option = &parser->spec->options[i];
+    if (strcmp(option->name, name) != 0)
+      continue;
+    *used = 1;
+    if (option->type == HF_OPTION_FLAG) {
+      if (equals != NULL)
+        return hf_fail(error, HF_ERROR_USAGE, "'%s' takes no value, but was given '%s'", shown, equals + 1);
+      use_flag(parser, i);
+      return TRUE;
+    }
+    if (equals != NULL)
+      return use_value(parser, i, shown, equals + 1, error);
+    *used = 2;
+    return use_value(parser, i, shown, next, error);
+  }
+  return unknown_option(parser->spec, name, error);
+}
+
+/* `word` is '-' and letters: flags, the last of them perhaps an option with its value behind it or in `next`. */
+static gboolean parse_letters(Parser *parser, const char *word, const char *next, guint *used, GError **error)
+{
+  *used = 1;
+  for (const char *letter = word + 1; *letter != '\0'; letter++) {
+    const char shown[] = { '-', *letter, '\0' };
+    guint place = 0;
+    while (place < parser->spec->n_options && parser->spec->options[place].letter != *letter)
+      place++;
+    if (place == parser->spec->n_options)
+      return hf_fail(error, HF_ERROR_USAGE, "'%s' takes no option '%s'; 'holdfast help %s' lists them",
+                     parser->spec->name, g_ascii_isprint(*letter) ? shown : word, parser->spec->name);
+    if (parser->spec->options[place].type == HF_OPTION_FLAG) {
+      use_flag(parser, place);
+      continue;
+    }
+    if (letter[1] != '\0')
+      return use_value(parser, place, shown, letter + 1, error);
+    *used = 2;
+    return use_value(parser, place, shown, next, error);
+  }
+  return TRUE;
+}
+
+static gboolean parse_words(Parser *parser, char *const *words, GError **error)
+{
+  while (*words != NULL) {
+    const char *word = *words;
+    guint used = 1;
+    if (strcmp(word, "--") == 0) {
+      for (words++; *words != NULL; words++)
+        g_ptr_array_add(parser->words, *words);
+      return TRUE;
+    }
+    if (g_str_has_prefix(word, "--")) {
+      if (!parse_long(parser, word, words[1], &used, error))
+        return FALSE;
+    } else if (word[0] == '-' && word[1] != '\0') {
+      if (!parse_letters(parser, word, words[1], &used, error))
+        return FALSE;
+    } else {
+      g_ptr_array_add(parser->words, *words);
+    }
+    words += used;
+  }
+  return TRUE;
+}
+
+/* ---- what was not said ---- */
+
+/* The options that some group excludes once those of `given` stand there. */
+static guint64 excluded_by(const HfVerbSpec *spec, guint64 given)
+{
+  guint64 excluded = 0;
+  for (const guint64 *group = spec->exclusive; *group != 0; group++)
+    if (*group & given)
+      excluded |= *group & ~given;
+  return excluded;
+}
+
+static gboolean apply_environment(Parser *parser, GError **error)
+{
+  guint64 excluded = excluded_by(parser->spec, parser->given);
+  for (guint i = 0; i < parser->spec->n_options; i++) {
+    const HfOptionSpec *option = &parser->spec->options[i];
+    const char *text = option->environment == NULL ? NULL : g_getenv(option->environment);
+    if (text == NULL || *text == '\0' || ((parser->given | excluded) & bit(i)))
+      continue;
+    if (!set_value(parser, i, option->environment, text, error))
+      return FALSE;
+    parser->from_environment |= bit(i);
+  }
+  return TRUE;
+}
+
+static gboolean apply_defaults(Parser *parser, GError **error)
+{
+  for (guint i = 0; i < parser->spec->n_options; i++) {
+    const HfOptionSpec *option = &parser->spec->options[i];
+    if (option->fallback == NULL || ((parser->given | parser->from_environment) & bit(i)))
+      continue;
+    if (!set_value(parser, i, option->name, option->fallback, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- rules between options ---- */
+
+/* How the user wrote the option at `place`: "'--key-file'" or "'HOLDFAST_KEY_FILE'". Caller frees. */
+static char *as_given(const Parser *parser, guint place)
+{
+  const HfOptionSpec *option = &parser->spec->options[place];
+  if (parser->from_environment & bit(place))
+    return g_strdup_printf("'%s'", option->environment);
+  return g_strdup_printf("'--%s'", option->name);
+}
+
+static char *all_of_group(const HfVerbSpec *spec, guint64 group)
+{
+  GString *names = g_string_new(NULL);
+  for (guint i = 0; i < spec->n_options; i++)
+    if (group & bit(i))
+      g_string_append_printf(names, "%s'--%s'", names->len > 0 ? " or " : "", spec->options[i].name);
+  return g_string_free(names, FALSE);
+}
+
+static gboolean check_exclusive(const Parser *parser, guint64 group, GError **error)
+{
+  guint64 used = group & (parser->given | parser->from_environment);
+  if ((used & (used - 1)) == 0)
+    return TRUE;
+  guint first = (guint)__builtin_ctzll(used), second = (guint)__builtin_ctzll(used & (used - 1));
+  g_autofree char *one = as_given(parser, first), *other = as_given(parser, second);
+  return hf_fail(error, HF_ERROR_USAGE, "%s and %s exclude each other; leave one out", one, other);
+}
+
+static gboolean check_required(const Parser *parser, guint place, GError **error)
+{
+  const HfOptionSpec *option = &parser->spec->options[place];
+  if (!option->required || ((parser->given | parser->from_environment) & bit(place)))
+    return TRUE;
+  if (option->environment != NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' needs '--%s %s'; give it, or set %s", parser->spec->name, option->name,
+                   option->value, option->environment);
+  return hf_fail(error, HF_ERROR_USAGE, "'%s' needs '--%s %s'", parser->spec->name, option->name, option->value);
+}
+
+static gboolean check_rules(const Parser *parser, GError **error)
+{
+  const HfVerbSpec *spec = parser->spec;
+  for (const guint64 *group = spec->exclusive; *group != 0; group++)
+    if (!check_exclusive(parser, *group, error))
+      return FALSE;
+  for (const guint64 *group = spec->one_of; *group != 0; group++) {
+    if (!check_exclusive(parser, *group, error))
+      return FALSE;
+    if ((*group & (parser->given | parser->from_environment)) == 0) {
+      g_autofree char *names = all_of_group(spec, *group);
+      return hf_fail(error, HF_ERROR_USAGE, "'%s' needs %s", spec->name, names);
+    }
+  }
+  for (guint i = 0; i < spec->n_options; i++)
+    if (!check_required(parser, i, error))
+      return FALSE;
+  return TRUE;
+}
+
+/* ---- arguments ---- */
+
+static char **copy_words(const Parser *parser, guint from, guint count)
+{
+  char **copy = g_new0(char *, count + 1);
+  for (guint i = 0; i < count; i++)
+    copy[i] = g_strdup(parser->words->pdata[from + i]);
+  return copy;
+}
+
+/* Hands the words out in order: each required argument gets one, what is left goes to the optional ones first come, and the
+ * rest to the one that takes any number. */
+static gboolean assign_words(Parser *parser, GError **error)
+{
+  const HfVerbSpec *spec = parser->spec;
+  guint required = 0, place = 0;
+  for (guint i = 0; i < spec->n_positionals; i++)
+    required += spec->positionals[i].min;
+  guint spare = parser->words->len > required ? parser->words->len - required : 0;
+  for (guint i = 0; i < spec->n_positionals; i++) {
+    const HfPositionalSpec *positional = &spec->positionals[i];
+    guint left = parser->words->len - place;
+    guint wanted = positional->min;
+    if (positional->many)
+      wanted += spare;
+    else if (wanted == 0 && spare > 0)
+      wanted = 1;
+    if (left < wanted)
+      return hf_fail(error, HF_ERROR_USAGE, "'%s' needs %s; see 'holdfast help %s'", spec->name, positional->name,
+                     spec->name);
+    spare -= wanted - positional->min;
+    if (positional->many)
+      *FIELD(char **, parser->options, positional->offset) = copy_words(parser, place, wanted);
+    else if (wanted > 0)
+      *FIELD(char *, parser->options, positional->offset) = g_strdup(parser->words->pdata[place]);
+    place += wanted;
+  }
+  if (place < parser->words->len) {
+    g_autofree char *word = hf_printable(parser->words->pdata[place], -1);
+    return hf_fail(error, HF_ERROR_USAGE, "'%s' does not know what to do with '%s'; see 'holdfast help %s'", spec->name,
+                   word, spec->name);
+  }
+  return TRUE;
+}
+
+/* ---- the whole ---- */
+
+/* Every list of HfOptions, also those that this verb does not take, is there from now on. */
+static void finish_lists(Parser *parser)
+{
+  for (guint i = 0; i < parser->spec->n_options; i++) {
+    if (parser->lists[i] == NULL)
+      continue;
+    g_ptr_array_add(parser->lists[i], NULL);
+    *FIELD(char **, parser->options, parser->spec->options[i].offset) =
+      (char **)g_ptr_array_free(g_steal_pointer(&parser->lists[i]), FALSE);
+  }
+  for (guint verb = 0; verb < HF_VERBS; verb++) {
+    const HfVerbSpec *spec = &hf_verb_specs[verb];
+    for (guint i = 0; i < spec->n_options; i++)
+      if (spec->options[i].type == HF_OPTION_LIST && *FIELD(char **, parser->options, spec->options[i].offset) == NULL)
+        *FIELD(char **, parser->options, spec->options[i].offset) = g_new0(char *, 1);
+    for (guint i = 0; i < spec->n_positionals; i++)
+      if (spec->positionals[i].many && *FIELD(char **, parser->options, spec->positionals[i].offset) == NULL)
+        *FIELD(char **, parser->options, spec->positionals[i].offset) = g_new0(char *, 1);
+  }
+}
+
+static gboolean parse_all(Parser *parser, char *const *words, GError **error)
+{
+  if (!parse_words(parser, words, error))
+    return FALSE;
+  if (parser->options->help)
+    return TRUE;
+  return apply_environment(parser, error) && apply_defaults(parser, error) && check_rules(parser, error) &&
+         assign_words(parser, error);
+}
+
+HfOptions *hf_options_parse(char *const *arguments, GError **error)
+{
+  HfVerb verb;
+  guint used;
+  if (!hf_verb_find(arguments, &verb, &used, error))
+    return NULL;
+  g_autoptr(HfOptions) options = g_new0(HfOptions, 1);
+  options->verb = verb;
+  g_autoptr(GPtrArray) words = g_ptr_array_new();
+  Parser parser = { .spec = &hf_verb_specs[verb], .options = options, .words = words };
+  for (guint i = 0; i < parser.spec->n_options; i++)
+    if (parser.spec->options[i].type == HF_OPTION_LIST)
+      parser.lists[i] = g_ptr_array_new_with_free_func(g_free);
+  gboolean parsed = parse_all(&parser, arguments + used, error);
+  finish_lists(&parser);
+  return parsed ? g_steal_pointer(&options) : NULL;
+}
+
+static void free_text(HfOptions *options, gsize offset)
+{
+  g_clear_pointer(FIELD(char *, options, offset), g_free);
+}
+
+static void free_list(HfOptions *options, gsize offset)
+{
+  g_clear_pointer(FIELD(char **, options, offset), g_strfreev);
+}
+
+void hf_options_free(HfOptions *options)
+{
+  if (options == NULL)
+    return;
+  for (guint verb = 0; verb < HF_VERBS; verb++) {
+    const HfVerbSpec *spec = &hf_verb_specs[verb];
+    for (guint i = 0; i < spec->n_options; i++) {
+      if (spec->options[i].type == HF_OPTION_TEXT)
+        free_text(options, spec->options[i].offset);
+      else if (spec->options[i].type == HF_OPTION_LIST)
+        free_list(options, spec->options[i].offset);
+    }
+    for (guint i = 0; i < spec->n_positionals; i++) {
+      if (spec->positionals[i].many)
+        free_list(options, spec->positionals[i].offset);
+      else
+        free_text(options, spec->positionals[i].offset);
+    }
+  }
+  g_free(options);
+}

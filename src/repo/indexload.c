@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Loading the index: runs first, then the list of packs, so that a run never names a pack that was not yet listed. */
+#include <string.h>
+
+#include "base/error.h"
+#include "repo/indexstate.h"
+#include "repo/objects.h"
+
+#define RECORD_LIMIT (HF_RECORD_LIMIT + 4096u)
+
+void hf_index_run_free(HfIndexRun *run)
+{
+  if (!run)
+    return;
+  hf_run_unref(run->run);
+  g_free(run->packs);
+  g_free(run);
+}
+
+/* ---- What is in the store. ---- */
+
+typedef struct Listing {
+  GHashTable *kinds; /* HfShortId* (owned) to HfPackKind */
+  HfPackKind kind;
+  GPtrArray *names;
+} Listing;
+
+static gboolean list_pack(const char *name, guint64 size, gpointer user, GError **error)
+{
+  Listing *listing = user;
+  HfShortId id;
+  (void)size;
+  (void)error;
+  if (hf_name_short_id(name, &id))
+    g_hash_table_insert(listing->kinds, g_memdup2(&id, sizeof id), GUINT_TO_POINTER(listing->kind));
+  return TRUE;
+}
+
+static GHashTable *list_packs(HfStore *store, GError **error)
+{
+  static const struct {
+    const char *prefix;
+    HfPackKind kind;
+  } folders[] = { { "data/", HF_PACK_DATA }, { "meta/", HF_PACK_META }, { "mirror/", HF_PACK_META } };
+  g_autoptr(GHashTable) kinds = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
+  for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
+    Listing listing = { .kinds = kinds, .kind = folders[i].kind };
+    if (!hf_store_list(store, folders[i].prefix, list_pack, &listing, error))
+      return NULL;
+  }
+  return g_steal_pointer(&kinds);
+}
+
+static void apply_packs(HfIndex *index, GHashTable *kinds)
+{
+  GHashTableIter iter;
+  gpointer id, kind;
+  for (guint i = 0; i < index->packs->len; i++) {
+    HfPackState *state = &g_array_index(index->packs, HfPackState, i);
+    state->in_store = FALSE;
+    state->condemned = FALSE;
+  }
+  g_hash_table_iter_init(&iter, kinds);
+  while (g_hash_table_iter_next(&iter, &id, &kind)) {
+    guint32 number = hf_index_pack_number(index, id, GPOINTER_TO_UINT(kind));
+    g_array_index(index->packs, HfPackState, number).in_store = TRUE;
+  }
+}
+
+/* ---- Marks, absent lists, damage. ---- */
+
+typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
+
+/* Reads every record below `prefix`. An unreadable one is warned about and passed over: these lists only make
+ * deduplication more careful. */
+static gboolean each_record(HfIndex *index, const char *prefix, RecordFunc func, gpointer user, GError **error)
+{
+  g_autoptr(GPtrArray) names = hf_store_list_names(index->store, prefix, error);
+  if (!names)
+    return FALSE;
+  for (guint i = 0; i < names->len; i++) {
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], RECORD_LIMIT, &problem);
+    if ((!record || !func(record, user, &problem)) && !hf_error_is(problem, HF_ERROR_NOT_FOUND))
+      hf_report_warning(index->report, names->pdata[i], "%s; it is passed over", problem->message);
+  }
+  return TRUE;
+}
+
+static gboolean take_mark(GBytes *record, gpointer user, GError **error)
+{
+  HfIndex *index = user;
+  HfMark mark;
+  hf_mark_init(&mark);
+  gboolean good = hf_mark_decode(record, &mark, error);
+  g_rw_lock_writer_lock(&index->lock);
+  for (guint i = 0; good && i < mark.packs->len; i++) {
+    gpointer number = g_hash_table_lookup(index->pack_numbers, &g_array_index(mark.packs, HfShortId, i));
+    if (!number)
+      continue;
+    g_array_index(index->packs, HfPackState, GPOINTER_TO_UINT(number) - 1).condemned = TRUE;
+    g_atomic_int_set(&index->any_absent, 1);
+  }
+  g_rw_lock_writer_unlock(&index->lock);
+  hf_mark_clear(&mark);
+  return good;
+}
+
+static gboolean take_absent(GBytes *record, gpointer user, GError **error)
+{
+  HfIndex *index = user;
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId));
+  if (!hf_absent_decode(record, ids, error))
+    return FALSE;
+  g_rw_lock_writer_lock(&index->lock);
+  for (guint i = 0; i < ids->len; i++)
+    g_hash_table_add(index->absent, g_memdup2(&g_array_index(ids, HfId, i), sizeof(HfId)));
+  g_rw_lock_writer_unlock(&index->lock);
+  if (ids->len)
+    g_atomic_int_set(&index->any_absent, 1);
+  return TRUE;
+}
+
+static gboolean take_damage(GBytes *record, gpointer user, GError **error)
+{
+  HfIndex *index = user;
+  g_autoptr(GArray) damages = g_array_new(FALSE, FALSE, sizeof(HfDamage));
+  if (!hf_damage_decode(record, damages, error))
+    return FALSE;
+  for (guint i = 0; i < damages->len; i++)
+    hf_index_note_damage(index, &g_array_index(damages, HfDamage, i));
+  return TRUE;
+}
+
+gboolean hf_index_load_states(HfIndex *index, GError **error)
+{
+  g_autoptr(GHashTable) kinds = list_packs(index->store, error);
+  if (!kinds)
+    return FALSE;
+  g_rw_lock_writer_lock(&index->lock);
+  apply_packs(index, kinds);
+  g_rw_lock_writer_unlock(&index->lock);
+  return each_record(index, "gc/mark.", take_mark, index, error) &&
+         each_record(index, "gc/absent.", take_absent, index, error) &&
+         each_record(index, "damage/", take_damage, index, error);
+}
+
+/* ---- Runs. ---- */
+
+HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error)
+{
+  g_autoptr(HfRun) run = hf_run_open(index->store, name, error);
+  if (!run)
+    return NULL;
+  HfIndexRun *opened = g_new0(HfIndexRun, 1);
+  opened->packs = g_new(guint32, MAX(run->foot.packs, 1));
+  opened->run = g_steal_pointer(&run);
+  return opened;
+}
+
+/* Maps the run's packs to numbers of the index. `lock` is held for writing. */
+static void map_packs(HfIndex *index, HfIndexRun *run)
+{
+  for (guint32 i = 0; i < run->run->foot.packs; i++) {
+    const HfIndexPack *pack = &g_array_index(run->run->packs, HfIndexPack, i);
+    gpointer number = g_hash_table_lookup(index->pack_numbers, &pack->id);
+    run->packs[i] = HF_TABLE_NO_PACK;
+    if (!number)
+      continue;
+    HfPackState *state = &g_array_index(index->packs, HfPackState, GPOINTER_TO_UINT(number) - 1);
+    if (!state->in_store)
+      continue;
+    run->packs[i] = GPOINTER_TO_UINT(number) - 1;
+    state->pack = *pack;
+    state->covered = TRUE;
+  }
+}
+
+static gboolean is_superseded(GPtrArray *runs, const HfIndexRun *run)
+{
+  for (guint i = 0; i < runs->len; i++) {
+    const HfIndexFoot *foot = &((HfIndexRun *)runs->pdata[i])->run->foot;
+    for (guint k = 0; k < foot->supersedes; k++)
+      if (hf_short_id_equal(&foot->superseded[k], &run->run->foot.run))
+        return TRUE;
+  }
+  return FALSE;
+}
+
+static GPtrArray *open_runs(HfIndex *index, GError **error)
+{
+  g_autoptr(GPtrArray) names = hf_store_list_names(index->store, "index/", error);
+  if (!names)
+    return NULL;
+  g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
+  for (guint i = 0; i < names->len; i++) {
+    g_autoptr(GError) problem = NULL;
+    HfIndexRun *run = hf_index_run_open(index, names->pdata[i], &problem);
+    if (run)
+      g_ptr_array_add(runs, run);
+    else if (!hf_error_is(problem, HF_ERROR_NOT_FOUND))
+      hf_report_warning(index->report, names->pdata[i], "%s; the directories of its packs are read instead",
+                        problem->message);
+  }
+  g_autoptr(GPtrArray) current = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
+  for (guint i = 0; i < runs->len; i++)
+    if (!is_superseded(runs, runs->pdata[i])) {
+      g_ptr_array_add(current, runs->pdata[i]);
+      runs->pdata[i] = NULL;
+    }
+  for (guint i = 0; i < runs->len; i++)
+    g_clear_pointer((HfIndexRun **)&runs->pdata[i], hf_index_run_free);
+  g_ptr_array_set_free_func(runs, NULL);
+  return g_steal_pointer(&current);
+}
+
+/* ---- Packs that no run names. ---- */
+
+static GArray *uncovered_packs(HfIndex *index)
+{
+  GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
+  g_rw_lock_reader_lock(&index->lock);
+  for (guint32 i = 0; i < index->packs->len; i++) {
+    const HfPackState *state = &g_array_index(index->packs, HfPackState, i);
+    if (state->in_store && !state->covered)
+      g_array_append_val(numbers, i);
+  }
+  g_rw_lock_reader_unlock(&index->lock);
+  return numbers;
+}
+
+static void read_directory(HfIndex *index, guint32 number)
+{
+  g_auto(HfPackInfo) info;
+  g_autoptr(GError) problem = NULL;
+  hf_pack_info_init(&info);
+  g_rw_lock_reader_lock(&index->lock);
+  HfIndexPack pack = g_array_index(index->packs, HfPackState, number).pack;
+  g_rw_lock_reader_unlock(&index->lock);
+  gboolean good = hf_pack_read_info(index->store, pack.kind, &pack.id, &info, &problem);
+  g_rw_lock_writer_lock(&index->lock);
+  if (good)
+    hf_index_table_pack(index, &info, FALSE);
+  else
+    g_array_index(index->packs, HfPackState, number).damaged = TRUE;
+  g_rw_lock_writer_unlock(&index->lock);
+  if (!good && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) {
+    g_atomic_int_set(&index->any_absent, 1);
+    g_autofree char *name = hf_hex(pack.id.b, sizeof pack.id.b);
+    hf_report_warning(index->report, name, "the directory of this pack cannot be read: %s; run 'holdfast repair'",
+                      problem->message);
+  }
+}
+
+gboolean hf_index_load(HfIndex *index, GError **error)
+{
+  g_autoptr(GPtrArray) runs = open_runs(index, error);
+  if (!runs || !hf_index_load_states(index, error))
+    return FALSE;
+  g_rw_lock_writer_lock(&index->lock);
+  for (guint i = 0; i < index->packs->len; i++)
+    g_array_index(index->packs, HfPackState, i).covered = FALSE;
+  for (gsize i = 0; i < index->table.capacity; i++) {
+    const HfTableEntry *entry = &index->table.entries[i];
+    if (entry->used && entry->pack != HF_TABLE_NO_PACK)
+      g_array_index(index->packs, HfPackState, entry->pack).covered = TRUE;
+  }
+  for (guint i = 0; i < runs->len; i++)
+    map_packs(index, runs->pdata[i]);
+  GPtrArray *old = index->runs;
+  index->runs = g_steal_pointer(&runs);
+  index->generation++;
+  g_rw_lock_writer_unlock(&index->lock);
+  g_ptr_array_unref(old);
+
+  g_autoptr(GArray) numbers = uncovered_packs(index);
+  for (guint i = 0; i < numbers->len; i++) {
+    read_directory(index, g_array_index(numbers, guint32, i));
+    g_rw_lock_reader_lock(&index->lock);
+    gboolean full = index->table.durable >= 4 * HF_INDEX_TABLE_MAX;
+    g_rw_lock_reader_unlock(&index->lock);
+    /* A lost index of a large repository: keep memory bounded. A store that cannot be written must do without. */
+    if (full)
+      (void)hf_index_write_table(index, NULL);
+  }
+  return TRUE;
+}

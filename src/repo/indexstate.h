@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Private to index.c, indexload.c and indexmerge.c: what an open index is made of.
+ *
+ * Lock order: `load` (only who reloads, flushes or merges) before `lock` (everything below it) before `cache_lock`.
+ */
+#pragma once
+
+#include "repo/index.h"
+#include "repo/indexrun.h"
+#include "repo/indextable.h"
+
+#define HF_INDEX_CACHE_PAGES 1024u
+
+
+typedef struct HfIndexRun {
+  HfRun *run;
+  guint32 *packs; /* number in index->packs for each pack of the run's table; HF_TABLE_NO_PACK: not in the store */
+} HfIndexRun;
+
+typedef struct HfCachedPage {
+  guint8 *bytes; /* NULL: empty slot */
+  guint count;
+  HfShortId run;
+  guint64 page;
+} HfCachedPage;
+
+struct HfIndex {
+  HfStore *store;    /* borrowed */
+  HfReport *report;  /* borrowed, may be NULL */
+  GMutex load;
+  GRWLock lock;
+  guint generation;  /* counts reloads of the runs */
+  GArray *packs;     /* of HfPackState; never shrinks while the index is open */
+  GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
+  GPtrArray *runs;   /* of HfIndexRun*, newest last */
+  HfTable table;
+  GHashTable *absent;  /* set of HfId*, owned */
+  GHashTable *damaged; /* set of HfDamage*, owned; whole packs are marked in `packs` instead */
+  gint any_absent;     /* atomic: something is condemned, damaged or absent */
+  GMutex cache_lock;
+  HfCachedPage cache[HF_INDEX_CACHE_PAGES];
+};
+
+/* The number of a pack, added when it is new. `lock` is held for writing. */
+guint32 hf_index_pack_number(HfIndex *index, const HfShortId *pack, HfPackKind kind);
+/* Inserts the blobs of a pack into the table. `lock` is held for writing. */
+void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own);
+
+/* indexload.c: all of these are called with `load` held and `lock` not held. */
+gboolean hf_index_load(HfIndex *index, GError **error);
+gboolean hf_index_load_states(HfIndex *index, GError **error);
+void hf_index_run_free(HfIndexRun *run);
+/* Opens a run and maps its packs. */
+HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error);
+
+/* indexmerge.c: `load` is held. */
+gboolean hf_index_write_table(HfIndex *index, GError **error);
+gboolean hf_index_merge_down(HfIndex *index, guint keep, GError **error);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Target: a file tree. The mirror image of source/tree.h: everything is made relative to folder descriptors, symbolic links
+ * in the target are never followed, so that a hostile point cannot write outside.
+ */
+#pragma once
+
+#include "base/report.h"
+#include "format/tree.h"
+
+typedef enum HfOverwrite {
+  HF_OVERWRITE_REFUSE,  /* an existing entry is HF_ERROR_REFUSED */
+  HF_OVERWRITE_REPLACE, /* files and links are replaced (new inode, never written through), folders are merged */
+} HfOverwrite;
+
+/* Makes or enters a folder; returns its descriptor or -1. Mode 0700 until its metadata is applied. */
+int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError **error);
+/* Makes a regular file, mode 0600, and returns its descriptor, open for writing. With REPLACE an existing file is unlinked
+ * first. */
+int hf_target_file(int parent, const char *name, HfOverwrite overwrite, GError **error);
+/* Makes a symlink, fifo, socket or device node as `entry` says (`name` is given apart: NUL-terminated). */
+gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error);
+/* Makes a hard link to an earlier restored file, by descriptors of the folders. */
+gboolean hf_target_link(int old_parent, const char *old_name, int parent, const char *name, HfOverwrite overwrite,
+                        GError **error);
+
+/* Applies all metadata of `entry` and its encoded extras to what lies at `name` below `parent`; `fd` is its open descriptor
+ * (regular file or folder) or -1. Order: owner, extended attributes, mode, inode flags but immutable and append, times, immutable
+ * and append last. What cannot be applied (for want of right or support) is a named warning, not an error. */
+gboolean hf_target_apply(int parent, const char *name, int fd, const HfEntry *entry, HfView extras, HfReport *report,
+                         const char *shown_path, GError **error);
