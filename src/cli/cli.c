@@ -57,7 +57,9 @@ static int run_verb(const HfOptions *options, FILE *out, FILE *err, HfCancel *ca
   if (!hf_output_finish(output, done ? &error : NULL))
     done = FALSE;
   if (!done) {
-    print_error(err, options->json, error);
+    /* Who reads "| head" has seen enough and needs no message. */
+    if (!hf_output_reader_gone(output))
+      print_error(err, options->json, error);
     return hf_error_exit_code(error);
   }
   return hf_report_warnings(report) > 0 ? 3 : 0;

@@ -46,6 +46,11 @@ gboolean hf_output_check(HfOutput *output, GError **error)
   return hf_fail_errno(error, output->errnum, "cannot write the output");
 }
 
+gboolean hf_output_reader_gone(const HfOutput *output)
+{
+  return output->errnum == EPIPE;
+}
+
 gboolean hf_output_finish(HfOutput *output, GError **error)
 {
   if (fflush(output->stream) != 0 && output->errnum == 0)

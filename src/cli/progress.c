@@ -167,7 +167,8 @@ static void show_progress(gpointer user, const HfProgress *progress, gboolean la
   double seconds = (double)(now - view->start_us) / G_USEC_PER_SEC;
   update_rate(view, progress, now);
   if (view->mode == HF_PROGRESS_JSON) {
-    if (!last && now < view->next_json_us)
+    gboolean nothing = progress->files_done == 0 && progress->bytes_done == 0 && progress->stored_bytes == 0;
+    if (last ? nothing : now < view->next_json_us)
       return;
     view->next_json_us = now + JSON_INTERVAL_US;
     show_json(view, progress, seconds);
