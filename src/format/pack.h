@@ -13,7 +13,10 @@ typedef struct HfSessionSlot {
 } HfSessionSlot;
 /* encode signs when `seed` is given, else it writes slot->signature. */
 void hf_session_slot_encode(HfSessionSlot *slot, const HfKey *seed, guint8 out[HF_SESSION_SLOT_BYTES]);
-void hf_session_slot_decode(const guint8 bytes[HF_SESSION_SLOT_BYTES], HfSessionSlot *slot);
+/* FALSE when the zeros of the layout are none. The signature is not checked. */
+gboolean hf_session_slot_decode(const guint8 bytes[HF_SESSION_SLOT_BYTES], HfSessionSlot *slot);
+void hf_put_session_slot(GByteArray *out, const HfSessionSlot *slot); /* with slot->signature */
+void hf_get_session_slot(HfReader *reader, HfSessionSlot *slot);
 gboolean hf_session_slot_verify(const HfSessionSlot *slot, const guint8 writer_public[32]);
 
 typedef enum HfPackKind { HF_PACK_DATA = 1, HF_PACK_META = 2 } HfPackKind;
@@ -48,13 +51,16 @@ gsize hf_pack_head_length(guint slots);
 void hf_pack_head_encode(const HfPackInfo *info, GByteArray *out);
 /* Number of bytes of the head, from its first HF_PACK_HEAD_FIXED bytes. */
 gboolean hf_pack_head_peek(const void *bytes, gsize length, gsize *head_length, GError **error);
+/* Fills id, kind, domain and slots. `bytes` may hold more than the head. */
 gboolean hf_pack_head_decode(const void *bytes, gsize length, HfPackInfo *info, GError **error);
-/* Directory and trailer; `offset` is where the directory begins. */
+/* Directory and trailer; `offset` is where the directory begins. Of a frame, stored_length, kind, blobs and digest count. */
 void hf_pack_end_encode(const HfPackInfo *info, guint64 offset, GByteArray *out);
+/* From the last HF_PACK_TRAILER_BYTES bytes of a pack. */
 gboolean hf_pack_trailer_decode(const void *bytes, gsize length, HfShortId *pack, guint64 *offset, guint64 *directory_length,
                                 guint8 digest[16], GError **error);
-/* Checks the digest, fills slots, frames (with offsets counted up from the head) and ids; info->length must be set. The
- * frames must end where the directory begins. */
+/* Checks the digest, fills slots, frames (with offsets counted up from the head) and ids, in place of what they held;
+ * info->length and info->kind must be set. The frames must end where the directory begins. HF_ERROR_DAMAGED for a wrong
+ * digest, HF_ERROR_INVALID for broken rules. */
 gboolean hf_pack_directory_decode(const void *bytes, gsize length, guint64 offset, const guint8 digest[16],
                                   HfPackInfo *info, GError **error);
 

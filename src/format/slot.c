@@ -104,7 +104,6 @@ gboolean hf_bundle_decode(const void *plain, gsize length, GArray *items, GError
   HfReader reader = hf_reader(plain, length);
   guint count = hf_get_count(&reader, BUNDLE_ITEM_BYTES), before = items->len;
   for (guint i = 0; i < count; i++) {
-    g_auto(HfKey) secret = { 0 };
     HfBundleItem item = { .kind = hf_get_u8(&reader), .number = hf_get_u32(&reader) };
     hf_get_raw(&reader, item.secret.b, HF_KEY_BYTES);
     if (!item_valid(&item))

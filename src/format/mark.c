@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records of deletion: marks, absent blobs, damage (format.md 11). */
+#include "base/error.h"
+#include "format/point.h"
+
+#define DAMAGE_BYTES 20u
+
+G_STATIC_ASSERT(sizeof(HfShortId) == HF_SHORT_ID_BYTES && sizeof(HfId) == HF_ID_BYTES);
+
+/* An array of ids, of `size` bytes each: they are stored as they lie in memory. */
+static void put_ids(GByteArray *out, const GArray *ids, gsize size)
+{
+  hf_put_varint(out, ids->len);
+  hf_put_raw(out, ids->data, ids->len * size);
+}
+
+static void get_ids(HfReader *reader, GArray *ids, gsize size)
+{
+  guint count = hf_get_count(reader, size);
+  HfView view = hf_get_view(reader, count * size);
+  if (view.length > 0)
+    g_array_append_vals(ids, view.data, count);
+}
+
+/* ---- Marks ---- */
+
+void hf_mark_init(HfMark *mark)
+{
+  memset(mark, 0, sizeof *mark);
+  mark->sessions = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  mark->points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  mark->packs = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+}
+
+void hf_mark_clear(HfMark *mark)
+{
+  g_clear_pointer(&mark->sessions, g_array_unref);
+  g_clear_pointer(&mark->points, g_array_unref);
+  g_clear_pointer(&mark->packs, g_array_unref);
+  memset(mark, 0, sizeof *mark);
+}
+
+GBytes *hf_mark_encode(const HfMark *mark)
+{
+  GByteArray *body = g_byte_array_new();
+  hf_put_u64(body, mark->generation);
+  hf_put_i64(body, mark->time);
+  put_ids(body, mark->sessions, sizeof(HfShortId));
+  put_ids(body, mark->points, sizeof(HfShortId));
+  put_ids(body, mark->packs, sizeof(HfShortId));
+  return hf_record_finish(HF_RECORD_MARK, body, NULL, NULL);
+}
+
+gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data(record, &length);
+  HfView body;
+  hf_mark_init(mark);
+  gboolean done = hf_record_open(bytes, length, HF_RECORD_MARK, "the mark", &body, error);
+  if (done) {
+    HfReader reader = hf_reader(body.data, body.length);
+    mark->generation = hf_get_u64(&reader);
+    mark->time = hf_get_i64(&reader);
+    get_ids(&reader, mark->sessions, sizeof(HfShortId));
+    get_ids(&reader, mark->points, sizeof(HfShortId));
+    get_ids(&reader, mark->packs, sizeof(HfShortId));
+    done = hf_reader_done(&reader, "the mark", error);
+  }
+  if (!done)
+    hf_mark_clear(mark);
+  return done;
+}
+
+/* ---- Absent blobs ---- */
+
+GBytes *hf_absent_encode(const GArray *ids)
+{
+  GByteArray *body = g_byte_array_new();
+  put_ids(body, ids, sizeof(HfId));
+  return hf_record_finish(HF_RECORD_ABSENT, body, NULL, NULL);
+}
+
+gboolean hf_absent_decode(GBytes *record, GArray *ids, GError **error)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data(record, &length);
+  HfView body;
+  guint before = ids->len;
+  if (!hf_record_open(bytes, length, HF_RECORD_ABSENT, "the list of absent blobs", &body, error))
+    return FALSE;
+  HfReader reader = hf_reader(body.data, body.length);
+  get_ids(&reader, ids, sizeof(HfId));
+  if (hf_reader_done(&reader, "the list of absent blobs", error))
+    return TRUE;
+  g_array_set_size(ids, before);
+  return FALSE;
+}
+
+/* ---- Damage ---- */
+
+GBytes *hf_damage_encode(const GArray *damages)
+{
+  GByteArray *body = g_byte_array_new();
+  hf_put_varint(body, damages->len);
+  for (guint i = 0; i < damages->len; i++) {
+    const HfDamage *damage = &g_array_index(damages, HfDamage, i);
+    hf_put_raw(body, damage->pack.b, HF_SHORT_ID_BYTES);
+    hf_put_u32(body, damage->offset);
+  }
+  return hf_record_finish(HF_RECORD_DAMAGE, body, NULL, NULL);
+}
+
+gboolean hf_damage_decode(GBytes *record, GArray *damages, GError **error)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data(record, &length);
+  HfView body;
+  guint before = damages->len;
+  if (!hf_record_open(bytes, length, HF_RECORD_DAMAGE, "the list of damage", &body, error))
+    return FALSE;
+  HfReader reader = hf_reader(body.data, body.length);
+  guint count = hf_get_count(&reader, DAMAGE_BYTES);
+  for (guint i = 0; i < count; i++) {
+    HfDamage damage;
+    hf_get_raw(&reader, damage.pack.b, HF_SHORT_ID_BYTES);
+    damage.offset = hf_get_u32(&reader);
+    g_array_append_val(damages, damage);
+  }
+  if (hf_reader_done(&reader, "the list of damage", error))
+    return TRUE;
+  g_array_set_size(damages, before);
+  return FALSE;
+}
