@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#include "capture.h"
+#include "cli/help.h"
+
+typedef struct Run {
+  Capture *out, *err;
+  int code;
+} Run;
+
+static Run run(const char *line)
+{
+  g_auto(GStrv) words = NULL;
+  if (!g_shell_parse_argv(line, NULL, &words, NULL))
+    words = g_new0(char *, 1);
+  Run result = { .out = capture_new(), .err = capture_new() };
+  HfCancel cancel = { 0 };
+  result.code = hf_cli_run(words, result.out->stream, result.err->stream, &cancel);
+  return result;
+}
+
+static void run_clear(Run *result)
+{
+  capture_free(result->out);
+  capture_free(result->err);
+}
+
+static void assert_run(const char *line, int code, const char *out, const char *err)
+{
+  Run result = run(line);
+  g_assert_cmpint(result.code, ==, code);
+  const char *said = capture_text(result.out), *complained = capture_text(result.err);
+  if (strstr(said, out) == NULL || (*out == '\0' && *said != '\0'))
+    g_error("%s: stdout '%s' does not say '%s'", line, said, out);
+  if (strstr(complained, err) == NULL || (*err == '\0' && *complained != '\0'))
+    g_error("%s: stderr '%s' does not say '%s'", line, complained, err);
+  run_clear(&result);
+}
+
+static void test_help(void)
+{
+  assert_run("help", 0, hf_program_help, "");
+  assert_run("--help", 0, hf_program_help, "");
+  assert_run("-h", 0, hf_program_help, "");
+  assert_run("help backup", 0, "Usage: holdfast backup", "");
+  assert_run("backup --help", 0, "Usage: holdfast backup", "");
+  assert_run("help key", 0, "Usage: holdfast key VERB", "");
+  assert_run("help key add", 0, "Usage: holdfast key add", "");
+  assert_run("key add --help", 0, "Usage: holdfast key add", "");
+  assert_run("help --json", 0, "{\"program\":\"holdfast\",\"help\":\"Usage", "");
+  assert_run("help key add --json", 0, "{\"verb\":\"key add\",\"help\":\"Usage", "");
+  assert_run("help bakup", 2, "", "did you mean 'backup'?");
+  assert_run("help backup now", 2, "", "'now' is one word too many");
+  assert_run("", 2, "", hf_program_help);
+}
+
+static void test_version(void)
+{
+  assert_run("version", 0, "holdfast 0.", "");
+  assert_run("--version", 0, ", repository format 1\n", "");
+  assert_run("version --json", 0, "\"format\":1}\n", "");
+}
+
+static void test_errors(void)
+{
+  assert_run("bakup", 2, "", "holdfast: there is no verb 'bakup'; did you mean 'backup'?\n");
+  assert_run("bakup --json", 2, "", "{\"type\":\"error\",\"code\":\"usage\",\"message\":\"there is no verb");
+  assert_run("backup --json", 2, "", "\"exit\":2}\n");
+}
+
+static void test_full(void)
+{
+  g_autoptr(Capture) err = capture_new();
+  FILE *full = fopen("/dev/full", "w");
+  HfCancel cancel = { 0 };
+  char *words[] = { (char *)"version", NULL };
+  g_assert_cmpint(hf_cli_run(words, full, err->stream, &cancel), ==, 1);
+  g_assert_cmpstr(capture_text(err), ==, "holdfast: cannot write the output: No space left on device\n");
+  fclose(full);
+}
+
+/* The texts fit 80 columns, and each example stands on a line of its own. */
+static void test_texts_fit(void)
+{
+  for (guint verb = 0; verb < HF_VERBS; verb++) {
+    g_auto(GStrv) lines = g_strsplit(hf_verb_specs[verb].help, "\n", 0);
+    for (guint i = 0; lines[i] != NULL; i++)
+      g_assert_cmpuint(strlen(lines[i]), <=, 80);
+    g_assert_nonnull(strstr(hf_verb_specs[verb].help, "\nExamples:\n  # "));
+  }
+  g_auto(GStrv) lines = g_strsplit(hf_program_help, "\n", 0);
+  for (guint i = 0; lines[i] != NULL; i++)
+    g_assert_cmpuint(strlen(lines[i]), <=, 80);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/cli/cli/help", test_help);
+  g_test_add_func("/cli/cli/version", test_version);
+  g_test_add_func("/cli/cli/errors", test_errors);
+  g_test_add_func("/cli/cli/full", test_full);
+  g_test_add_func("/cli/cli/texts-fit", test_texts_fit);
+  return g_test_run();
+}
