@@ -43,7 +43,7 @@ typedef struct HfPoint {
 } HfPoint;
 void hf_point_clear(HfPoint *point);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfPoint, hf_point_clear)
-/* The clear part as it is authenticated when sealing and, with id zero, signed. */
+/* The clear part; with zeros for the id it is what is authenticated when sealing, and signed. */
 void hf_point_clear_part(const HfPoint *point, gboolean zero_id, GByteArray *out);
 /* Sets id and signature from everything but the stamp. */
 void hf_point_sign(HfPoint *point, const HfKey *seed);
