@@ -99,7 +99,7 @@ gboolean hf_store_get(HfStore *store, const char *name, guint64 offset, void *by
 GBytes *hf_store_get_all(HfStore *store, const char *name, gsize limit, GError **error);
 gboolean hf_store_size(HfStore *store, const char *name, guint64 *size, GError **error);
 /* All objects whose name starts with `prefix`: "" or a folder with its '/' at the end ("points/"), recursively. A
- * missing folder lists nothing. */
+ * missing folder lists nothing. `func` may call the store, and may remove what it is shown. */
 gboolean hf_store_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error);
 /* Names below `prefix`, sorted; free with g_ptr_array_unref (elements are freed with it). */
 GPtrArray *hf_store_list_names(HfStore *store, const char *prefix, GError **error);

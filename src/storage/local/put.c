@@ -21,8 +21,8 @@
 #include "base/sys.h"
 #include "storage/local/internal.h"
 
-/* A folder may be removed by another process, once it is empty, at any moment before our file is in it. */
-#define FOLDER_TRIES 16
+/* Folders may be removed by others, once they are empty, at any moment before our file is in them. */
+#define FOLDER_TRIES 500
 
 typedef struct LocalPut {
   HfPut put;
@@ -74,12 +74,8 @@ static HfFd *open_folder(HfLocal *local, const char *path)
     return NULL;
   guint failures = hf_fd_failures(parent);
   hf_autofd int fd = open_or_make(parent, leaf_of(path));
-  if (fd < 0) {
-    int errnum = errno;
-    hf_fds_drop(local->folders, above);
-    errno = errnum;
+  if (fd < 0)
     return NULL;
-  }
   int errnum = hf_fd_sync(parent, failures);
   if (errnum != 0) {
     errno = errnum;
@@ -91,6 +87,19 @@ static HfFd *open_folder(HfLocal *local, const char *path)
 static gboolean folder_is_gone(int errnum)
 {
   return errnum == ENOENT || errnum == ESTALE;
+}
+
+/* Forgets the folder and all above it: when one is gone, those above may be gone with it. Leaves errno alone. */
+static void forget_folders(HfLocal *local, const char *path)
+{
+  int errnum = errno;
+  g_autofree char *rest = g_strdup(path);
+  while (*rest != '\0') {
+    hf_fds_drop(local->folders, rest);
+    char *slash = strrchr(rest, '/');
+    *(slash != NULL ? slash : rest) = '\0';
+  }
+  errno = errnum;
 }
 
 /* ---- The file. ---- */
@@ -118,22 +127,38 @@ static gboolean open_file(HfLocal *local, LocalPut *put)
   return put->fd >= 0;
 }
 
+/* TRUE when the open folder has been removed. */
+static gboolean folder_was_removed(HfFd *folder)
+{
+  struct stat status;
+  return HF_AGAIN(hf_sys->fstatat(folder->fd, "", &status, AT_EMPTY_PATH)) == 0 && status.st_nlink == 0;
+}
+
+/* Opens the folder and the file in it; FALSE with errno, which is ENOENT when the folder is gone. */
+static gboolean begin_once(HfLocal *local, LocalPut *put, const char *path)
+{
+  put->folder = open_folder(local, path);
+  if (put->folder == NULL)
+    return FALSE;
+  if (open_file(local, put))
+    return TRUE;
+  int errnum = errno;
+  if (folder_was_removed(put->folder)) /* ext4 calls this EPERM */
+    errnum = ENOENT;
+  g_clear_pointer(&put->folder, hf_fd_unref);
+  errno = errnum;
+  return FALSE;
+}
+
 static gboolean begin(HfLocal *local, LocalPut *put, const char *name)
 {
   g_autofree char *path = folder_of(name);
   for (guint tries = 0; tries < FOLDER_TRIES; tries++) {
-    put->folder = open_folder(local, path);
-    if (put->folder != NULL) {
-      if (open_file(local, put))
-        return TRUE;
-      int errnum = errno;
-      g_clear_pointer(&put->folder, hf_fd_unref);
-      if (folder_is_gone(errnum))
-        hf_fds_drop(local->folders, path);
-      errno = errnum;
-    }
+    if (begin_once(local, put, path))
+      return TRUE;
     if (!folder_is_gone(errno))
       return FALSE;
+    forget_folders(local, path);
   }
   return FALSE;
 }
@@ -235,12 +260,14 @@ static int publish(HfLocal *local, LocalPut *put, guint *failures)
     if (put->temporary != NULL || !folder_is_gone(errnum))
       return errnum;
     g_autofree char *path = folder_of(put->put.name);
-    hf_fds_drop(local->folders, path);
+    forget_folders(local, path);
     HfFd *folder = open_folder(local, path);
-    if (folder == NULL)
+    if (folder == NULL && !folder_is_gone(errno))
       return errno;
-    hf_fd_unref(put->folder);
-    put->folder = folder;
+    if (folder != NULL) {
+      hf_fd_unref(put->folder);
+      put->folder = folder;
+    }
   }
   return ESTALE;
 }
