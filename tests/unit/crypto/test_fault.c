@@ -31,6 +31,13 @@ int crypto_scalarmult_base(unsigned char *public_half, const unsigned char *secr
   return -1;
 }
 
+int crypto_pwhash_argon2id(unsigned char *out, unsigned long long out_length, const char *password,
+                           unsigned long long length, const unsigned char *salt, unsigned long long passes,
+                           size_t memory, int algorithm) {
+  (void)out, (void)out_length, (void)password, (void)length, (void)salt, (void)passes, (void)memory, (void)algorithm;
+  return -1;
+}
+
 XXH3_state_t *XXH3_createState(void) {
   return NULL;
 }
@@ -39,6 +46,15 @@ static void test_init(void) {
   g_autoptr(GError) error = NULL;
 
   g_assert_false(hf_crypto_init(&error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
+}
+
+static void test_password_out_of_memory(void) {
+  static const guint8 salt[16];
+  g_autoptr(GError) error = NULL;
+  HfKey key;
+
+  g_assert_false(hf_password_key("password", 8, salt, 1, 512 * 1024, &key, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
 }
 
@@ -86,6 +102,7 @@ static void test_abort(gconstpointer function) {
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/fault/init", test_init);
+  g_test_add_func("/crypto/fault/password-out-of-memory", test_password_out_of_memory);
   g_test_add_data_func("/crypto/fault/sha256", (gconstpointer)abort_sha256, test_abort);
   g_test_add_data_func("/crypto/fault/aead", (gconstpointer)abort_aead, test_abort);
   g_test_add_data_func("/crypto/fault/box", (gconstpointer)abort_box, test_abort);

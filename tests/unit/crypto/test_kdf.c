@@ -1,7 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include <string.h>
-#include <sys/resource.h>
-
 #include "base/buffer.h"
 #include "base/error.h"
 #include "crypto/crypto.h"
@@ -46,23 +43,9 @@ static void test_costs_out_of_range(void) {
   }
 }
 
-static void test_out_of_memory(void) {
-  g_autoptr(GError) error = NULL;
-  struct rlimit limit, small = {64 << 20, 64 << 20};
-  HfKey key;
-
-  g_assert_cmpint(getrlimit(RLIMIT_DATA, &limit), ==, 0);
-  small.rlim_max = limit.rlim_max;
-  g_assert_cmpint(setrlimit(RLIMIT_DATA, &small), ==, 0);
-  g_assert_false(hf_password_key("password", 8, salt, 1, 512 * 1024, &key, &error));
-  g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
-  g_assert_cmpint(setrlimit(RLIMIT_DATA, &limit), ==, 0);
-}
-
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/kdf/vectors", test_vectors);
   g_test_add_func("/crypto/kdf/costs-out-of-range", test_costs_out_of_range);
-  g_test_add_func("/crypto/kdf/out-of-memory", test_out_of_memory);
   return g_test_run();
 }
