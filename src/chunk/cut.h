@@ -18,8 +18,8 @@ typedef struct HfCutter {
  * power of two of at least 8, minimum < average < maximum. */
 void hf_cutter_init(HfCutter *cutter, const guint64 gear[256], guint32 minimum, guint32 average, guint32 maximum);
 
-/* The length of the first chunk of `bytes`: in (0, maximum]. When length <= maximum and no cut is found, `length` is
- * returned: the caller passes at least `maximum` bytes unless the data ends there. Two hashes are rolled side by side. */
+/* The length of the first chunk of `bytes`: in (0, maximum], or 0 for no bytes. When length <= maximum and no cut is
+ * found, `length` is returned: the caller passes at least `maximum` bytes unless the data ends there. Thread-safe. */
 gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length);
 
 /* Whether a list of named things (a directory) is cut after the thing `name`: docs/format.md section 7.4. Levels count
