@@ -43,7 +43,8 @@ def render(errors):
     for error in sorted(errors, key=lambda e: e["number"]):
         symbol = "HF_ERROR_" + error["name"].upper().replace("-", "_")
         enum.append(f"  {symbol} = {error['number']}, /* {error['help']} */")
-        table.append(f"  X({error['number']}, {json.dumps(error['name'])}, {error['exit']}, {json.dumps(error['help'])})")
+        name, text = json.dumps(error["name"]), json.dumps(error["help"])
+        table.append(f"  X({error['number']}, {name}, {error['exit']}, {text})")
     return HEADER % ("\n".join(enum), " \\\n".join(table))
 
 

@@ -7,7 +7,7 @@
 /* Microseconds of CLOCK_BOOTTIME (goes on during suspend, never jumps). */
 gint64 hf_clock_monotonic_us(void);
 
-/* Nanoseconds since 1970-01-01 UTC. HOLDFAST_TEST_TIME (seconds) shifts it in test builds. */
+/* Nanoseconds since 1970-01-01 UTC. HOLDFAST_TEST_TIME (seconds, may be negative) shifts it in debug builds. */
 gint64 hf_clock_real_ns(void);
 
 /* "2026-11-22T10:00:00+00:00" in local time of `ns`; caller frees. */

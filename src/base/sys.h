@@ -3,9 +3,8 @@
  * The system-call table. Every system call that touches user data or the repository goes through hf_sys, so that a
  * test can make the N-th one fail (EIO, ENOSPC, EINTR, short counts) or record it for the crash simulator.
  *
- * Threads: the table is set up once, before threads start, and only read afterwards. The fault layer
- * (hf_sys_fault_install, compiled in always, enabled by the environment variable HOLDFAST_FAULT in test builds only)
- * is itself thread-safe.
+ * Threads: the table is set up once, before threads start, and only read afterwards. The fault layer (base/sysfault.h:
+ * compiled in always, enabled by the environment in debug builds only) is itself thread-safe.
  *
  * The hf_* helpers below loop over EINTR and short counts; they return FALSE with a GError naming `what`.
  */

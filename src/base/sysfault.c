@@ -39,8 +39,10 @@ static gboolean is_planned_locked(Call call)
 {
   counts[call]++;
   count_all++;
-  if (count_all == plan.kill_nth)
+  if (count_all == plan.kill_nth) {
+    hf_sys_record_settle();
     kill(getpid(), SIGKILL);
+  }
   if (plan.nth == 0 || (planned_call >= 0 && planned_call != (int)call))
     return FALSE;
   count_planned++;

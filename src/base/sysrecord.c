@@ -334,6 +334,12 @@ gboolean hf_sys_record_install(const char *path, GError **error)
   return TRUE;
 }
 
+void hf_sys_record_settle(void)
+{
+  if (inner != NULL)
+    begin();
+}
+
 void hf_sys_record_remove(void)
 {
   if (inner == NULL)

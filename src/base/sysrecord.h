@@ -54,5 +54,8 @@ typedef enum HfRecordKind {
 /* Puts the recorder around the table in force and appends to `path` from now on. A recording that cannot be written
  * would mislead, so the process aborts then. Before other threads start; thread-safe afterwards. */
 gboolean hf_sys_record_install(const char *path, GError **error);
+/* Waits until no call is between its effect and its record, and holds up all later ones for good: for who is about to
+ * kill the process. Without effect when not installed. */
+void hf_sys_record_settle(void);
 /* Ends the recording and puts the table back that was there before; without effect when not installed. */
 void hf_sys_record_remove(void);

@@ -34,7 +34,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfQueue, hf_queue_free)
 
 /* ---- A pool: N threads run jobs; the first error stops it. ----
  * Jobs are taken last in first out (depth first), except those pushed with hf_pool_push_front, which are taken before
- * all others, first in first out among themselves. Jobs may push more jobs: pushing never blocks (who pushes bounds himself), so it cannot deadlock. */
+ * all others, first in first out among themselves. Jobs may push more jobs: pushing never blocks (who pushes bounds
+ * himself), so it cannot deadlock. */
 typedef struct HfPool HfPool;
 /* `worker` is the per-thread state from new_worker. Returns FALSE with an error to stop the pool. */
 typedef gboolean (*HfJobFunc)(gpointer job, gpointer worker, gpointer user, GError **error);
