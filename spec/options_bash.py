@@ -61,7 +61,8 @@ def first_words(spec):
 def completion(spec):
     lines = [HEAD.replace('@VERBS@', first_words(spec)).rstrip('\n'), '  case "$verb" in']
     for group in spec['group']:
-        words = ' '.join(verb['name'].split()[1] for verb in spec['verb'] if verb['name'].startswith(group['name'] + ' '))
+        members = (verb['name'].split() for verb in spec['verb'])
+        words = ' '.join(member[1] for member in members if member[0] == group['name'])
         lines += [f"    {group['name']})", '      if [ "$COMP_CWORD" -eq 2 ]; then',
                   f"        _holdfast_reply words \"$current\" '{words}'", '        return', '      fi',
                   '      verb="$verb ${COMP_WORDS[2]}"', '      ;;']

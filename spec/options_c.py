@@ -101,6 +101,7 @@ def source(spec):
     lines.append('const HfVerbSpec hf_verb_specs[HF_VERBS] = {')
     lines += [verb_row(spec, verb) for verb in spec['verb']]
     lines += ['};\n', 'const HfVerbGroupSpec hf_verb_group_specs[HF_VERB_GROUPS] = {']
-    lines += [f"  {{ {quote(group['name'])}, {quote(options_help.group_help(spec, group))} }}," for group in spec['group']]
+    for group in spec['group']:
+        lines.append(f"  {{ {quote(group['name'])}, {quote(options_help.group_help(spec, group))} }},")
     lines += ['};\n', 'const char hf_program_help[] =\n  ' + quote(options_help.program_help(spec)) + ';', '']
     return '\n'.join(lines)

@@ -15,7 +15,8 @@ def bold(text):
 
 def option_term(option):
     names = [bold('-' + option['letter'])] if 'letter' in option else []
-    names.append(bold('--' + option['name']) + (f" \\fI{escape(option['value'])}\\fR" if option['type'] != 'flag' else ''))
+    value = f" \\fI{escape(option['value'])}\\fR" if option['type'] != 'flag' else ''
+    names.append(bold('--' + option['name']) + value)
     return ', '.join(names)
 
 

@@ -15,8 +15,8 @@ struct HfCli {
 };
 
 /*
- * Runs the command line and returns the exit code (spec/options.toml). The first SIGINT or SIGTERM cancels what runs, so
- * that it ends in order; a second one ends the process at once with 128 + signal. SIGPIPE is ignored: a reader that
+ * Runs the command line and returns the exit code (spec/options.toml). The first SIGINT or SIGTERM cancels what runs,
+ * so that it ends in order; a second one ends the process at once with 128 + signal. SIGPIPE is ignored: a reader that
  * goes away ends the verb as a cancel does.
  */
 int hf_cli_main(int argc, char **argv);

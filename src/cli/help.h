@@ -4,6 +4,6 @@
 
 #include "cli/spec.h"
 
-/* The text for `topic` (ended by NULL): no word is the program, one or two words are a verb or a group of verbs. Static.
- * NULL with HF_ERROR_USAGE when there is no such thing. */
+/* The text for `topic` (ended by NULL): no word is the program, one or two words are a verb or a group of verbs.
+ * Static. NULL with HF_ERROR_USAGE when there is no such thing. */
 const char *hf_help_text(char *const *topic, GError **error);

@@ -66,7 +66,7 @@ void hf_output_bytes(HfOutput *output, const void *bytes, gsize length)
     output->errnum = errno;
 }
 
-static void print(HfOutput *output, const char *format, va_list arguments)
+static void G_GNUC_PRINTF(2, 0) print(HfOutput *output, const char *format, va_list arguments)
 {
   g_autofree char *text = g_strdup_vprintf(format, arguments);
   hf_output_bytes(output, text, strlen(text));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a verb prints, as text for people or as JSON for programs. A verb may say both: what does not fit the mode is left
- * out here, so that no verb asks which mode it is. An HfOutput belongs to one thread at a time.
+ * What a verb prints, as text for people or as JSON for programs. A verb may say both: what does not fit the mode is
+ * left out here, so that no verb asks which mode it is. An HfOutput belongs to one thread at a time.
  *
  * Failures of the stream stick: the functions that print return nothing, a loop over much asks hf_output_check, and
  * the frame calls hf_output_finish at the end.

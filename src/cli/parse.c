@@ -78,8 +78,11 @@ static gboolean not_a_value(const HfOptionSpec *option, const char *shown, const
   return hf_fail(error, HF_ERROR_USAGE, "'%s' is no value for '%s'; it takes one of: %s", text, shown, allowed);
 }
 
+/* The place of `text` in the values allowed, -1 when it is none of them, 0 when all are. */
 static int value_place(const HfOptionSpec *option, const char *text)
 {
+  if (option->values == NULL)
+    return 0;
   for (int i = 0; option->values[i] != NULL; i++)
     if (strcmp(option->values[i], text) == 0)
       return i;
@@ -100,7 +103,8 @@ static gboolean read_number(const HfOptionSpec *option, const char *shown, const
 static gboolean set_value(Parser *parser, guint place, const char *shown, const char *text, GError **error)
 {
   const HfOptionSpec *option = &parser->spec->options[place];
-  if (option->values != NULL && value_place(option, text) < 0)
+  int place_of_value = value_place(option, text);
+  if (place_of_value < 0)
     return not_a_value(option, shown, text, error);
   if (*text == '\0')
     return hf_fail(error, HF_ERROR_USAGE, "'%s' has an empty value; it takes %s", shown, option->value);
@@ -115,7 +119,7 @@ static gboolean set_value(Parser *parser, guint place, const char *shown, const 
     g_ptr_array_add(parser->lists[place], g_strdup(text));
     return TRUE;
   case HF_OPTION_CHOICE:
-    *FIELD(guint, parser->options, option->offset) = (guint)value_place(option, text);
+    *FIELD(guint, parser->options, option->offset) = (guint)place_of_value;
     return TRUE;
   case HF_OPTION_SIZE:
   case HF_OPTION_NUMBER:
@@ -337,8 +341,8 @@ static char **copy_words(const Parser *parser, guint from, guint count)
   return copy;
 }
 
-/* Hands the words out in order: each required argument gets one, what is left goes to the optional ones first come, and the
- * rest to the one that takes any number. */
+/* Hands the words out in order: each required argument gets one, what is left goes to the optional ones first come, and
+ * the rest to the one that takes any number. */
 static gboolean assign_words(Parser *parser, GError **error)
 {
   const HfVerbSpec *spec = parser->spec;

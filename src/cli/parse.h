@@ -5,9 +5,9 @@
 #include "cli/spec.h"
 
 /*
- * Parses `arguments` (without the program's name, ended by NULL): VERB, then options and arguments in any order. Options are
- * --name VALUE, --name=VALUE, -n VALUE, -nVALUE and bundles of flags as in -qv; "--" ends them, and a lone "-" is an
- * argument. Long names are not abbreviated. An option given twice keeps the last value, a list keeps all.
+ * Parses `arguments` (without the program's name, ended by NULL): VERB, then options and arguments in any order.
+ * Options are --name VALUE, --name=VALUE, -n VALUE, -nVALUE and bundles of flags as in -qv; "--" ends them, and a lone
+ * "-" is an argument. Long names are not abbreviated. An option given twice keeps the last value, a list keeps all.
  *
  * What is not given comes from the option's environment variable (an empty one counts as unset), unless an option that
  * excludes it is given, then from its default. With --help nothing that is missing is an error.

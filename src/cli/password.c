@@ -14,7 +14,8 @@
 #define LONGEST_PASSWORD 4096
 #define LONGEST_FILE (64 * 1024)
 
-/* Reads until the file ends, into a buffer that never moves (so that no copy is left behind), with a NUL after the end. */
+/* Reads until the file ends, into a buffer that never moves (so that no copy is left behind), with a NUL after the
+ * end. */
 static gboolean read_whole(int fd, gsize limit, const char *what, HfBuffer *secret, GError **error)
 {
   if (!hf_buffer_resize(secret, limit + 2, error))

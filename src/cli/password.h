@@ -17,8 +17,9 @@ typedef struct HfPasswordRequest {
   gboolean confirm;     /* ask twice: the password is a new one */
 } HfPasswordRequest;
 
-/* Gets a password from the first source that is named, else from the terminal. `password` is empty at first and then holds it,
- * with a NUL byte behind its length; the caller wipes it. A password is 1 to 4096 bytes without line breaks. */
+/* Gets a password from the first source that is named, else from the terminal. `password` is empty at first and then
+ * holds it, with a NUL byte behind its length; the caller wipes it. A password is 1 to 4096 bytes without line
+ * breaks. */
 gboolean hf_password_read(const HfPasswordRequest *request, HfCancel *cancel, HfBuffer *password, GError **error);
 
 /* The whole of a small file that holds secrets (a key file), at most 64 KiB; a NUL byte stands behind its length. */

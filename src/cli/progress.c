@@ -147,7 +147,7 @@ char *hf_progress_line(const HfProgress *progress, double rate, double seconds, 
     g_string_append_printf(line, " of %s", total);
   }
   g_string_append_printf(line, "  %s/s  ", speed);
-  guint64 left = known && progress->bytes_total > progress->bytes_done ? progress->bytes_total - progress->bytes_done : 0;
+  guint64 left = known ? progress->bytes_total - MIN(progress->bytes_total, progress->bytes_done) : 0;
   if (left > 0 && rate >= 1 && (double)left / rate < 100 * 3600) {
     append_duration(line, (double)left / rate);
     g_string_append(line, " left");

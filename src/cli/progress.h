@@ -3,8 +3,9 @@
  * How a running operation shows itself (base/report.h): a bar on a terminal, one JSON object a line, or nothing but
  * warnings. Warnings are always printed, each with the thing that it is about.
  *
- * JSON: {"type":"progress","files_done","bytes_done","files_total","bytes_total","stored_bytes","seconds"} once a second
- * and at the end (totals only once they are known), {"type":"warning","path","message"}, {"type":"item","path","what"}.
+ * JSON: {"type":"progress","files_done","bytes_done","files_total","bytes_total","stored_bytes","seconds"} once a
+ * second and at the end (totals only once they are known), {"type":"warning","path","message"},
+ * {"type":"item","path","what"}.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One function a verb, each in the file of its name; the frame (cli/cli.h) calls them. FALSE with an error ends the program
- * with the error's exit code; TRUE with 0, or with 3 when the report counted warnings. */
+/* One function a verb, each in the file of its name; the frame (cli/cli.h) calls them. FALSE with an error ends the
+ * program with the error's exit code; TRUE with 0, or with 3 when the report counted warnings. */
 #pragma once
 
 #include "cli/options.gen.h"

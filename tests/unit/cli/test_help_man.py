@@ -44,7 +44,8 @@ def man_sections():
     common = {title.lower(): options_of_roff(text) for title, text in
               re.findall(r'^\.SS (\w+)\n(.*?)(?=^\.S[HS]|\Z)', common_part, re.MULTILINE | re.DOTALL)}
     found = {}
-    for verb, text in re.findall(r'^\.SS holdfast ([\w ]+)\n(.*?)(?=^\.S[HS]|\Z)', verbs_part, re.MULTILINE | re.DOTALL):
+    for verb, text in re.findall(r'^\.SS holdfast ([\w ]+)\n(.*?)(?=^\.S[HS]|\Z)', verbs_part,
+                                 re.MULTILINE | re.DOTALL):
         sets = re.search(r'takes the common options for ([\w, ]+)\.', text).group(1)
         found[verb] = options_of_roff(text).union(*(common[name] for name in re.split(r', | and ', sets)))
     return found

@@ -12,7 +12,8 @@
 static void test_modes(void)
 {
   static const HfOutputMode modes[] = { HF_OUTPUT_TEXT, HF_OUTPUT_QUIET, HF_OUTPUT_JSON };
-  static const char *const expected[] = { "7 points\n1 note\nbytes", "7 points\nbytes", "{\"n\":7}\n{\"k\":\"v\"}\nbytes" };
+  static const char *const expected[] = { "7 points\n1 note\nbytes", "7 points\nbytes",
+                                          "{\"n\":7}\n{\"k\":\"v\"}\nbytes" };
   for (gsize i = 0; i < G_N_ELEMENTS(modes); i++) {
     g_autoptr(Capture) capture = capture_new();
     g_autoptr(HfOutput) output = hf_output_new(capture->stream, modes[i]);

@@ -136,7 +136,8 @@ static void test_bad_options(void)
   assert_bad("backup -r", "'-r' needs a value: REPO");
   assert_bad("backup --name", "'--name' needs a value: NAME");
   assert_bad("backup --name=", "'--name' has an empty value");
-  assert_bad("init -r /r --encryption rot13", "'rot13' is no value for '--encryption'; it takes one of: password, none");
+  assert_bad("init -r /r --encryption rot13",
+             "'rot13' is no value for '--encryption'; it takes one of: password, none");
   assert_bad("init -r /r --parity 7", "one of: 0, 5, 10");
   assert_bad("verify -r /r --sample 0", "'--sample'");
   assert_bad("verify -r /r --sample 101%", "'--sample'");

@@ -17,7 +17,8 @@ static void assert_line(const HfProgress *progress, double rate, double seconds,
 static void test_line(void)
 {
   HfProgress progress = { .files_done = 12, .bytes_done = GIB, .bytes_total = 4 * GIB };
-  assert_line(&progress, 1 << 20, 5, 100, "[=====>              ]  25%  1.0 GiB of 4.0 GiB  1.0 MiB/s  51:12 left  12 files");
+  assert_line(&progress, 1 << 20, 5, 100,
+              "[=====>              ]  25%  1.0 GiB of 4.0 GiB  1.0 MiB/s  51:12 left  12 files");
   assert_line(&progress, 1 << 18, 5, 58, "1.0 GiB of 4.0 GiB  256.0 KiB/s  3:24:48 left  12 files");
   /* Without a rate, or with one that leads nowhere, the time that passed is shown. */
   assert_line(&progress, 0, 65, 59, "1.0 GiB of 4.0 GiB  0 B/s  1:05  12 files");

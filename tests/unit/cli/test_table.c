@@ -50,7 +50,8 @@ static void test_cut_wide(void)
 {
   static const HfColumn two[] = { { "a", FALSE, TRUE }, { "b", FALSE, FALSE } };
   g_autoptr(HfTable) table = hf_table_new(two, 2);
-  hf_table_add(table, (const char *[]){ "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5", "x" });
+  const char *days = "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5";
+  hf_table_add(table, (const char *[]){ days, "x" });
   g_autofree char *text = hf_table_format(table, 11);
   g_assert_cmpstr(text, ==, "a         b\n\xe6\x97\xa5\xe6\x97\xa5...   x\n");
 }
