@@ -160,7 +160,7 @@ static Terminal terminal_open(gboolean confirm, HfCancel *cancel)
 }
 
 /* Reads what the terminal shows until `end` stands there; caller frees. */
-static char *terminal_expect(Terminal *terminal, const char *end)
+static char *terminal_read(Terminal *terminal, const char *end)
 {
   GString *shown = g_string_new(NULL);
   char byte;
@@ -168,6 +168,11 @@ static char *terminal_expect(Terminal *terminal, const char *end)
     g_string_append_c(shown, byte);
   g_assert_nonnull(strstr(shown->str, end));
   return g_string_free(shown, FALSE);
+}
+
+static void terminal_expect(Terminal *terminal, const char *end)
+{
+  g_free(terminal_read(terminal, end));
 }
 
 static void terminal_type(Terminal *terminal, const char *keys)
@@ -189,9 +194,9 @@ static void terminal_close(Terminal *terminal, int expected)
 static void test_terminal(void)
 {
   Terminal terminal = terminal_open(FALSE, NULL);
-  g_autofree char *prompt = terminal_expect(&terminal, "password for 'r': ");
+  terminal_expect(&terminal, "password for 'r': ");
   terminal_type(&terminal, "open sesame\n");
-  g_autofree char *answer = terminal_expect(&terminal, "got=<open sesame>");
+  g_autofree char *answer = terminal_read(&terminal, "got=<open sesame>");
   /* The keys were not echoed: what is shown holds them once, in the answer. */
   g_assert_null(strstr(strstr(answer, "sesame") + 1, "sesame"));
   terminal_close(&terminal, 0);
@@ -200,31 +205,31 @@ static void test_terminal(void)
 static void test_terminal_confirm(void)
 {
   Terminal terminal = terminal_open(TRUE, NULL);
-  g_autofree char *first = terminal_expect(&terminal, "password for 'r': ");
+  terminal_expect(&terminal, "password for 'r': ");
   terminal_type(&terminal, "new\n");
-  g_autofree char *second = terminal_expect(&terminal, "once more: ");
+  terminal_expect(&terminal, "once more: ");
   terminal_type(&terminal, "new\n");
-  g_autofree char *answer = terminal_expect(&terminal, "got=<new>");
+  terminal_expect(&terminal, "got=<new>");
   terminal_close(&terminal, 0);
 }
 
 static void test_terminal_differ(void)
 {
   Terminal terminal = terminal_open(TRUE, NULL);
-  g_autofree char *first = terminal_expect(&terminal, "password for 'r': ");
+  terminal_expect(&terminal, "password for 'r': ");
   terminal_type(&terminal, "new\n");
-  g_autofree char *second = terminal_expect(&terminal, "once more: ");
+  terminal_expect(&terminal, "once more: ");
   terminal_type(&terminal, "nwe\n");
-  g_autofree char *answer = terminal_expect(&terminal, "the two passwords differ");
+  terminal_expect(&terminal, "the two passwords differ");
   terminal_close(&terminal, 9);
 }
 
 static void test_terminal_empty(void)
 {
   Terminal terminal = terminal_open(FALSE, NULL);
-  g_autofree char *prompt = terminal_expect(&terminal, "password for 'r': ");
+  terminal_expect(&terminal, "password for 'r': ");
   terminal_type(&terminal, "\n");
-  g_autofree char *answer = terminal_expect(&terminal, "is empty");
+  terminal_expect(&terminal, "is empty");
   terminal_close(&terminal, 9);
 }
 
@@ -233,7 +238,7 @@ static void test_terminal_cancel(void)
   HfCancel cancel = { 0 };
   hf_cancel_set(&cancel);
   Terminal terminal = terminal_open(FALSE, &cancel);
-  g_autofree char *answer = terminal_expect(&terminal, "error=<");
+  terminal_expect(&terminal, "error=<");
   terminal_close(&terminal, 9);
 }
 
