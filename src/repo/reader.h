@@ -7,7 +7,8 @@
  * Invariants
  *  R1 No byte is given out whose id (or leaf) was not computed anew and compared.
  *
- * An HfBlobReader belongs to one thread; the cache is shared.
+ * An HfBlobReader belongs to one thread; the cache is shared. Memory beside the cache: a reader keeps the largest stored
+ * frame and the largest decompressed one of its own; after damage the cache keeps the pack that parity mended last.
  */
 #pragma once
 
@@ -39,7 +40,8 @@ typedef struct HfBlob {
 void hf_blob_release(HfBlob *blob);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfBlob, hf_blob_release)
 
-/* Any blob but blocks of disks. HF_ERROR_DAMAGED names the blob when no location gives it whole, and the type is checked. */
+/* Any blob but blocks of disks. HF_ERROR_DAMAGED names the blob when it is missing or no location gives it whole,
+ * HF_ERROR_INVALID when it is of another type (a lying writer), HF_ERROR_PERMISSION when these keys do not open it. */
 gboolean hf_blob_read(HfBlobReader *reader, const HfId *id, HfBlobType type, HfBlob *blob, GError **error);
 /* [offset, offset + length) of a block of `block_length` bytes into `out`: reads and opens only the pieces needed. */
 gboolean hf_block_read(HfBlobReader *reader, const HfId *id, gsize block_length, gsize offset, gsize length, void *out,
@@ -47,8 +49,10 @@ gboolean hf_block_read(HfBlobReader *reader, const HfId *id, gsize block_length,
 
 /* ---- For restore, which reads whole frames in the order of the packs. ---- */
 gboolean hf_blob_locate(HfBlobReader *reader, const HfId *id, HfLocation *location, GError **error);
-/* Reads and opens the frame at `location`, checking the ids of blobs that `check` asks for: `ids` has `count` pairs of blob
- * number and id. Damage falls back to hf_blob_read's ways for these. Data frames opened so are not cached. */
+/* Reads and opens the frame at `location` and checks the ids of the `count` blobs that are wanted. A row opens to one blob,
+ * the block. After damage the wanted blobs are read in hf_blob_read's ways; `opened` then holds only these, at their numbers,
+ * and the others are empty. When one cannot be read at all this fails: hf_blob_read tells which. Nothing is cached.
+ * `opened` was initialised by the caller and is used again and again. */
 typedef struct HfWanted {
   guint16 blob;
   HfId id;

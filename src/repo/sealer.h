@@ -3,8 +3,8 @@
  * Sealing and opening of frames (format.md 4). A sealer or opener belongs to one thread.
  *
  * Invariants
- *  S1 What hf_seal_* gives back was decompressed and compared with its input before it was encrypted (never silently wrong
- *     compressors or memory), and carries the digest of its stored bytes.
+ *  S1 What hf_seal_* gives back was opened, decompressed and compared with its input after its digest was taken: the digest
+ *     describes bytes that hold the input. With sums (hf_seal_sum) the input is proven to be what the ids were computed of.
  *  S2 What hf_open_* gives back has passed the authentication tag; ids are checked by the callee when asked for.
  */
 #pragma once
@@ -26,6 +26,8 @@ typedef struct HfSealed {
 void hf_sealed_init(HfSealed *sealed);
 void hf_sealed_clear(HfSealed *sealed);
 
+/* A sealer holds two buffers as large as the largest frame so far, of which compressible input touches one and a part of the
+ * other, and the contexts of the codec (about 2 MiB for zstd:3). */
 typedef struct HfSealer HfSealer;
 /* Keys are copied; `codec` and `level` are those of new frames. */
 HfSealer *hf_sealer_new(const HfShortId *session, const HfKey *data_key, const HfKey *meta_key, HfCodec codec, int level);
@@ -39,11 +41,16 @@ typedef struct HfGroup {
   const HfId *refs;         /* of all blobs, in order */
   const guint8 *payloads;   /* one after the other */
   gsize payload_bytes;
+  gsize headroom;           /* bytes before `payloads` that the sealer may overwrite: saves a copy */
+  const guint64 *sums;      /* hf_seal_sum of each blob, or NULL: not checked */
 } HfGroup;
-/* `meta` chooses the key. */
+/* Take it before the id is computed: sealing then notices when memory changed between hashing and compressing. */
+guint64 hf_seal_sum(HfBlobType type, const HfId *refs, guint ref_count, const void *payload, gsize length);
+/* `meta` chooses the key. HF_ERROR_FAILED when the frame does not prove right (S1) or is too large. */
 gboolean hf_seal_group(HfSealer *sealer, gboolean meta, const HfGroup *group, HfSealed *sealed, GError **error);
-gboolean hf_seal_row(HfSealer *sealer, const void *block, gsize length, const HfId *leaves, guint pieces,
-                     HfSealed *sealed, GError **error);
+/* `sums`: hf_xxh64 of each piece, taken before its leaf was computed, or NULL. */
+gboolean hf_seal_row(HfSealer *sealer, const void *block, gsize length, const HfId *leaves, const guint64 *sums,
+                     guint pieces, HfSealed *sealed, GError **error);
 
 /* ---- Opening. ---- */
 typedef struct HfOpener HfOpener;

@@ -4,6 +4,9 @@
  * HfBlobWriter a thread, which holds that thread's open data group and meta group: blobs that a thread adds one after the
  * other lie side by side.
  *
+ * Memory of a writer: its open data group (frame target and a half), its open meta group (likewise), a sealer (repo/sealer.h)
+ * and the frame that it sealed last; together about four times the frame target, or the largest blob, if that is more.
+ *
  * Invariants
  *  W1 An id that hf_blob_write gave out is durable once hf_blob_store_flush returned TRUE, or was durable before.
  *  W2 After any failure hf_blob_store_flush fails, too: no commit after a lost blob.
@@ -28,7 +31,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBlobWriter, hf_blob_writer_free)
 /* Any type but blocks; *fresh (may be NULL) tells whether it was new. The payload is copied or sealed before return. */
 gboolean hf_blob_write(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count, const void *payload,
                        gsize length, HfId *id, gboolean *fresh, GError **error);
-/* A block of a disk, up to the block size; all-zero blocks are the caller's business. */
+/* A block of a disk, up to 4 MiB; all-zero blocks are the caller's business. */
 gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh, GError **error);
 /* Room for the next small data payload of up to `length` bytes inside the open group, so that a file can be read
  * straight into its place; hf_blob_write with this pointer as payload does not copy. Valid until the next call. */
@@ -39,7 +42,7 @@ gboolean hf_blob_writer_flush(HfBlobWriter *writer, GError **error);
 gboolean hf_blob_store_flush(HfBlobStore *store, GError **error);
 
 typedef struct HfBlobTotals {
-  guint64 new_blobs, new_bytes;  /* plain bytes of new payloads */
+  guint64 new_blobs, new_bytes;  /* new blobs and the plain bytes of their payloads */
   guint64 stored_bytes;          /* of packs */
   guint64 parity_bytes;          /* of parity and mirrors */
 } HfBlobTotals;
