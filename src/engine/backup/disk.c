@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/backup/disk.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "source/disk.h"
+
+#define SPANS_IN_FLIGHT 2u
+
+/* Blocks of one map page of level 0. Jobs fill slots of their own; `left` counts them. */
+typedef struct Span {
+  guint64 first;   /* block number */
+  guint count;
+  guint8 present[HF_MAP_FANOUT];
+  HfId ids[HF_MAP_FANOUT];
+  GMutex lock;
+  GCond ended;
+  guint left;
+  gboolean failed; /* a job was dropped: the pool knows why */
+} Span;
+
+typedef struct DiskRun {
+  HfBackupWorker *worker; /* of the thread that plans */
+  HfDisk *disk;
+  gsize block_size;
+  guint64 blocks;
+  HfExtentKind kind;      /* of the extent at hand: [.., extent_end) */
+  guint64 extent_end;
+  gboolean has_old;       /* the base has a map of this disk */
+  HfId old_top;
+  guint8 old_level;
+  guint64 old_blocks;
+  HfBlob old_leaf;        /* map page of level 0 that covers old_leaf_first */
+  guint64 old_leaf_first;
+  gint32 old_index[HF_MAP_FANOUT];
+  gboolean old_leaf_ready, old_leaf_zero;
+} DiskRun;
+
+typedef struct BlockJob {
+  HfBackupJob job; /* first */
+  DiskRun *run;
+  Span *span;
+  guint slot;
+} BlockJob;
+
+/* ---- One block. ---- */
+
+static gsize block_length(const DiskRun *run, guint64 block)
+{
+  return (gsize)MIN(run->block_size, run->disk->size - block * run->block_size);
+}
+
+static void slot_done(BlockJob *work, gboolean good)
+{
+  Span *span = work->span;
+  g_mutex_lock(&span->lock);
+  span->failed = span->failed || !good;
+  if (--span->left == 0)
+    g_cond_broadcast(&span->ended);
+  g_mutex_unlock(&span->lock);
+  g_free(work);
+}
+
+static gboolean store_block(BlockJob *work, HfBackupWorker *worker, GError **error)
+{
+  DiskRun *run = work->run;
+  guint64 block = work->span->first + work->slot;
+  gsize length = block_length(run, block);
+  if (!hf_buffer_reserve(&worker->window, run->block_size, error) ||
+      !run->disk->ops->read(run->disk, block * run->block_size, worker->window.data, length, error))
+    return FALSE;
+  hf_report_add(worker->state->report, 0, length, 0);
+  if (hf_bytes_all_zero(worker->window.data, length))
+    return TRUE;
+  if (!hf_block_write(worker->writer, worker->window.data, length, &work->span->ids[work->slot], NULL, error))
+    return FALSE;
+  work->span->present[work->slot] = 1;
+  return TRUE;
+}
+
+static gboolean block_run(HfBackupJob *job, HfBackupWorker *worker, GError **error)
+{
+  BlockJob *work = (BlockJob *)job;
+  hf_gate_enter(&worker->state->gate);
+  gboolean good = store_block(work, worker, error);
+  hf_gate_leave(&worker->state->gate);
+  slot_done(work, good);
+  return good;
+}
+
+static void block_drop(HfBackupJob *job)
+{
+  slot_done((BlockJob *)job, FALSE);
+}
+
+/* ---- What the base knows. ---- */
+
+/* Goes down to the map page of level 0 that covers `block`. */
+static gboolean find_old_leaf(DiskRun *run, guint64 block, GError **error)
+{
+  HfId id = run->old_top;
+  guint64 first = block - block % HF_MAP_FANOUT;
+  run->old_leaf_ready = FALSE;
+  run->old_leaf_zero = FALSE;
+  for (guint8 level = run->old_level;; level--) {
+    g_auto(HfBlob) map = { 0 };
+    guint8 found;
+    guint count;
+    guint64 span = 1;
+    for (guint8 i = 0; i < level; i++)
+      span *= HF_MAP_FANOUT;
+    if (!hf_blob_read(run->worker->reader, &id, HF_BLOB_MAP, &map, error) ||
+        !hf_map_decode(map.payload, map.length, map.ref_count, &found, &count, run->old_index, error))
+      return FALSE;
+    if (found != level)
+      return hf_fail(error, HF_ERROR_INVALID, "a map of disk '%s' has level %u instead of %u", run->disk->path, found, level);
+    if (level == 0) {
+      hf_blob_release(&run->old_leaf);
+      run->old_leaf = map;
+      map = (HfBlob){ 0 };
+      break;
+    }
+    guint slot = (guint)(block / span % HF_MAP_FANOUT);
+    gint32 child = slot < count ? run->old_index[slot] : -1;
+    if (child < 0) {
+      run->old_leaf_zero = TRUE;
+      break;
+    }
+    id = map.refs[child];
+  }
+  run->old_leaf_first = first;
+  run->old_leaf_ready = TRUE;
+  return TRUE;
+}
+
+/* Takes an unchanged block from the base; *known FALSE: it must be read. */
+static gboolean take_old_block(DiskRun *run, Span *span, guint slot, gboolean *known, GError **error)
+{
+  guint64 block = span->first + slot;
+  gboolean absent = FALSE;
+  *known = FALSE;
+  if (!run->has_old || block >= run->old_blocks)
+    return TRUE;
+  if ((!run->old_leaf_ready || run->old_leaf_first != block - block % HF_MAP_FANOUT) && !find_old_leaf(run, block, error))
+    return FALSE;
+  gint32 child = run->old_leaf_zero ? -1 : run->old_index[block % HF_MAP_FANOUT];
+  *known = TRUE;
+  if (child < 0)
+    return TRUE;
+  HfRepo *repo = run->worker->state->repo;
+  span->ids[slot] = run->old_leaf.refs[child];
+  if (!hf_index_is_absent(repo->index, hf_keyring_domain(repo->keys), &span->ids[slot], &absent, error))
+    return FALSE;
+  *known = !absent;
+  span->present[slot] = !absent;
+  return TRUE;
+}
+
+static void find_old_disk(DiskRun *run, const HfEntry *old)
+{
+  if (!old || old->mode != 0 || old->content != HF_CONTENT_MAP || old->block_size != run->block_size ||
+      old->size != run->disk->size)
+    return;
+  run->has_old = TRUE;
+  run->old_top = old->ref;
+  run->old_blocks = (old->size + run->block_size - 1) / run->block_size;
+  run->old_level = hf_map_level(run->old_blocks);
+}
+
+/* ---- Planning. ---- */
+
+/* The kind of a whole block: zero or unchanged only when all of it is. */
+static gboolean block_kind(DiskRun *run, guint64 block, HfExtentKind *kind, GError **error)
+{
+  guint64 at = block * run->block_size, end = at + block_length(run, block);
+  gboolean first = TRUE;
+  *kind = HF_EXTENT_DATA;
+  while (at < end) {
+    if (at >= run->extent_end) {
+      guint64 length;
+      if (!run->disk->ops->extent(run->disk, at, &run->kind, &length, error))
+        return FALSE;
+      run->extent_end = at + length;
+    }
+    if (first)
+      *kind = run->kind;
+    else if (*kind != run->kind)
+      *kind = HF_EXTENT_DATA;
+    first = FALSE;
+    at = MIN(end, run->extent_end);
+  }
+  return TRUE;
+}
+
+static gboolean plan_span(DiskRun *run, Span *span, GError **error)
+{
+  HfBackupState *state = run->worker->state;
+  for (guint slot = 0; slot < span->count; slot++) {
+    HfExtentKind kind;
+    gboolean known = FALSE;
+    if (!block_kind(run, span->first + slot, &kind, error))
+      return FALSE;
+    if (kind == HF_EXTENT_UNCHANGED && !take_old_block(run, span, slot, &known, error))
+      return FALSE;
+    if (kind == HF_EXTENT_ZERO || known) {
+      hf_report_add(state->report, 0, block_length(run, span->first + slot), 0);
+      continue;
+    }
+    BlockJob *work = g_new0(BlockJob, 1);
+    *work = (BlockJob){ .job = { block_run, block_drop }, .run = run, .span = span, .slot = slot };
+    g_mutex_lock(&span->lock);
+    span->left++;
+    g_mutex_unlock(&span->lock);
+    hf_pool_push_front(state->pool, work);
+  }
+  return TRUE;
+}
+
+/* ---- Map pages. ---- */
+
+typedef struct MapChild {
+  gboolean present;
+  HfId id;
+} MapChild;
+
+static gboolean store_map(HfBackupWorker *worker, guint8 level, const MapChild *children, guint count, MapChild *map,
+                          GError **error)
+{
+  guint8 present[HF_MAP_FANOUT];
+  g_autoptr(GByteArray) payload = g_byte_array_new();
+  g_autoptr(GArray) refs = g_array_new(FALSE, FALSE, sizeof(HfId));
+  for (guint i = 0; i < count; i++) {
+    present[i] = children[i].present ? 1 : 0;
+    if (children[i].present)
+      g_array_append_val(refs, children[i].id);
+  }
+  map->present = refs->len > 0;
+  if (!map->present)
+    return TRUE;
+  hf_map_encode(level, present, count, payload);
+  return hf_blob_write(worker->writer, HF_BLOB_MAP, (const HfId *)(void *)refs->data, refs->len, payload->data,
+                       payload->len, &map->id, NULL, error);
+}
+
+/* Waits for the span's blocks, stores its map page, frees it. */
+static gboolean finish_span(DiskRun *run, Span *span, gboolean store, GArray *maps, GError **error)
+{
+  hf_gate_leave(&run->worker->state->gate);
+  g_mutex_lock(&span->lock);
+  while (span->left)
+    g_cond_wait(&span->ended, &span->lock);
+  g_mutex_unlock(&span->lock);
+  hf_gate_enter(&run->worker->state->gate);
+  gboolean good = store && !span->failed;
+  if (store && span->failed)
+    hf_fail(error, HF_ERROR_CANCELLED, "reading '%s' was ended", run->disk->path);
+  if (good) {
+    MapChild children[HF_MAP_FANOUT], map;
+    for (guint i = 0; i < span->count; i++)
+      children[i] = (MapChild){ span->present[i] != 0, span->ids[i] };
+    good = store_map(run->worker, 0, children, span->count, &map, error);
+    g_array_append_val(maps, map);
+  }
+  g_mutex_clear(&span->lock);
+  g_cond_clear(&span->ended);
+  g_free(span);
+  return good;
+}
+
+static Span *span_new(const DiskRun *run, guint64 first)
+{
+  Span *span = g_new0(Span, 1);
+  span->first = first;
+  span->count = (guint)MIN(HF_MAP_FANOUT, run->blocks - first);
+  g_mutex_init(&span->lock);
+  g_cond_init(&span->ended);
+  return span;
+}
+
+static gboolean read_disk(DiskRun *run, GArray *maps, GError **error)
+{
+  GQueue spans = G_QUEUE_INIT;
+  gboolean good = TRUE;
+  for (guint64 first = 0; good && first < run->blocks; first += HF_MAP_FANOUT) {
+    Span *span = span_new(run, first);
+    g_queue_push_tail(&spans, span);
+    good = plan_span(run, span, error);
+    while (good && spans.length >= SPANS_IN_FLIGHT)
+      good = finish_span(run, g_queue_pop_head(&spans), TRUE, maps, error);
+  }
+  while (spans.length)
+    good = finish_span(run, g_queue_pop_head(&spans), good, maps, good ? error : NULL) && good;
+  return good;
+}
+
+/* Builds the levels above `maps` (level 0). */
+static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError **error)
+{
+  guint8 last = hf_map_level(run->blocks);
+  g_autoptr(GArray) below = g_array_ref(maps);
+  for (guint8 level = 1; level <= last; level++) {
+    g_autoptr(GArray) above = g_array_new(FALSE, TRUE, sizeof(MapChild));
+    for (guint i = 0; i < below->len; i += HF_MAP_FANOUT) {
+      MapChild map;
+      if (!store_map(run->worker, level, &g_array_index(below, MapChild, i), MIN(HF_MAP_FANOUT, below->len - i), &map,
+                     error))
+        return FALSE;
+      g_array_append_val(above, map);
+    }
+    g_array_unref(below);
+    below = g_steal_pointer(&above);
+  }
+  *top = below->len ? g_array_index(below, MapChild, 0) : (MapChild){ 0 };
+  return TRUE;
+}
+
+/* ---- The disk. ---- */
+
+static GBytes *last_cookie(const HfBase *base, const char *path)
+{
+  const HfPointDetails *details = hf_base_details(base);
+  for (guint i = 0; details && i < details->roots->len; i++) {
+    const HfPointRoot *root = details->roots->pdata[i];
+    gsize length;
+    const char *known = g_bytes_get_data(root->path, &length);
+    if (root->kind == 2 && length == strlen(path) && memcmp(known, path, length) == 0)
+      return root->cookie;
+  }
+  return NULL;
+}
+
+static gboolean check_use(const HfBackupState *state, const HfDisk *disk, guint32 *flags, GError **error)
+{
+  if (!disk->in_use)
+    return TRUE;
+  if (!state->options->live)
+    return hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; unmount it, or accept a torn image with --live", disk->path,
+                   disk->use);
+  *flags |= HF_POINT_LIVE;
+  hf_report_warning(state->report, disk->path, "read while in use (%s): the image may be torn", disk->use);
+  return TRUE;
+}
+
+static gboolean store_disk(HfBackupWorker *worker, HfDisk *disk, const HfEntry *old, MapChild *top, GError **error)
+{
+  DiskRun run = { .worker = worker, .disk = disk, .block_size = worker->state->repo->config.block_size };
+  run.blocks = (disk->size + run.block_size - 1) / run.block_size;
+  if (!worker->state->options->rescan)
+    find_old_disk(&run, old);
+  hf_report_total(worker->state->report, 1, disk->size);
+  g_autoptr(GArray) maps = g_array_new(FALSE, TRUE, sizeof(MapChild));
+  gboolean good = read_disk(&run, maps, error) && store_levels(&run, maps, top, error);
+  hf_blob_release(&run.old_leaf);
+  return good;
+}
+
+gboolean hf_backup_disk(HfBackupWorker *worker, HfTreePage *page, const char *path, HfPointRoot *root, guint32 *flags,
+                        GError **error)
+{
+  HfBackupState *state = worker->state;
+  gboolean found[HF_BASES], full;
+  HfEntry bases[HF_BASES];
+  MapChild top = { 0 };
+  hf_base_root(state->base, path, found, bases);
+  g_autoptr(HfDisk) disk = hf_disk_open(path, found[1] ? last_cookie(state->base, path) : NULL, error);
+  if (!disk || !check_use(state, disk, flags, error) ||
+      !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &top, error))
+    return FALSE;
+  HfEntry entry = { .name = { (const guint8 *)path, strlen(path) }, .size = disk->size,
+                    .block_size = state->repo->config.block_size, .sector_size = disk->sector_size,
+                    .content = top.present ? HF_CONTENT_MAP : HF_CONTENT_NONE, .ref = top.id };
+  hf_tree_add(page, &entry, &full);
+  if (disk->ops->cookie)
+    root->cookie = disk->ops->cookie(disk);
+  worker->counts.files++;
+  worker->counts.bytes += disk->size;
+  worker->reported += disk->size;
+  return TRUE;
+}
