@@ -9,10 +9,12 @@
 #include "cli/help.h"
 #include "cli/parse.h"
 #include "cli/progress.h"
+#include "storage/local/local.h"
 
 typedef gboolean (*VerbFunc)(const HfOptions *options, HfCli *cli, GError **error);
 
 static const VerbFunc verbs[HF_VERBS] = {
+  [HF_VERB_BENCHMARK] = hf_verb_benchmark,
   [HF_VERB_HELP] = hf_verb_help,
   [HF_VERB_VERSION] = hf_verb_version,
 };
@@ -81,6 +83,7 @@ static gboolean wants_json(char *const *arguments)
 int hf_cli_run(char *const *arguments, FILE *out, FILE *err, HfCancel *cancel)
 {
   g_autoptr(GError) error = NULL;
+  hf_local_register();
   if (arguments[0] == NULL) {
     fputs(hf_program_help, err);
     return 2;

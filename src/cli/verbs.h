@@ -7,5 +7,6 @@
 
 typedef struct HfCli HfCli;
 
+gboolean hf_verb_benchmark(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_help(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_version(const HfOptions *options, HfCli *cli, GError **error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/cli.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 #include "capture.h"
@@ -71,6 +72,36 @@ static void test_errors(void)
   assert_run("backup --json", 2, "", "\"exit\":2}\n");
 }
 
+static void test_benchmark(void)
+{
+  Run result = run("benchmark --json");
+  g_assert_cmpint(result.code, ==, 0);
+  g_auto(GStrv) lines = g_strsplit(g_strchomp((char *)capture_text(result.out)), "\n", 0);
+  for (guint i = 0; lines[i] != NULL; i++) {
+    json_t *line = json_loads(lines[i], 0, NULL);
+    g_assert_true(json_real_value(json_object_get(line, "bytes_per_second")) > 0);
+    json_decref(line);
+  }
+  g_assert_cmpuint(g_strv_length(lines), >=, 5);
+  run_clear(&result);
+}
+
+static void test_benchmark_storage(void)
+{
+  g_autofree char *folder = g_dir_make_tmp("hf-benchmark-XXXXXX", NULL);
+  g_autofree char *line = g_strdup_printf("benchmark --storage '%s'", folder);
+  Run result = run(line);
+  g_assert_cmpint(result.code, ==, 0);
+  const char *said = capture_text(result.out);
+  g_assert_nonnull(strstr(said, "ok        creation is exclusive\n"));
+  g_assert_nonnull(strstr(said, "put 4 KiB "));
+  g_assert_null(strstr(said, "FAILED"));
+  run_clear(&result);
+  /* The folder is as empty as before. */
+  g_assert_cmpint(g_rmdir(folder), ==, 0);
+  assert_run("benchmark --storage /dev/null/x", 1, "", "/dev/null/x");
+}
+
 static void test_full(void)
 {
   g_autoptr(Capture) err = capture_new();
@@ -102,6 +133,8 @@ int main(int argc, char **argv)
   g_test_add_func("/cli/cli/help", test_help);
   g_test_add_func("/cli/cli/version", test_version);
   g_test_add_func("/cli/cli/errors", test_errors);
+  g_test_add_func("/cli/cli/benchmark", test_benchmark);
+  g_test_add_func("/cli/cli/benchmark-storage", test_benchmark_storage);
   g_test_add_func("/cli/cli/full", test_full);
   g_test_add_func("/cli/cli/texts-fit", test_texts_fit);
   return g_test_run();
