@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Records of deletion: marks, absent blobs, damage (format.md 11). */
+/* Records of deletion: marks, thin frames, damage (format.md 11). */
 #include "base/error.h"
 #include "format/point.h"
 
-#define DAMAGE_BYTES 20u
+#define PLACE_BYTES 20u
 
 G_STATIC_ASSERT(sizeof(HfShortId) == HF_SHORT_ID_BYTES && sizeof(HfId) == HF_ID_BYTES);
 
@@ -72,63 +72,39 @@ gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
   return done;
 }
 
-/* ---- Absent blobs ---- */
+/* ---- Places: thin frames, damage ---- */
 
-GBytes *hf_absent_encode(const GArray *ids)
+GBytes *hf_places_encode(HfRecordKind kind, const GArray *places)
 {
-  GByteArray *body = g_byte_array_new();
-  put_ids(body, ids, sizeof(HfId));
-  return hf_record_finish(HF_RECORD_ABSENT, body, NULL, NULL);
-}
-
-gboolean hf_absent_decode(GBytes *record, GArray *ids, GError **error)
-{
-  gsize length;
-  const void *bytes = g_bytes_get_data(record, &length);
-  HfView body;
-  guint before = ids->len;
-  if (!hf_record_open(bytes, length, HF_RECORD_ABSENT, "the list of absent blobs", &body, error))
-    return FALSE;
-  HfReader reader = hf_reader(body.data, body.length);
-  get_ids(&reader, ids, sizeof(HfId));
-  if (hf_reader_done(&reader, "the list of absent blobs", error))
-    return TRUE;
-  g_array_set_size(ids, before);
-  return FALSE;
-}
-
-/* ---- Damage ---- */
-
-GBytes *hf_damage_encode(const GArray *damages)
-{
-  GByteArray *body = g_byte_array_new();
-  hf_put_varint(body, damages->len);
-  for (guint i = 0; i < damages->len; i++) {
-    const HfDamage *damage = &g_array_index(damages, HfDamage, i);
-    hf_put_raw(body, damage->pack.b, HF_SHORT_ID_BYTES);
-    hf_put_u32(body, damage->offset);
+  g_autoptr(GByteArray) body = g_byte_array_new();
+  hf_put_varint(body, places->len);
+  for (guint i = 0; i < places->len; i++) {
+    const HfPlace *place = &g_array_index(places, HfPlace, i);
+    hf_put_raw(body, place->pack.b, HF_SHORT_ID_BYTES);
+    hf_put_u32(body, place->offset);
   }
-  return hf_record_finish(HF_RECORD_DAMAGE, body, NULL, NULL);
+  return hf_record_finish(kind, body, NULL, NULL);
 }
 
-gboolean hf_damage_decode(GBytes *record, GArray *damages, GError **error)
+gboolean hf_places_decode(GBytes *record, HfRecordKind kind, GArray *places, GError **error)
 {
   gsize length;
   const void *bytes = g_bytes_get_data(record, &length);
+  const char *what = kind == HF_RECORD_THIN ? "the list of thin frames" : "the list of damage";
   HfView body;
-  guint before = damages->len;
-  if (!hf_record_open(bytes, length, HF_RECORD_DAMAGE, "the list of damage", &body, error))
+  guint before = places->len;
+  if (!hf_record_open(bytes, length, kind, what, &body, error))
     return FALSE;
   HfReader reader = hf_reader(body.data, body.length);
-  guint count = hf_get_count(&reader, DAMAGE_BYTES);
+  guint count = hf_get_count(&reader, PLACE_BYTES);
   for (guint i = 0; i < count; i++) {
-    HfDamage damage;
-    hf_get_raw(&reader, damage.pack.b, HF_SHORT_ID_BYTES);
-    damage.offset = hf_get_u32(&reader);
-    g_array_append_val(damages, damage);
+    HfPlace place;
+    hf_get_raw(&reader, place.pack.b, HF_SHORT_ID_BYTES);
+    place.offset = hf_get_u32(&reader);
+    g_array_append_val(places, place);
   }
-  if (hf_reader_done(&reader, "the list of damage", error))
+  if (hf_reader_done(&reader, what, error))
     return TRUE;
-  g_array_set_size(damages, before);
+  g_array_set_size(places, before);
   return FALSE;
 }

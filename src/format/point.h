@@ -94,13 +94,11 @@ void hf_mark_clear(HfMark *mark);
 GBytes *hf_mark_encode(const HfMark *mark);
 gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error);
 
-/* Kind 12: GArray of HfId. Kind 13: GArray of HfDamage. decode appends. */
-GBytes *hf_absent_encode(const GArray *ids);
-gboolean hf_absent_decode(GBytes *record, GArray *ids, GError **error);
-#define HF_DAMAGE_WHOLE_PACK G_MAXUINT32
-typedef struct HfDamage {
+/* Kinds 12 (thin frames) and 13 (damage): GArray of HfPlace. decode appends. */
+#define HF_PLACE_WHOLE_PACK G_MAXUINT32
+typedef struct HfPlace {
   HfShortId pack;
-  guint32 offset;
-} HfDamage;
-GBytes *hf_damage_encode(const GArray *damages);
-gboolean hf_damage_decode(GBytes *record, GArray *damages, GError **error);
+  guint32 offset; /* of the frame */
+} HfPlace;
+GBytes *hf_places_encode(HfRecordKind kind, const GArray *places);
+gboolean hf_places_decode(GBytes *record, HfRecordKind kind, GArray *places, GError **error);

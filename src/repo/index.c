@@ -57,10 +57,8 @@ void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own)
     for (guint b = 0; b < frame->blobs; b++) {
       const HfId *id = &g_array_index(info->ids, HfId, frame->first_blob + b);
       HfTableEntry entry = { .id = *id, .domain = info->domain, .pack = number, .offset = frame->offset,
-                             .stored_length = frame->stored_length, .blob = (guint16)b, .own = own };
+                             .stored_length = frame->stored_length, .blob = (guint16)b, .own = own ? 1 : 0 };
       table_blob(index, &entry);
-      if (own)
-        g_hash_table_remove(index->absent, id);
     }
   }
 }
@@ -201,16 +199,12 @@ static gboolean find_all(HfIndex *index, guint32 domain, const HfId *id, Candida
   }
 }
 
-static gboolean entry_damaged(const HfIndex *index, const HfTableEntry *entry)
-{
-  const HfPackState *state = pack_state(index, entry->pack);
-  HfDamage place = { .pack = state->pack.id, .offset = entry->offset };
-  return state->damaged || g_hash_table_contains(index->damaged, &place);
-}
-
 static gboolean entry_good(const HfIndex *index, const HfTableEntry *entry)
 {
-  return !pack_state(index, entry->pack)->condemned && !entry_damaged(index, entry);
+  const HfPackState *state = pack_state(index, entry->pack);
+  HfPlace place = { .pack = state->pack.id, .offset = entry->offset };
+  return !state->condemned && !state->damaged && !g_hash_table_contains(index->damaged, &place) &&
+         !g_hash_table_contains(index->thin, &place);
 }
 
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
@@ -219,7 +213,7 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
   Candidates candidates;
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
-  /* Condemned packs may be swept at any time and damaged ones cannot be trusted: both come last. */
+  /* Condemned packs may be swept at any time, thin frames soon, and damaged ones cannot be trusted: these come last. */
   const HfTableEntry *order[CANDIDATES_MAX];
   guint count = 0;
   for (guint pass = 0; pass < 2; pass++)
@@ -238,14 +232,11 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
 }
 
 /* Does the blob count as stored for deduplication (I2)? `lock` is held. */
-static gboolean counts_as_stored(const HfIndex *index, const Candidates *candidates, const HfId *id)
+static gboolean counts_as_stored(const HfIndex *index, const Candidates *candidates)
 {
-  gboolean absent = g_hash_table_contains(index->absent, id);
-  for (guint i = 0; i < candidates->count; i++) {
-    const HfTableEntry *entry = &candidates->entries[i];
-    if (entry_good(index, entry) && (entry->own || !absent))
+  for (guint i = 0; i < candidates->count; i++)
+    if (entry_good(index, &candidates->entries[i]))
       return TRUE;
-  }
   return FALSE;
 }
 
@@ -255,7 +246,7 @@ gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean
   *claimed = FALSE;
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
-  gboolean stored = counts_as_stored(index, &candidates, id);
+  gboolean stored = counts_as_stored(index, &candidates);
   g_rw_lock_reader_unlock(&index->lock);
   if (stored)
     return TRUE;
@@ -288,7 +279,7 @@ gboolean hf_index_is_absent(HfIndex *index, guint32 domain, const HfId *id, gboo
   Candidates candidates;
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
-  *absent = !counts_as_stored(index, &candidates, id);
+  *absent = !counts_as_stored(index, &candidates);
   for (HfTableEntry *entry = NULL; *absent && (entry = hf_table_find(&index->table, domain, id, entry));)
     *absent = entry->pack != HF_TABLE_NO_PACK;
   g_rw_lock_reader_unlock(&index->lock);
@@ -314,11 +305,11 @@ gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error)
   return done;
 }
 
-void hf_index_note_damage(HfIndex *index, const HfDamage *damage)
+void hf_index_note_damage(HfIndex *index, const HfPlace *damage)
 {
   g_rw_lock_writer_lock(&index->lock);
   gpointer number = g_hash_table_lookup(index->pack_numbers, &damage->pack);
-  if (damage->offset != HF_DAMAGE_WHOLE_PACK)
+  if (damage->offset != HF_PLACE_WHOLE_PACK)
     g_hash_table_add(index->damaged, g_memdup2(damage, sizeof *damage));
   else if (number)
     pack_state(index, GPOINTER_TO_UINT(number) - 1)->damaged = TRUE;
@@ -373,15 +364,15 @@ guint64 hf_index_memory(HfIndex *index)
 
 /* ---- Life. ---- */
 
-static guint damage_hash(gconstpointer key)
+static guint place_hash(gconstpointer key)
 {
-  const HfDamage *damage = key;
-  return hf_id_hash(&damage->pack) ^ damage->offset * 2654435761u;
+  const HfPlace *place = key;
+  return hf_id_hash(&place->pack) ^ place->offset * 2654435761u;
 }
 
-static gboolean damage_equal(gconstpointer a, gconstpointer b)
+static gboolean place_equal(gconstpointer a, gconstpointer b)
 {
-  const HfDamage *x = a, *y = b;
+  const HfPlace *x = a, *y = b;
   return x->offset == y->offset && hf_short_id_equal(&x->pack, &y->pack);
 }
 
@@ -396,8 +387,8 @@ HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error)
   index->packs = g_array_new(FALSE, FALSE, sizeof(HfPackState));
   index->pack_numbers = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   index->runs = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
-  index->absent = g_hash_table_new_full(hf_id_hash, hf_id_equal_func, g_free, NULL);
-  index->damaged = g_hash_table_new_full(damage_hash, damage_equal, g_free, NULL);
+  index->thin = g_hash_table_new_full(place_hash, place_equal, g_free, NULL);
+  index->damaged = g_hash_table_new_full(place_hash, place_equal, g_free, NULL);
   g_mutex_lock(&index->load);
   gboolean loaded = hf_index_load(index, error);
   g_mutex_unlock(&index->load);
@@ -417,7 +408,7 @@ void hf_index_free(HfIndex *index)
   if (!index)
     return;
   g_ptr_array_unref(index->runs);
-  g_hash_table_unref(index->absent);
+  g_hash_table_unref(index->thin);
   g_hash_table_unref(index->damaged);
   g_hash_table_unref(index->pack_numbers);
   g_array_unref(index->packs);

@@ -5,7 +5,7 @@
  *
  * Invariants
  *  I1 The list of packs in the store decides: an entry whose pack is not there does not exist.
- *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged frames and on the absent list do not exist.
+ *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames do not exist.
  *  I3 A claimed id is stored by the claimer or the whole session fails; commit waits for all of them.
  *  I4 Memory: at most 2 bytes a blob for filters and fences, plus a fixed page cache and a bounded table: the table is
  *     written out as a run when it holds HF_INDEX_TABLE_MAX durable entries; runs are merged so that at most 4 remain.
@@ -30,7 +30,7 @@ typedef struct HfLocation {
   guint16 blob;
 } HfLocation;
 
-/* Lists packs, runs, marks, absent lists and damage; opens the runs; reads the directories of packs that no run
+/* Lists packs, runs, marks, thin frames and damage; opens the runs; reads the directories of packs that no run
  * names (with a warning for those that cannot be read: they stay "uncovered"). A damaged run is dropped with a warning: its
  * packs then count as not named. `report` may be NULL. */
 HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error);
@@ -39,15 +39,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIndex, hf_index_free)
 
 /* ---- Look-up. ---- */
 /* Location number `attempt` (0, 1, ...) of a blob in `domain`; FALSE when there is no such: a blob may be stored twice, who
- * finds the first damaged tries the next. Damaged frames come last. HF error only for I/O. `found` tells. */
+ * finds the first damaged tries the next. Damaged, thin and condemned places come last. HF error only for I/O. `found` tells. */
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
                        HfLocation *location, GError **error);
 /* TRUE in *claimed: the blob is not there (I2) and the caller now must store it. FALSE: it is there, or another
  * thread has claimed it. */
 gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean *claimed, GError **error);
-/* Is anything absent or damaged or condemned at all? When not, refs of a listed point need no look-up. */
+/* Is anything thin, damaged or condemned at all? When not, refs of a listed point need no look-up. */
 gboolean hf_index_has_absent(HfIndex *index);
-/* Would a claim of this stored blob succeed because of I2 (condemned, damaged, absent)? Cheap; no page is read when
+/* Would a claim of this stored blob succeed because of I2 (condemned, damaged, thin)? Cheap; no page is read when
  * hf_index_has_absent is FALSE. Missing blobs are absent, too. */
 gboolean hf_index_is_absent(HfIndex *index, guint32 domain, const HfId *id, gboolean *absent, GError **error);
 
@@ -77,6 +77,6 @@ gboolean hf_index_compact(HfIndex *index, GError **error);
 gboolean hf_index_rebuild(HfStore *store, HfReport *report, guint64 *packs, guint64 *blobs, GError **error);
 
 /* ---- What is absent (also kept in the store by the caller). ---- */
-void hf_index_note_damage(HfIndex *index, const HfDamage *damage);
-/* Reads marks, absent lists and damage again, as well as the list of packs. */
+void hf_index_note_damage(HfIndex *index, const HfPlace *damage);
+/* Reads marks, thin frames and damage again, as well as the list of packs. */
 gboolean hf_index_refresh(HfIndex *index, GError **error);

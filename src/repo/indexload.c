@@ -67,7 +67,7 @@ static void apply_packs(HfIndex *index, GHashTable *kinds)
   }
 }
 
-/* ---- Marks, absent lists, damage. ---- */
+/* ---- Marks, thin frames, damage. ---- */
 
 typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
 
@@ -106,17 +106,17 @@ static gboolean take_mark(GBytes *record, gpointer user, GError **error)
   return good;
 }
 
-static gboolean take_absent(GBytes *record, gpointer user, GError **error)
+static gboolean take_thin(GBytes *record, gpointer user, GError **error)
 {
   HfIndex *index = user;
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId));
-  if (!hf_absent_decode(record, ids, error))
+  g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  if (!hf_places_decode(record, HF_RECORD_THIN, places, error))
     return FALSE;
   g_rw_lock_writer_lock(&index->lock);
-  for (guint i = 0; i < ids->len; i++)
-    g_hash_table_add(index->absent, g_memdup2(&g_array_index(ids, HfId, i), sizeof(HfId)));
+  for (guint i = 0; i < places->len; i++)
+    g_hash_table_add(index->thin, g_memdup2(&g_array_index(places, HfPlace, i), sizeof(HfPlace)));
   g_rw_lock_writer_unlock(&index->lock);
-  if (ids->len)
+  if (places->len)
     g_atomic_int_set(&index->any_absent, 1);
   return TRUE;
 }
@@ -124,11 +124,11 @@ static gboolean take_absent(GBytes *record, gpointer user, GError **error)
 static gboolean take_damage(GBytes *record, gpointer user, GError **error)
 {
   HfIndex *index = user;
-  g_autoptr(GArray) damages = g_array_new(FALSE, FALSE, sizeof(HfDamage));
-  if (!hf_damage_decode(record, damages, error))
+  g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  if (!hf_places_decode(record, HF_RECORD_DAMAGE, places, error))
     return FALSE;
-  for (guint i = 0; i < damages->len; i++)
-    hf_index_note_damage(index, &g_array_index(damages, HfDamage, i));
+  for (guint i = 0; i < places->len; i++)
+    hf_index_note_damage(index, &g_array_index(places, HfPlace, i));
   return TRUE;
 }
 
@@ -141,7 +141,7 @@ gboolean hf_index_load_states(HfIndex *index, GError **error)
   apply_packs(index, kinds);
   g_rw_lock_writer_unlock(&index->lock);
   return each_record(index, "gc/mark.", take_mark, index, error) &&
-         each_record(index, "gc/absent.", take_absent, index, error) &&
+         each_record(index, "gc/thin.", take_thin, index, error) &&
          each_record(index, "damage/", take_damage, index, error);
 }
 

@@ -35,9 +35,9 @@ struct HfIndex {
   GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
   GPtrArray *runs;   /* of HfIndexRun*, newest last */
   HfTable table;
-  GHashTable *absent;  /* set of HfId*, owned */
-  GHashTable *damaged; /* set of HfDamage*, owned; whole packs are marked in `packs` instead */
-  gint any_absent;     /* atomic: something is condemned, damaged or absent */
+  GHashTable *thin;    /* set of HfPlace*, owned */
+  GHashTable *damaged; /* set of HfPlace*, owned; whole packs are marked in `packs` instead */
+  gint any_absent;     /* atomic: something is condemned, damaged or thin */
   GMutex cache_lock;
   HfCachedPage cache[HF_INDEX_CACHE_PAGES];
 };

@@ -108,7 +108,7 @@ static gboolean is_damage(const GError *why)
 
 static void note_damage(HfBlobReader *reader, const HfLocation *place, const GError *why)
 {
-  HfDamage damage = { place->pack, place->offset };
+  HfPlace damage = { place->pack, place->offset };
   hf_index_note_damage(reader->repo->index, &damage);
   if (!hf_cache_first_warning(reader->cache, &place->pack))
     return;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "format/point.h"
+#include "format/tree.h"
 #include "repo/points.h"
 #include "repo/reader.h"
 
