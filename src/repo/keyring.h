@@ -37,10 +37,14 @@ HfKeyring *hf_keyring_open(HfStore *store, const HfConfig *config, const HfUnloc
 void hf_keyring_free(HfKeyring *keyring);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfKeyring, hf_keyring_free)
 
-/* Makes all keys of a new repository: fills config->admin_public, writes ring/0, the owner's writer, one slot for
- * `unlock` (PASSWORD or NONE or KEY_FILE with a fresh file text) and, when `paper` is given, a paper key slot whose text is
- * returned (caller wipes). The config itself is written by the caller, last: hf_keyring_sign_config. */
-HfKeyring *hf_keyring_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **paper, GError **error);
+/* Takes in the ring generations and writers that are new in the store. Thread-safe. */
+gboolean hf_keyring_reload(HfKeyring *keyring, HfStore *store, GError **error);
+
+/* Makes all keys of a new repository of config->family: fills config->admin_public, writes ring/0, the owner's writer and one
+ * slot. With unlock NONE that is all; with PASSWORD and `made` given also a paper key slot, whose text *made becomes; with
+ * KEY_FILE (`text` is ignored) *made becomes the text of the new key file. The caller wipes and frees *made. The config itself
+ * is written by the caller, last: hf_keyring_sign_config. */
+HfKeyring *hf_keyring_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **made, GError **error);
 /* Copies keys, ring and writers of `from` (same family) into `store`, byte for byte. */
 gboolean hf_keyring_clone(HfStore *from, HfStore *store, GError **error);
 /* The config record signed by the admin key; needs HF_ACCESS_FULL. */
@@ -65,7 +69,8 @@ gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *sessi
 gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key,
                               const HfKey **meta_key, GError **error);
 
-/* Is `writer` enrolled (and not removed)? NULL when not. Borrowed. Works also after a reload by another thread. */
+/* The record of an enrolled writer, NULL when it is not enrolled. *removed tells whether it was removed since; with `removed`
+ * NULL a removed writer counts as not enrolled. Borrowed; valid as long as the keyring, also after a reload. */
 const HfWriter *hf_keyring_find_writer(HfKeyring *keyring, const HfShortId *writer, gboolean *removed);
 
 /* ---- key list|add|hide|change|rotate|export; all but list need HF_ACCESS_FULL. ---- */
@@ -95,7 +100,7 @@ typedef struct HfWriterInfo {
   HfShortId id;
   guint32 domain;
   char *name;
-  gint64 created, removed; /* removed: 0 when enrolled */
+  gint64 created, removed; /* removed: when; 0 when enrolled */
   gboolean owner;
 } HfWriterInfo;
 void hf_writer_info_free(HfWriterInfo *info);

@@ -8,6 +8,8 @@ typedef struct HfPointInfo {
   HfPoint point;
   HfPointDetails *details; /* NULL without keys or when it cannot be opened */
   gboolean known_signer, future;
+  gboolean removed_signer; /* its writer was removed later */
+  guint8 digits;           /* of the id, as many as tell it apart from the others; 0 counts as 8 */
 } HfPointInfo;
 void hf_point_info_free(HfPointInfo *info);
 
@@ -17,12 +19,13 @@ void hf_point_info_free(HfPointInfo *info);
 GPtrArray *hf_points_load(HfRepo *repo, guint *damaged, GError **error);
 
 /* POINT of the command line: an id prefix (4 or more hex digits), `latest`, NAME, NAME@latest, NAME@TIME (newest at or
- * before). Ambiguity is HF_ERROR_USAGE with all meanings; nothing found HF_ERROR_NOT_FOUND with the nearest names.
- * Unknown signers and points from the future are only found by id. The result is borrowed from `points`. */
+ * before). Ambiguity is HF_ERROR_USAGE with all meanings: an id prefix of several points, or a name that several enrolled
+ * writers use (points of removed writers count when there are no others). Nothing found: HF_ERROR_NOT_FOUND with the nearest
+ * names. Unknown signers and points from the future are only found by id. The result is borrowed from `points`. */
 HfPointInfo *hf_points_resolve(GPtrArray *points, const char *spec, GError **error);
 /* Names may not look like ids (4 or more hex digits only), hold '@' or control characters, be "latest" or empty. */
 gboolean hf_point_name_valid(const char *name, GError **error);
-/* First 8 hex digits, or as many as tell it apart in `points`; static buffer of the caller. */
+/* First 8 hex digits of the id, or as many as tell it apart from the others that were loaded with it. */
 void hf_point_short_name(const HfPointInfo *info, char out[33]);
 
 /* ---- Retention. ---- */
@@ -38,9 +41,11 @@ typedef struct HfKeepDecision {
   gboolean keep;
   const char *reason; /* "last", "daily", "locked", "last of its name", ... static */
 } HfKeepDecision;
-/* Judges by the service's sequence and time, apart for each name and writer; only points that pass `name` (NULL: all). Buckets
- * (hour, day, ISO week, month, year) are of local time; in each the newest point is kept. Unknown signers and points from the
- * future never count and are kept. With `all` FALSE the newest point of each name is always kept. Elements HfKeepDecision. */
+/* Judges by the service's sequence and time, apart for each name and writer (the source stands for a name that cannot be
+ * read); only points that pass `name` (NULL: all). Buckets (hour, day, ISO week, month, year) are of local time; in each the
+ * newest point is kept. `within` counts back from the newest point of the name. Unknown signers and points from the future
+ * never count and are kept. With `all` FALSE the newest point of each name is always kept. Elements HfKeepDecision, oldest
+ * first. Pure, but for the local time zone. */
 GArray *hf_points_apply_rules(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all);
 
 /* Forgets: tombstone first, then the copies. HF_ERROR_REFUSED for a locked point. Works on a full store. */

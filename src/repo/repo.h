@@ -37,8 +37,9 @@ void hf_repo_free(HfRepo *repo);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfRepo, hf_repo_free)
 
 /* Makes a repository in an empty store (HF_ERROR_REFUSED when it is not empty). `config` holds the parameters; ids and keys
- * are filled in. *paper is the paper key (NULL for encryption none); wipe and free. */
-gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **paper, GError **error);
+ * are filled in. *made (may be NULL) is the text of the paper key, or of the key file (hf_keyring_create; NULL for encryption
+ * none); wipe and free. */
+gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **made, GError **error);
 /* A sibling of `like` in an empty store: same family and keys. Needs HF_ACCESS_FULL of `like`. */
 gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error);
 
