@@ -38,6 +38,7 @@ typedef struct HfSlot {
   GBytes *bundle; /* sealed */
 } HfSlot;
 void hf_slot_clear(HfSlot *slot);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfSlot, hf_slot_clear)
 GBytes *hf_slot_encode(const HfSlot *slot, const HfKey *admin_seed);
 /* admin_public NULL: the signature is not checked (before the config could be trusted). */
 gboolean hf_slot_decode(GBytes *record, const guint8 admin_public[32], HfSlot *slot, GError **error);
@@ -69,6 +70,7 @@ typedef struct HfRing {
   GArray *shares; /* of HfRingShare */
 } HfRing;
 void hf_ring_clear(HfRing *ring);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfRing, hf_ring_clear)
 GBytes *hf_ring_encode(const HfRing *ring, const HfKey *admin_seed);
 gboolean hf_ring_decode(GBytes *record, const guint8 admin_public[32], HfRing *ring, GError **error);
 
@@ -83,6 +85,7 @@ typedef struct HfWriter {
   char *name;
 } HfWriter;
 void hf_writer_clear(HfWriter *writer);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfWriter, hf_writer_clear)
 GBytes *hf_writer_encode(const HfWriter *writer, const HfKey *admin_seed);
 gboolean hf_writer_decode(GBytes *record, const guint8 admin_public[32], HfWriter *writer, GError **error);
 
@@ -99,6 +102,7 @@ typedef struct HfCredential {
   char *name;
 } HfCredential;
 void hf_credential_clear(HfCredential *credential); /* wipes */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfCredential, hf_credential_clear)
 /* Text of a key file (format.md 3.7); the caller wipes and frees. */
 char *hf_key_file_encode(const HfKeyFile *file);
 char *hf_credential_encode(const HfCredential *credential);
