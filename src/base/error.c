@@ -43,6 +43,7 @@ static HfErrorCode code_of_errno(int errnum)
   switch (errnum) {
   case EACCES:
   case EPERM:
+  case EROFS:
     return HF_ERROR_PERMISSION;
   case ENOSPC:
   case EDQUOT:

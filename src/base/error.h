@@ -19,7 +19,7 @@ GQuark hf_error_quark(void);
 /* Sets an error of `code` with a printf message. Returns FALSE always, so that callers may `return hf_fail(...)`. */
 gboolean hf_fail(GError **error, HfErrorCode code, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
-/* As hf_fail, with ": " and the text of `errnum` appended; the code is chosen from errnum (EACCES and EPERM:
+/* As hf_fail, with ": " and the text of `errnum` appended; the code is chosen from errnum (EACCES, EPERM and EROFS:
  * HF_ERROR_PERMISSION, ENOSPC and EDQUOT: HF_ERROR_NO_SPACE, ENOENT: HF_ERROR_NOT_FOUND, EEXIST: HF_ERROR_EXISTS,
  * ECANCELED: HF_ERROR_CANCELLED, else HF_ERROR_IO). */
 gboolean hf_fail_errno(GError **error, int errnum, const char *format, ...) G_GNUC_PRINTF(3, 4);

@@ -20,7 +20,7 @@ static void test_fail_errno(void)
   } cases[] = {
     { EACCES, HF_ERROR_PERMISSION }, { EPERM, HF_ERROR_PERMISSION },     { ENOSPC, HF_ERROR_NO_SPACE },
     { EDQUOT, HF_ERROR_NO_SPACE },   { ENOENT, HF_ERROR_NOT_FOUND },     { EEXIST, HF_ERROR_EXISTS },
-    { EIO, HF_ERROR_IO },            { ECANCELED, HF_ERROR_CANCELLED },  { EROFS, HF_ERROR_IO },
+    { EIO, HF_ERROR_IO },            { ECANCELED, HF_ERROR_CANCELLED },  { EROFS, HF_ERROR_PERMISSION },
   };
   for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
     g_autoptr(GError) error = NULL;
