@@ -101,7 +101,8 @@ static gboolean encode_prefix(HfSealed *sealed, HfFrameHeader *header, gsize sea
   header->clear_length = sealed->clear->len;
   header->sealed_length = (guint32)sealed_length;
   hf_frame_encode(header, sealed->clear->data, sealed->prefix);
-  HF_SEALER_HOOK(HF_SEAL_REFS, sealed->clear->data, sealed->clear->len);
+  HF_SEALER_HOOK(HF_SEAL_PREFIX, sealed->prefix, sizeof sealed->prefix);
+  HF_SEALER_HOOK(HF_SEAL_CLEAR, sealed->clear->data, sealed->clear->len);
   sealed->kind = (HfFrameKind)header->kind;
   sealed->blobs = header->kind == HF_FRAME_ROW ? 1 : header->count;
   sealed->stored_length = (guint32)stored;
@@ -116,6 +117,16 @@ static void take_digest(HfSealer *sealer, HfSealed *sealed)
   hf_xxh128_update(sealer->digest, sealed->body.data, sealed->body.length);
   hf_xxh128_final(sealer->digest, sealed->digest);
   HF_SEALER_HOOK(HF_SEAL_DIGESTED, sealed->body.data, sealed->body.length);
+}
+
+/* Whether prefix and clear section are still what `header` and `clear` encode to. */
+static gboolean front_equals(const HfSealed *sealed, HfFrameHeader header, const void *clear, gsize length)
+{
+  guint8 prefix[HF_FRAME_PREFIX_BYTES];
+  header.nonce[HF_NONCE_BYTES - 1] = 0;
+  hf_frame_encode(&header, clear, prefix);
+  return length == sealed->clear->len && memcmp(prefix, sealed->prefix, sizeof prefix) == 0 &&
+         (length == 0 || memcmp(clear, sealed->clear->data, length) == 0);
 }
 
 static gboolean not_proven(GError **error)
@@ -151,20 +162,15 @@ static const GByteArray *group_extra(HfSealer *sealer, const HfSealed *sealed)
 }
 
 /* Compares what came back (in sealer->plain) with what the caller gave. */
-static gboolean group_equals(HfSealer *sealer, const HfGroup *group, const HfSealed *sealed)
+static gboolean group_equals(HfSealer *sealer, const HfFrameHeader *header, const HfGroup *group, const HfSealed *sealed)
 {
-  const guint8 *back = sealer->plain.data;
-  if (memcmp(back, sealer->table->data, sealer->table->len) != 0)
+  g_byte_array_set_size(sealer->extra, 0);
+  hf_group_refs_encode(group->ref_counts, group->blobs, group->refs, sealer->extra);
+  const guint8 *back = sealer->plain.data, *given = group->payloads;
+  if (!front_equals(sealed, *header, sealer->extra->data, sealer->extra->len) ||
+      memcmp(back, sealer->table->data, sealer->table->len) != 0)
     return FALSE;
   back += sealer->table->len;
-  gsize all_refs = 0;
-  for (guint i = 0; i < group->blobs; i++)
-    all_refs += group->ref_counts[i];
-  gsize ref_bytes = all_refs * sizeof *group->refs;
-  if (all_refs > 0 && (sealed->clear->len < ref_bytes ||
-                       memcmp(sealed->clear->data + sealed->clear->len - ref_bytes, group->refs, ref_bytes) != 0))
-    return FALSE;
-  const guint8 *given = group->payloads;
   const HfId *refs = group->refs;
   for (guint i = 0; i < group->blobs; i++) {
     const HfGroupItem *item = &group->items[i];
@@ -190,7 +196,7 @@ static gboolean prove_group(HfSealer *sealer, HfAead *aead, const HfFrameHeader 
   if (hf_aead_open(aead, header->nonce, extra->data, extra->len, sealed->body.data, sealed->body.length, opened, NULL) &&
       (!packed || hf_decompress(sealer->context, (HfCodec)header->codec, opened, length, sealer->plain.data,
                                 header->plain_length, NULL)) &&
-      group_equals(sealer, group, sealed))
+      group_equals(sealer, header, group, sealed))
     return TRUE;
   return not_proven(error);
 }
@@ -298,9 +304,13 @@ static gboolean reopen_piece(HfSealer *sealer, HfFrameHeader *header, const HfSe
                                            plain, NULL));
 }
 
-static gboolean prove_row(HfSealer *sealer, const guint8 *block, const HfRowPiece *pieces, const HfId *leaves,
-                          const guint64 *sums, HfFrameHeader *header, const HfSealed *sealed, GError **error)
+static gboolean prove_row(HfSealer *sealer, const guint8 *block, const HfRowPiece *pieces, const guint64 *sums,
+                          HfFrameHeader *header, const HfSealed *sealed, GError **error)
 {
+  guint8 clear[HF_PIECES_MAX * PIECE_CLEAR_BYTES];
+  hf_row_encode(pieces, header->count, clear);
+  if (!front_equals(sealed, *header, clear, header->count * PIECE_CLEAR_BYTES))
+    return not_proven(error);
   const guint8 *stored = sealed->body.data;
   for (guint i = 0; i < header->count; i++, block += HF_PIECE_BYTES) {
     gsize plain = hf_piece_length(header->plain_length, i);
@@ -309,8 +319,7 @@ static gboolean prove_row(HfSealer *sealer, const guint8 *block, const HfRowPiec
       back = block;
     else if (!reopen_piece(sealer, header, sealed, i, stored, pieces[i].stored_length) || memcmp(back, block, plain) != 0)
       return not_proven(error);
-    const guint8 *leaf = sealed->clear->data + i * PIECE_CLEAR_BYTES + sizeof(guint32);
-    if ((sums != NULL && hf_xxh64(back, plain) != sums[i]) || memcmp(leaf, leaves[i].b, sizeof leaves[i].b) != 0)
+    if (sums != NULL && hf_xxh64(back, plain) != sums[i])
       return not_proven(error);
     stored += pieces[i].stored_length;
   }
@@ -341,5 +350,5 @@ gboolean hf_seal_row(HfSealer *sealer, const void *block, gsize length, const Hf
       !seal_pieces(sealer, block, table, &header, sealed, error))
     return FALSE;
   take_digest(sealer, sealed);
-  return prove_row(sealer, block, table, leaves, sums, &header, sealed, error);
+  return prove_row(sealer, block, table, sums, &header, sealed, error);
 }

@@ -7,10 +7,12 @@
 #ifdef HF_TEST_HOOKS
 typedef enum HfSealStage {
   HF_SEAL_INPUT,      /* hashed, not yet compressed: a group's table and payloads */
-  HF_SEAL_REFS,       /* the clear section */
   HF_SEAL_COMPRESSED, /* a group, or a piece of a row */
+  HF_SEAL_PREFIX,
+  HF_SEAL_CLEAR,
   HF_SEAL_ENCRYPTED,  /* a whole sealed section, its digest not yet taken */
   HF_SEAL_DIGESTED,   /* the same, its digest taken */
+  HF_SEAL_STAGES,
 } HfSealStage;
 /* Called at each stage when set. Set it while no sealer is at work. */
 extern void (*hf_sealer_hook)(HfSealStage stage, void *bytes, gsize length);
