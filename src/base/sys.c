@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -154,6 +155,19 @@ int hf_open(int dirfd, const char *path, int flags, mode_t mode, GError **error)
     hf_fail_errno(error, errnum, "cannot open '%s'", shown);
   }
   return fd;
+}
+
+void hf_raise_file_limit(void)
+{
+  static gsize raised;
+  struct rlimit limit;
+  if (!g_once_init_enter(&raised))
+    return;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* else the limit is met later, with a message */
+  }
+  g_once_init_leave(&raised, 1);
 }
 
 void hf_close_ptr(int *fd)

@@ -24,6 +24,10 @@ gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, H
 gboolean hf_target_link(int old_parent, const char *old_name, int parent, const char *name, HfOverwrite overwrite,
                         GError **error);
 
+/* Sets the inode flags that a file system takes only while a file or folder is empty (no copy on write, compression, case
+ * folding): to be called before anything is put into it. What cannot be set is left to hf_target_apply to warn about. */
+void hf_target_prepare(int fd, HfView extras);
+
 /* Applies all metadata of `entry` and its encoded extras to what lies at `name` below `parent`; `fd` is its open descriptor
  * (regular file or folder) or -1. Order: owner, extended attributes, mode, inode flags but immutable and append, times, immutable
  * and append last. What cannot be applied (for want of right or support) is a named warning, not an error. */

@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/error.h"
 #include "base/sys.h"
@@ -68,20 +67,6 @@ int hf_open_long(const char *path, int flags)
 void hf_proc_fd(int fd, char name[HF_PROC_FD_BYTES])
 {
   g_snprintf(name, HF_PROC_FD_BYTES, "/proc/self/fd/%d", fd);
-}
-
-/* A tree may be deeper than the usual limit of 1,024 descriptors. */
-static void raise_limit(void)
-{
-  static gsize raised;
-  struct rlimit limit;
-  if (!g_once_init_enter(&raised))
-    return;
-  if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit); /* without it the limit is met later, with a message */
-  }
-  g_once_init_leave(&raised, 1);
 }
 
 static int open_folder(HfSourceDir *parent, const char *name)
@@ -186,7 +171,7 @@ static gboolean list_folder(HfSourceDir *dir, const char *shown, GError **error)
 
 HfSourceDir *hf_source_dir_open(HfSourceDir *parent, const char *name, GError **error)
 {
-  raise_limit();
+  hf_raise_file_limit();
   int fd = open_folder(parent, name);
   int errnum = errno;
   g_autofree char *shown = hf_printable(name, -1);

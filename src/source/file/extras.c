@@ -2,10 +2,8 @@
 /*
  * What an entry has beyond its stat: extended attributes, inode flags, project id.
  *
- * Inode flags are read from an open descriptor only, so from regular files and folders; to open a device or a fifo would
- * have effects. HF_SOURCE_FLAGS are those that a user sets and that mean the same elsewhere. Left out are flags that tell
- * how a file system keeps the file (extents, index, inline data, dirty or compressed blocks, attribute inodes, encryption,
- * verity, reserved bits): they cannot be set, and a restored file has its own.
+ * Inode flags are read from an open descriptor only, so from regular files and folders: to open a device or a fifo would
+ * have effects.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -16,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/sys.h"
+#include "format/inode_flags.h"
 #include "source/file/tree_private.h"
 
 #define FIRST_BYTES 1024u /* the kernel takes as much memory as we offer, and most attributes are short */
@@ -115,8 +114,8 @@ static void add_flags(const Thing *thing, GByteArray *extras)
       hf_report_warning(thing->report, thing->shown, "inode flags cannot be read and are left out: %s",
                         g_strerror(errno));
   }
-  if ((flags & HF_SOURCE_FLAGS) != 0)
-    add_number(extras, HF_EXTRA_INODE_FLAGS, flags & HF_SOURCE_FLAGS);
+  if ((flags & HF_INODE_FLAGS) != 0)
+    add_number(extras, HF_EXTRA_INODE_FLAGS, flags & HF_INODE_FLAGS);
   if (ioctl(thing->fd, FS_IOC_FSGETXATTR, &more) == 0 && more.fsx_projid != 0)
     add_number(extras, HF_EXTRA_PROJECT, more.fsx_projid);
 }

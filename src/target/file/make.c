@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Making entries below an open folder.
+ *
+ * 1. A name is checked to be one part of a path, whoever checked it before.
+ * 2. Nothing that exists is written to: what is made is new (O_EXCL and its like); what was there is unlinked first, and
+ *    only when replacing was asked for. A folder is never removed.
+ * 3. What is made is for its owner only until hf_target_apply gives it its mode.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/sys.h"
+#include "target/tree.h"
+
+#define TRIES 16u /* against somebody who makes the name again each time */
+
+/* What is to be made. */
+typedef struct Making {
+  int (*make)(const struct Making *making); /* a descriptor or 0; -1 with errno */
+  int parent;
+  const char *name;
+  HfOverwrite overwrite;
+  const HfEntry *entry; /* symlinks, nodes */
+  int old_parent;       /* hard links */
+  const char *old_name;
+} Making;
+
+static int open_folder(const Making *making)
+{
+  return hf_sys->openat(making->parent, making->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+}
+
+static int make_folder(const Making *making)
+{
+  if (making->overwrite == HF_OVERWRITE_REPLACE) {
+    int fd = open_folder(making);
+    if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
+      return fd;
+  }
+  return hf_sys->mkdirat(making->parent, making->name, 0700) < 0 ? -1 : open_folder(making);
+}
+
+static int make_file(const Making *making)
+{
+  return hf_sys->openat(making->parent, making->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+}
+
+static int make_symlink(const Making *making)
+{
+  const HfView *target = &making->entry->target;
+  g_autofree char *text = g_strndup((const char *)target->data, target->length);
+  return symlinkat(text, making->parent, making->name);
+}
+
+static int make_node(const Making *making)
+{
+  const HfEntry *entry = making->entry;
+  return mknodat(making->parent, making->name, (entry->mode & S_IFMT) | 0600, makedev(entry->major, entry->minor));
+}
+
+/* Whether both names are the same file already: to unlink one first might lose it. */
+static gboolean is_same(const Making *making)
+{
+  struct stat old, now;
+  return hf_sys->fstatat(making->old_parent, making->old_name, &old, AT_SYMLINK_NOFOLLOW) == 0 &&
+         hf_sys->fstatat(making->parent, making->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && old.st_dev == now.st_dev &&
+         old.st_ino == now.st_ino;
+}
+
+static int make_link(const Making *making)
+{
+  int made = hf_sys->linkat(making->old_parent, making->old_name, making->parent, making->name, 0);
+  if (made == 0 || errno != EEXIST || making->overwrite == HF_OVERWRITE_REFUSE)
+    return made;
+  if (is_same(making))
+    return 0;
+  errno = EEXIST;
+  return -1;
+}
+
+static gboolean check_name(const char *name, GError **error)
+{
+  if (hf_name_valid((HfView){ (const guint8 *)name, strlen(name) }))
+    return TRUE;
+  g_autofree char *shown = hf_printable(name, -1);
+  return hf_fail(error, HF_ERROR_INVALID, "'%s' cannot be the name of an entry", shown);
+}
+
+static gboolean is_folder(int parent, const char *name)
+{
+  struct stat status;
+  return hf_sys->fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* Makes way for what is to be made. */
+static gboolean remove_old(const Making *making, GError **error)
+{
+  g_autofree char *shown = hf_printable(making->name, -1);
+  if (making->overwrite == HF_OVERWRITE_REFUSE)
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite", shown);
+  if (hf_sys->unlinkat(making->parent, making->name, 0) == 0 || errno == ENOENT || errno == EINTR)
+    return TRUE;
+  int errnum = errno;
+  if (is_folder(making->parent, making->name))
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a folder and cannot be replaced by something else; move it away",
+                   shown);
+  return hf_fail_errno(error, errnum, "cannot replace '%s'", shown);
+}
+
+static int make(const Making *making, GError **error)
+{
+  int errnum = 0;
+  if (!check_name(making->name, error))
+    return -1;
+  for (guint tries = 0; tries < TRIES; tries++) {
+    int made = making->make(making);
+    if (made >= 0)
+      return made;
+    errnum = errno;
+    if (errnum == EEXIST && !remove_old(making, error))
+      return -1;
+    if (errnum != EEXIST && errnum != EINTR)
+      break;
+  }
+  g_autofree char *shown = hf_printable(making->name, -1);
+  hf_fail_errno(error, errnum, "cannot make '%s'", shown);
+  return -1;
+}
+
+/* ---- The interface. ---- */
+
+int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError **error)
+{
+  hf_raise_file_limit();
+  return make(&(Making){ .make = make_folder, .parent = parent, .name = name, .overwrite = overwrite }, error);
+}
+
+int hf_target_file(int parent, const char *name, HfOverwrite overwrite, GError **error)
+{
+  return make(&(Making){ .make = make_file, .parent = parent, .name = name, .overwrite = overwrite }, error);
+}
+
+gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error)
+{
+  Making making = { .make = make_node, .parent = parent, .name = name, .overwrite = overwrite, .entry = entry };
+  switch (entry->mode & S_IFMT) {
+  case S_IFLNK:
+    making.make = make_symlink;
+    break;
+  case S_IFIFO:
+  case S_IFSOCK:
+  case S_IFCHR:
+  case S_IFBLK:
+    break;
+  default:
+    return hf_fail(error, HF_ERROR_INVALID, "'%s' is of an unknown kind: mode 0%o", name, entry->mode);
+  }
+  return make(&making, error) >= 0;
+}
+
+gboolean hf_target_link(int old_parent, const char *old_name, int parent, const char *name, HfOverwrite overwrite,
+                        GError **error)
+{
+  Making making = { .make = make_link, .parent = parent, .name = name, .overwrite = overwrite,
+                    .old_parent = old_parent, .old_name = old_name };
+  return check_name(old_name, error) && make(&making, error) >= 0;
+}
