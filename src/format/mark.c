@@ -45,6 +45,7 @@ GBytes *hf_mark_encode(const HfMark *mark)
   GByteArray *body = g_byte_array_new();
   hf_put_u64(body, mark->generation);
   hf_put_i64(body, mark->time);
+  hf_put_raw(body, mark->collector.b, HF_SHORT_ID_BYTES);
   put_ids(body, mark->sessions, sizeof(HfShortId));
   put_ids(body, mark->points, sizeof(HfShortId));
   put_ids(body, mark->packs, sizeof(HfShortId));
@@ -62,6 +63,7 @@ gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
     HfReader reader = hf_reader(body.data, body.length);
     mark->generation = hf_get_u64(&reader);
     mark->time = hf_get_i64(&reader);
+    hf_get_raw(&reader, mark->collector.b, HF_SHORT_ID_BYTES);
     get_ids(&reader, mark->sessions, sizeof(HfShortId));
     get_ids(&reader, mark->points, sizeof(HfShortId));
     get_ids(&reader, mark->packs, sizeof(HfShortId));
@@ -70,6 +72,32 @@ gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
   if (!done)
     hf_mark_clear(mark);
   return done;
+}
+
+/* ---- Seals ---- */
+
+GBytes *hf_seal_encode(const HfSeal *seal)
+{
+  g_autoptr(GByteArray) body = g_byte_array_new();
+  hf_put_u8(body, seal->sealed ? 1 : 2);
+  hf_put_raw(body, seal->collector.b, HF_SHORT_ID_BYTES);
+  return hf_record_finish(HF_RECORD_SEAL, body, NULL, NULL);
+}
+
+gboolean hf_seal_decode(GBytes *record, HfSeal *seal, GError **error)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data(record, &length);
+  HfView body;
+  if (!hf_record_open(bytes, length, HF_RECORD_SEAL, "the seal of a mark", &body, error))
+    return FALSE;
+  HfReader reader = hf_reader(body.data, body.length);
+  guint8 state = hf_get_u8(&reader);
+  if (state != 1 && state != 2)
+    hf_reader_fail(&reader);
+  seal->sealed = state == 1;
+  hf_get_raw(&reader, seal->collector.b, HF_SHORT_ID_BYTES);
+  return hf_reader_done(&reader, "the seal of a mark", error);
 }
 
 /* ---- Places: thin frames, damage ---- */

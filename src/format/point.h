@@ -87,12 +87,20 @@ gboolean hf_checkpoint_decode(GBytes *record, const guint8 writer_public[32], Hf
 typedef struct HfMark {
   guint64 generation;
   gint64 time;
+  HfShortId collector;               /* session that made it */
   GArray *sessions, *points, *packs; /* of HfShortId */
 } HfMark;
 void hf_mark_init(HfMark *mark);
 void hf_mark_clear(HfMark *mark);
 GBytes *hf_mark_encode(const HfMark *mark);
 gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error);
+/* Decides whether a mark counts: only the one by `collector`, and only when sealed. */
+typedef struct HfSeal {
+  gboolean sealed; /* else void */
+  HfShortId collector;
+} HfSeal;
+GBytes *hf_seal_encode(const HfSeal *seal);
+gboolean hf_seal_decode(GBytes *record, HfSeal *seal, GError **error);
 
 /* Kinds 12 (thin frames) and 13 (damage): GArray of HfPlace. decode appends. */
 #define HF_PLACE_WHOLE_PACK G_MAXUINT32

@@ -71,14 +71,16 @@ static void apply_packs(HfIndex *index, GHashTable *kinds)
 
 typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
 
-/* Reads every record below `prefix`. An unreadable one is warned about and passed over: these lists only make
+/* Reads every record in `folder` whose name starts with `prefix`. An unreadable one is warned about and passed over: these lists only make
  * deduplication more careful. */
-static gboolean each_record(HfIndex *index, const char *prefix, RecordFunc func, gpointer user, GError **error)
+static gboolean each_record(HfIndex *index, const char *folder, const char *prefix, RecordFunc func, gpointer user, GError **error)
 {
-  g_autoptr(GPtrArray) names = hf_store_list_names(index->store, prefix, error);
+  g_autoptr(GPtrArray) names = hf_store_list_names(index->store, folder, error);
   if (!names)
     return FALSE;
   for (guint i = 0; i < names->len; i++) {
+    if (!g_str_has_prefix(names->pdata[i], prefix))
+      continue;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], RECORD_LIMIT, &problem);
     if ((!record || !func(record, user, &problem)) && !hf_error_is(problem, HF_ERROR_NOT_FOUND))
@@ -91,7 +93,6 @@ static gboolean take_mark(GBytes *record, gpointer user, GError **error)
 {
   HfIndex *index = user;
   HfMark mark;
-  hf_mark_init(&mark);
   gboolean good = hf_mark_decode(record, &mark, error);
   g_rw_lock_writer_lock(&index->lock);
   for (guint i = 0; good && i < mark.packs->len; i++) {
@@ -140,9 +141,9 @@ gboolean hf_index_load_states(HfIndex *index, GError **error)
   g_rw_lock_writer_lock(&index->lock);
   apply_packs(index, kinds);
   g_rw_lock_writer_unlock(&index->lock);
-  return each_record(index, "gc/mark.", take_mark, index, error) &&
-         each_record(index, "gc/thin.", take_thin, index, error) &&
-         each_record(index, "damage/", take_damage, index, error);
+  return each_record(index, "gc/", "gc/mark.", take_mark, index, error) &&
+         each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
+         each_record(index, "damage/", "damage/", take_damage, index, error);
 }
 
 /* ---- Runs. ---- */

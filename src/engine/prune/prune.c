@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/prune/prune.h"
+
+#include "base/error.h"
+#include "engine/prune/collect.h"
+#include "repo/objects.h"
+#include "repo/points.h"
+
+#define REWRITE_BELOW_PERCENT 50u /* packs of which less is live are rewritten */
+#define SMALL_PACKS_MINIMUM 10u   /* so many small packs of one kind are joined */
+#define SMALL_PART 8u             /* small: below this part of the target */
+#define THIN_BELOW_PERCENT 40u
+#define COMPACT_ALWAYS 1000000u   /* an index with fewer entries is compacted after each sweep */
+
+gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id)
+{
+  for (guint i = 0; ids && i < ids->len; i++)
+    if (hf_short_id_equal(&g_array_index(ids, HfShortId, i), id))
+      return TRUE;
+  return FALSE;
+}
+
+/* ---- Walking. ---- */
+
+static gboolean walk_checkpoints(HfCollect *collect, HfLive *live, GError **error)
+{
+  g_autoptr(GPtrArray) sessions = hf_sessions_list(collect->repo, collect->session, error);
+  if (!sessions)
+    return FALSE;
+  for (guint i = 0; i < sessions->len; i++) {
+    const HfSessionInfo *info = sessions->pdata[i];
+    if (info->has_checkpoint &&
+        !hf_live_walk(live, info->checkpoint.domain, &info->checkpoint.roots, NULL, NULL, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean hf_collect_walk(HfCollect *collect, HfLive *live, const GArray *but, GArray *points, GError **error)
+{
+  guint damaged = 0;
+  g_autoptr(GPtrArray) infos = hf_points_load(collect->repo, &damaged, error);
+  if (!infos)
+    return FALSE;
+  if (damaged)
+    return hf_fail(error, HF_ERROR_DAMAGED,
+                   "%u points are damaged in all copies: nothing is deleted while it is not known what they need; run "
+                   "'holdfast repair'", damaged);
+  for (guint i = 0; i < infos->len; i++) {
+    const HfPointInfo *info = infos->pdata[i];
+    if (points)
+      g_array_append_val(points, info->point.id);
+    if (!hf_short_ids_have(but, &info->point.id) &&
+        !hf_live_walk(live, info->point.domain, &info->point.roots, NULL, NULL, error))
+      return FALSE;
+  }
+  return walk_checkpoints(collect, live, error);
+}
+
+/* ---- Choosing. ---- */
+
+static gboolean of_open_session(const HfLivePack *pack, const GArray *open)
+{
+  for (guint i = 0; i < pack->sessions->len; i++)
+    if (hf_short_ids_have(open, &g_array_index(pack->sessions, HfShortId, i)))
+      return TRUE;
+  return FALSE;
+}
+
+static GArray *sessions_at_work(HfCollect *collect, GError **error)
+{
+  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
+  if (!infos)
+    return NULL;
+  GArray *ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  for (guint i = 0; i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (info->opened && !info->has_outcome && !info->dead_here)
+      g_array_append_val(ids, info->open.id);
+  }
+  return ids;
+}
+
+typedef struct Choice {
+  GPtrArray *dead, *rewrite; /* of HfLivePack*, borrowed */
+  GArray *thin;              /* of HfPlace */
+} Choice;
+
+static void choice_clear(Choice *choice)
+{
+  g_ptr_array_unref(choice->dead);
+  g_ptr_array_unref(choice->rewrite);
+  g_array_unref(choice->thin);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Choice, choice_clear)
+
+static gboolean is_small(const HfCollect *collect, const HfLivePack *pack)
+{
+  const HfConfig *config = &collect->repo->config;
+  guint64 target = pack->state.pack.kind == HF_PACK_DATA ? config->pack_target : config->meta_pack_target;
+  return pack->state.pack.length < target / SMALL_PART;
+}
+
+static void note_thin(const HfLivePack *pack, GArray *thin)
+{
+  for (guint f = 0; f < pack->frames->len; f++) {
+    guint blobs, live = hf_live_in_frame(pack, f, &blobs);
+    HfPlace place = { pack->state.pack.id, g_array_index(pack->frames, HfLiveFrame, f).offset };
+    if (live && (guint64)live * 100 < (guint64)blobs * THIN_BELOW_PERCENT)
+      g_array_append_val(thin, place);
+  }
+}
+
+static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice *choice)
+{
+  g_autoptr(GPtrArray) small_meta = g_ptr_array_new(), small_data = g_ptr_array_new();
+  GPtrArray *packs = hf_live_packs(live);
+  for (guint i = 0; i < packs->len; i++) {
+    HfLivePack *pack = packs->pdata[i];
+    collect->result->packs++;
+    collect->result->pack_bytes += pack->state.pack.length;
+    if (!pack->frames || pack->state.condemned || of_open_session(pack, open))
+      continue;
+    if (pack->live_blobs == 0) {
+      g_ptr_array_add(choice->dead, pack);
+      continue;
+    }
+    note_thin(pack, choice->thin);
+    if (pack->live_bytes * 100 < pack->state.pack.length * REWRITE_BELOW_PERCENT)
+      g_ptr_array_add(choice->rewrite, pack);
+    else if (is_small(collect, pack))
+      g_ptr_array_add(pack->state.pack.kind == HF_PACK_DATA ? small_data : small_meta, pack);
+  }
+  if (small_meta->len >= SMALL_PACKS_MINIMUM)
+    g_ptr_array_extend(choice->rewrite, small_meta, NULL, NULL);
+  if (small_data->len >= SMALL_PACKS_MINIMUM)
+    g_ptr_array_extend(choice->rewrite, small_data, NULL, NULL);
+}
+
+/* ---- The steps. ---- */
+
+static gboolean write_thin(HfCollect *collect, guint64 generation, const GArray *thin, GError **error)
+{
+  HfStore *store = collect->repo->store;
+  g_autoptr(GPtrArray) old = hf_store_list_names(store, "gc/", error);
+  char name[HF_NAME_BYTES];
+  if (!old)
+    return FALSE;
+  g_snprintf(name, sizeof name, "gc/thin.%016" G_GINT64_MODIFIER "x", generation);
+  if (thin->len) {
+    g_autoptr(GBytes) record = hf_places_encode(HF_RECORD_THIN, thin);
+    g_autoptr(GError) problem = NULL;
+    if (!hf_repo_put_urgent(collect->repo, name, record, &problem) && !hf_error_is(problem, HF_ERROR_EXISTS)) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+  }
+  for (guint i = 0; i < old->len; i++)
+    if (g_str_has_prefix(old->pdata[i], "gc/thin.") && !g_str_equal(old->pdata[i], name) &&
+        !hf_object_remove(store, old->pdata[i], error))
+      return FALSE;
+  collect->result->thin_frames = thin->len;
+  return TRUE;
+}
+
+static gboolean mark_and_sweep(HfCollect *collect, guint64 *generation, const GArray *points, const GPtrArray *packs,
+                               GError **error)
+{
+  gboolean sealed;
+  if (packs->len == 0)
+    return TRUE;
+  if (!hf_mark_write(collect, generation, points, packs, &sealed, error))
+    return FALSE;
+  if (!sealed) {
+    collect->result->other_at_work = TRUE;
+    return TRUE;
+  }
+  guint64 number = (*generation)++;
+  return hf_sweep(collect, number, error);
+}
+
+/* Rewriting needs room; without it, what was freed is enough. */
+static gboolean rewrite_packs(HfCollect *collect, guint64 *generation, const GArray *points, const Choice *choice,
+                              GError **error)
+{
+  g_autoptr(GPtrArray) done = g_ptr_array_new();
+  g_autoptr(GError) problem = NULL;
+  if (choice->rewrite->len == 0)
+    return TRUE;
+  if (!hf_rewrite(collect, choice->rewrite, done, &problem)) {
+    if (!hf_error_is(problem, HF_ERROR_NO_SPACE)) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    hf_report_warning(collect->repo->report, NULL, "no room to rewrite %u packs of which little is live: %s",
+                      choice->rewrite->len, problem->message);
+    return TRUE;
+  }
+  return mark_and_sweep(collect, generation, points, done, error);
+}
+
+static gboolean other_collector(HfCollect *collect, gboolean *other, GError **error)
+{
+  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  if (!infos)
+    return FALSE;
+  for (guint i = 0; i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (info->opened && !info->has_outcome && info->open.purpose == HF_PURPOSE_COLLECT)
+      g_array_append_val(ids, info->open.id);
+  }
+  if (ids->len && !hf_sessions_settle(collect->repo, ids, collect->options->patience_seconds, error))
+    return FALSE;
+  *other = ids->len > 0;
+  return TRUE;
+}
+
+static gboolean sweep_earlier(HfCollect *collect, GError **error)
+{
+  g_autoptr(GArray) sealed = hf_mark_sealed(collect, error);
+  for (guint i = 0; sealed && i < sealed->len; i++)
+    if (!hf_sweep(collect, g_array_index(sealed, guint64, i), error))
+      return FALSE;
+  return sealed != NULL;
+}
+
+static gboolean compact_index(HfCollect *collect, GError **error)
+{
+  HfIndex *index = collect->repo->index;
+  HfPruneResult *result = collect->result;
+  if (result->swept_packs == 0 ||
+      (hf_index_entries(index) > COMPACT_ALWAYS && result->swept_packs * 5 < result->packs))
+    return TRUE;
+  g_autoptr(GError) problem = NULL;
+  if (hf_index_compact(index, &problem) || hf_error_is(problem, HF_ERROR_NO_SPACE))
+    return TRUE; /* an index with stale entries works as well */
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
+}
+
+static void count_dry(HfCollect *collect, const Choice *choice)
+{
+  for (guint i = 0; i < choice->dead->len; i++) {
+    collect->result->swept_packs++;
+    collect->result->swept_bytes += ((HfLivePack *)choice->dead->pdata[i])->state.pack.length;
+  }
+  for (guint i = 0; i < choice->rewrite->len; i++) {
+    const HfLivePack *pack = choice->rewrite->pdata[i];
+    collect->result->rewritten_packs++;
+    collect->result->rewritten_bytes += pack->live_bytes;
+    collect->result->swept_packs++;
+    collect->result->swept_bytes += pack->state.pack.length;
+  }
+  collect->result->thin_frames = choice->thin->len;
+}
+
+static gboolean collect_all(HfCollect *collect, GError **error)
+{
+  HfRepo *repo = collect->repo;
+  guint64 generation;
+  if (!hf_mark_number(collect, &generation, error) ||
+      !(repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)) ||
+      !sweep_earlier(collect, error))
+    return FALSE;
+  g_autoptr(GArray) points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_autoptr(GArray) open = sessions_at_work(collect, error);
+  g_autoptr(HfLive) live = open ? hf_live_new(repo, error) : NULL;
+  if (!live || !hf_collect_walk(collect, live, NULL, points, error))
+    return FALSE;
+  g_auto(Choice) choice = { g_ptr_array_new(), g_ptr_array_new(), g_array_new(FALSE, FALSE, sizeof(HfPlace)) };
+  choose(collect, live, open, &choice);
+  if (collect->options->dry_run) {
+    count_dry(collect, &choice);
+    return TRUE;
+  }
+  return mark_and_sweep(collect, &generation, points, choice.dead, error) &&
+         (collect->result->other_at_work || (rewrite_packs(collect, &generation, points, &choice, error) &&
+                                             write_thin(collect, generation, choice.thin, error) &&
+                                             compact_index(collect, error)));
+}
+
+gboolean hf_prune(HfRepo *repo, const HfPruneOptions *options, HfPruneResult *result, GError **error)
+{
+  HfCollect collect = { .repo = repo, .options = options, .result = result };
+  *result = (HfPruneResult){ 0 };
+  if (options->dry_run)
+    return collect_all(&collect, error);
+  g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_COLLECT, error);
+  collect.session = session;
+  if (!session || !hf_sessions_tidy(repo, error) || !other_collector(&collect, &result->other_at_work, error))
+    return FALSE;
+  gboolean good = result->other_at_work || collect_all(&collect, error);
+  hf_repo_restore_reserve(repo);
+  return good;
+}

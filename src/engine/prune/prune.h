@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The verb prune: gives back the space of what no point needs (format.md 11). Needs no key. Waits for nobody: what cannot be
+ * swept yet stays marked for the next prune.
+ *
+ * Invariants
+ *  G1 A pack is removed only by the sweep of a sealed mark that names it, after every session that was open at the mark has
+ *     ended and all that points committed since need of it was copied.
+ *  G2 A pack that stands in a sealed mark never counts as live again.
+ *  G3 The walk fails closed: below an unreadable blob nothing is decided.
+ *  G4 Dead packs are removed before anything is rewritten: it works at 0 free bytes.
+ */
+#pragma once
+
+#include "repo/repo.h"
+
+typedef struct HfPruneOptions {
+  gboolean dry_run;
+  guint patience_seconds; /* how long beats of other sessions may be observed; 0: only sessions of this host can be found dead */
+} HfPruneOptions;
+
+typedef struct HfPruneResult {
+  guint64 packs, pack_bytes;               /* before */
+  guint64 swept_packs, swept_bytes;        /* removed now (dry run: would be) */
+  guint64 waiting_packs, waiting_bytes;    /* marked, to be removed by a later prune */
+  guint64 rewritten_packs, rewritten_bytes; /* copied: live bytes of packs of which little was live */
+  guint64 thin_frames;
+  guint sessions_waited_for;
+  gboolean other_at_work;                  /* another prune is at work: nothing was done */
+} HfPruneResult;
+
+gboolean hf_prune(HfRepo *repo, const HfPruneOptions *options, HfPruneResult *result, GError **error);

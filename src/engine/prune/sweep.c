@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/clock.h"
+#include "base/error.h"
+#include "engine/prune/collect.h"
+#include "repo/objects.h"
+#include "repo/points.h"
+
+#define DAY_NS (G_GINT64_CONSTANT(86400) * 1000000000)
+
+static guint64 pack_bytes(HfStore *store, HfPackKind kind, const HfShortId *pack)
+{
+  char name[HF_NAME_BYTES];
+  guint64 size = 0;
+  hf_name_pack(name, kind, pack);
+  return hf_store_size(store, name, &size, NULL) ? size : 0;
+}
+
+/* Of both kinds: a mark does not say which it is. */
+static gboolean remove_pack(HfCollect *collect, const HfShortId *pack, GError **error)
+{
+  HfStore *store = collect->repo->store;
+  guint64 bytes = pack_bytes(store, HF_PACK_DATA, pack) + pack_bytes(store, HF_PACK_META, pack);
+  char names[4][HF_NAME_BYTES];
+  hf_name_pack(names[0], HF_PACK_DATA, pack);
+  hf_name_pack(names[1], HF_PACK_META, pack);
+  hf_name_mirror(names[2], pack);
+  hf_name_parity(names[3], pack);
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+    if (!hf_object_remove(store, names[i], error))
+      return FALSE;
+  collect->result->swept_packs++;
+  collect->result->swept_bytes += bytes;
+  return TRUE;
+}
+
+/* Has any point come since the mark, or is there any checkpoint? */
+static gboolean anything_new(HfCollect *collect, const HfMark *mark, gboolean *found, GError **error)
+{
+  g_autoptr(GPtrArray) points = hf_points_load(collect->repo, NULL, error);
+  g_autoptr(GPtrArray) sessions = points ? hf_sessions_list(collect->repo, collect->session, error) : NULL;
+  *found = FALSE;
+  for (guint i = 0; points && i < points->len; i++)
+    *found = *found || !hf_short_ids_have(mark->points, &((HfPointInfo *)points->pdata[i])->point.id);
+  for (guint i = 0; sessions && i < sessions->len; i++)
+    *found = *found || ((HfSessionInfo *)sessions->pdata[i])->has_checkpoint;
+  return sessions != NULL;
+}
+
+/* Copies what points that came since the mark, and checkpoints, need of the condemned packs. */
+static gboolean copy_what_lives(HfCollect *collect, const HfMark *mark, GPtrArray **kept, HfLive **live, GError **error)
+{
+  gboolean found;
+  *kept = g_ptr_array_new();
+  *live = NULL;
+  if (!anything_new(collect, mark, &found, error))
+    return FALSE;
+  if (!found)
+    return TRUE;
+  *live = hf_live_new(collect->repo, error);
+  if (!*live || !hf_collect_walk(collect, *live, mark->points, NULL, error))
+    return FALSE;
+  g_autoptr(GPtrArray) packs = g_ptr_array_new();
+  GPtrArray *all = hf_live_packs(*live);
+  for (guint i = 0; i < all->len; i++) {
+    HfLivePack *pack = all->pdata[i];
+    if (pack->live_blobs && hf_short_ids_have(mark->packs, &pack->state.pack.id))
+      g_ptr_array_add(packs, pack);
+  }
+  g_autoptr(GPtrArray) done = g_ptr_array_new();
+  if (packs->len && !hf_rewrite(collect, packs, done, error))
+    return FALSE;
+  for (guint i = 0; i < packs->len; i++)
+    if (!g_ptr_array_find(done, packs->pdata[i], NULL))
+      g_ptr_array_add(*kept, packs->pdata[i]);
+  return TRUE;
+}
+
+static gboolean is_kept(const GPtrArray *kept, const HfShortId *pack)
+{
+  for (guint i = 0; i < kept->len; i++)
+    if (hf_short_id_equal(&((HfLivePack *)kept->pdata[i])->state.pack.id, pack))
+      return TRUE;
+  return FALSE;
+}
+
+static void remove_tombstones(HfCollect *collect, const HfMark *mark)
+{
+  g_autoptr(GPtrArray) names = hf_store_list_names(collect->repo->store, "points/", NULL);
+  for (guint i = 0; names && i < names->len; i++) {
+    HfShortId id;
+    gint64 time;
+    if (!g_str_has_suffix(names->pdata[i], ".gone"))
+      continue;
+    g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, names->pdata[i], 65536, NULL);
+    if (record && hf_notice_decode(record, HF_RECORD_TOMBSTONE, NULL, &id, &time, NULL) && time < mark->time &&
+        time < hf_clock_real_ns() - DAY_NS)
+      (void)hf_store_remove(collect->repo->store, names->pdata[i], NULL);
+  }
+}
+
+static void count_waiting(HfCollect *collect, const HfMark *mark)
+{
+  for (guint i = 0; i < mark->packs->len; i++) {
+    const HfShortId *pack = &g_array_index(mark->packs, HfShortId, i);
+    collect->result->waiting_packs++;
+    collect->result->waiting_bytes += pack_bytes(collect->repo->store, HF_PACK_DATA, pack) +
+                                      pack_bytes(collect->repo->store, HF_PACK_META, pack);
+  }
+}
+
+static gboolean sweep_mark(HfCollect *collect, const HfMark *mark, guint64 generation, GError **error)
+{
+  g_autoptr(HfLive) live = NULL;
+  g_autoptr(GPtrArray) kept = NULL;
+  if (!hf_sessions_tidy(collect->repo, error) || !hf_index_refresh(collect->repo->index, error) ||
+      !copy_what_lives(collect, mark, &kept, &live, error))
+    return FALSE;
+  for (guint i = 0; i < mark->packs->len; i++) {
+    const HfShortId *pack = &g_array_index(mark->packs, HfShortId, i);
+    if (hf_cancelled(collect->repo->cancel, error))
+      return FALSE;
+    if (!is_kept(kept, pack) && !remove_pack(collect, pack, error))
+      return FALSE;
+  }
+  if (kept->len)
+    return TRUE; /* something of it could not be read: it stays condemned until it was repaired */
+  remove_tombstones(collect, mark);
+  char name[HF_NAME_BYTES];
+  g_snprintf(name, sizeof name, "gc/mark.%016" G_GINT64_MODIFIER "x", generation);
+  return hf_object_remove(collect->repo->store, name, error);
+}
+
+gboolean hf_sweep(HfCollect *collect, guint64 generation, GError **error)
+{
+  HfMark mark;
+  g_autoptr(GError) problem = NULL;
+  if (!hf_mark_read(collect, generation, &mark, &problem)) {
+    if (hf_error_is(problem, HF_ERROR_NOT_FOUND))
+      return TRUE; /* another has swept it meanwhile */
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+  }
+  g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_array_append_vals(waiting, mark.sessions->data, mark.sessions->len);
+  gboolean good = collect->options->dry_run ||
+                  hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error);
+  if (good && (waiting->len || collect->options->dry_run)) {
+    collect->result->sessions_waited_for += waiting->len;
+    count_waiting(collect, &mark);
+  } else if (good) {
+    good = sweep_mark(collect, &mark, generation, error);
+  }
+  hf_mark_clear(&mark);
+  return good;
+}
