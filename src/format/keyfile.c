@@ -10,7 +10,7 @@
 #define CREDENTIAL_LINE "holdfast credential 1"
 #define LINE_CHARACTERS 64u
 #define TEXT_MAX (64u << 10)
-#define CREDENTIAL_FIXED_BYTES 232u
+#define CREDENTIAL_FIXED_BYTES 200u
 
 #define PAPER_BYTES 50u
 #define PAPER_CHARACTERS 80u

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Records of deletion: marks, thin frames, damage (format.md 11). */
+/* Records of deletion: marks and their seals, thin frames, damage (format.md 11). */
 #include "base/error.h"
 #include "format/point.h"
 
@@ -78,7 +78,7 @@ gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
 
 GBytes *hf_seal_encode(const HfSeal *seal)
 {
-  g_autoptr(GByteArray) body = g_byte_array_new();
+  GByteArray *body = g_byte_array_new();
   hf_put_u8(body, seal->sealed ? 1 : 2);
   hf_put_raw(body, seal->collector.b, HF_SHORT_ID_BYTES);
   return hf_record_finish(HF_RECORD_SEAL, body, NULL, NULL);
@@ -104,7 +104,7 @@ gboolean hf_seal_decode(GBytes *record, HfSeal *seal, GError **error)
 
 GBytes *hf_places_encode(HfRecordKind kind, const GArray *places)
 {
-  g_autoptr(GByteArray) body = g_byte_array_new();
+  GByteArray *body = g_byte_array_new();
   hf_put_varint(body, places->len);
   for (guint i = 0; i < places->len; i++) {
     const HfPlace *place = &g_array_index(places, HfPlace, i);
