@@ -29,9 +29,9 @@ static HfPackState *pack_state(const HfIndex *index, guint32 number)
 }
 
 /* A claimed entry becomes durable; anything else is added. */
-static void table_blob(HfIndex *index, const HfTableEntry *entry)
+static void table_blob(HfIndex *index, const HfIndexTableEntry *entry)
 {
-  for (HfTableEntry *old = NULL; (old = hf_table_find(&index->table, entry->domain, &entry->id, old));) {
+  for (HfIndexTableEntry *old = NULL; (old = hf_index_table_find(&index->table, entry->domain, &entry->id, old));) {
     if (old->pack == HF_TABLE_NO_PACK && entry->own) {
       guint8 used = old->used;
       *old = *entry;
@@ -42,7 +42,7 @@ static void table_blob(HfIndex *index, const HfTableEntry *entry)
     if (old->pack == entry->pack && old->offset == entry->offset && old->blob == entry->blob)
       return;
   }
-  hf_table_add(&index->table, entry);
+  hf_index_table_add(&index->table, entry);
 }
 
 void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own)
@@ -56,7 +56,7 @@ void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own)
     const HfPackFrame *frame = &g_array_index(info->frames, HfPackFrame, f);
     for (guint b = 0; b < frame->blobs; b++) {
       const HfId *id = &g_array_index(info->ids, HfId, frame->first_blob + b);
-      HfTableEntry entry = { .id = *id, .domain = info->domain, .pack = number, .offset = frame->offset,
+      HfIndexTableEntry entry = { .id = *id, .domain = info->domain, .pack = number, .offset = frame->offset,
                              .stored_length = frame->stored_length, .blob = (guint16)b, .own = own ? 1 : 0 };
       table_blob(index, &entry);
     }
@@ -94,14 +94,14 @@ static gboolean cached_page(HfIndex *index, const HfRun *run, guint64 page, guin
 /* ---- Look-up. ---- */
 
 typedef struct Candidates {
-  HfTableEntry entries[CANDIDATES_MAX]; /* id and domain are not filled in */
+  HfIndexTableEntry entries[CANDIDATES_MAX]; /* id and domain are not filled in */
   guint count;
 } Candidates;
 
-static void add_candidate(Candidates *candidates, const HfTableEntry *entry)
+static void add_candidate(Candidates *candidates, const HfIndexTableEntry *entry)
 {
   for (guint i = 0; i < candidates->count; i++) {
-    const HfTableEntry *old = &candidates->entries[i];
+    const HfIndexTableEntry *old = &candidates->entries[i];
     if (old->pack == entry->pack && old->offset == entry->offset && old->blob == entry->blob)
       return;
   }
@@ -145,7 +145,7 @@ static gboolean find_in_run(HfIndex *index, const HfIndexRun *run, guint32 domai
       const HfIndexPack *pack = &g_array_index(run->run->packs, HfIndexPack, entry.pack);
       if (number == HF_TABLE_NO_PACK || pack->domain != domain)
         continue;
-      HfTableEntry found = { .pack = number, .offset = entry.offset, .stored_length = entry.stored_length,
+      HfIndexTableEntry found = { .pack = number, .offset = entry.offset, .stored_length = entry.stored_length,
                              .blob = entry.blob };
       add_candidate(candidates, &found);
     }
@@ -159,7 +159,7 @@ static gboolean find_in_run(HfIndex *index, const HfIndexRun *run, guint32 domai
 static gboolean find_all_locked(HfIndex *index, guint32 domain, const HfId *id, Candidates *candidates, GError **error)
 {
   candidates->count = 0;
-  for (HfTableEntry *entry = NULL; (entry = hf_table_find(&index->table, domain, id, entry));)
+  for (HfIndexTableEntry *entry = NULL; (entry = hf_index_table_find(&index->table, domain, id, entry));)
     if (entry->pack != HF_TABLE_NO_PACK && pack_state(index, entry->pack)->in_store)
       add_candidate(candidates, entry);
   for (guint i = index->runs->len; i-- > 0;)
@@ -199,7 +199,7 @@ static gboolean find_all(HfIndex *index, guint32 domain, const HfId *id, Candida
   }
 }
 
-static gboolean entry_good(const HfIndex *index, const HfTableEntry *entry)
+static gboolean entry_good(const HfIndex *index, const HfIndexTableEntry *entry)
 {
   const HfPackState *state = pack_state(index, entry->pack);
   HfPlace place = { .pack = state->pack.id, .offset = entry->offset };
@@ -214,7 +214,7 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
   /* Condemned packs may be swept at any time, thin frames soon, and damaged ones cannot be trusted: these come last. */
-  const HfTableEntry *order[CANDIDATES_MAX];
+  const HfIndexTableEntry *order[CANDIDATES_MAX];
   guint count = 0;
   for (guint pass = 0; pass < 2; pass++)
     for (guint i = 0; i < candidates.count; i++)
@@ -222,7 +222,7 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
         order[count++] = &candidates.entries[i];
   *found = attempt < count;
   if (*found) {
-    const HfTableEntry *entry = order[attempt];
+    const HfIndexTableEntry *entry = order[attempt];
     const HfPackState *state = pack_state(index, entry->pack);
     *location = (HfLocation){ .pack = state->pack.id, .kind = state->pack.kind, .domain = domain,
                               .offset = entry->offset, .stored_length = entry->stored_length, .blob = entry->blob };
@@ -254,13 +254,13 @@ gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean
   /* Between the two locks another thread may have claimed it or made it durable: its entry in the table is `own` or has
    * no pack. */
   g_rw_lock_writer_lock(&index->lock);
-  for (HfTableEntry *entry = NULL; (entry = hf_table_find(&index->table, domain, id, entry));)
+  for (HfIndexTableEntry *entry = NULL; (entry = hf_index_table_find(&index->table, domain, id, entry));)
     if (entry->pack == HF_TABLE_NO_PACK || (entry->own && entry_good(index, entry))) {
       g_rw_lock_writer_unlock(&index->lock);
       return TRUE;
     }
-  HfTableEntry entry = { .id = *id, .domain = domain, .pack = HF_TABLE_NO_PACK, .own = 1 };
-  hf_table_add(&index->table, &entry);
+  HfIndexTableEntry entry = { .id = *id, .domain = domain, .pack = HF_TABLE_NO_PACK, .own = 1 };
+  hf_index_table_add(&index->table, &entry);
   g_rw_lock_writer_unlock(&index->lock);
   *claimed = TRUE;
   return TRUE;
@@ -280,7 +280,7 @@ gboolean hf_index_is_absent(HfIndex *index, guint32 domain, const HfId *id, gboo
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
   *absent = !counts_as_stored(index, &candidates);
-  for (HfTableEntry *entry = NULL; *absent && (entry = hf_table_find(&index->table, domain, id, entry));)
+  for (HfIndexTableEntry *entry = NULL; *absent && (entry = hf_index_table_find(&index->table, domain, id, entry));)
     *absent = entry->pack != HF_TABLE_NO_PACK;
   g_rw_lock_reader_unlock(&index->lock);
   return TRUE;
@@ -351,7 +351,7 @@ guint hf_index_runs(HfIndex *index)
 guint64 hf_index_memory(HfIndex *index)
 {
   g_rw_lock_reader_lock(&index->lock);
-  guint64 bytes = hf_table_memory(&index->table) + (guint64)index->packs->len * sizeof(HfPackState);
+  guint64 bytes = hf_index_table_memory(&index->table) + (guint64)index->packs->len * sizeof(HfPackState);
   for (guint i = 0; i < index->runs->len; i++) {
     const HfIndexRun *run = index->runs->pdata[i];
     bytes += hf_run_memory(run->run) + run->run->foot.packs * sizeof *run->packs;
@@ -412,7 +412,7 @@ void hf_index_free(HfIndex *index)
   g_hash_table_unref(index->damaged);
   g_hash_table_unref(index->pack_numbers);
   g_array_unref(index->packs);
-  hf_table_clear(&index->table);
+  hf_index_table_clear(&index->table);
   for (guint i = 0; i < HF_INDEX_CACHE_PAGES; i++)
     g_free(index->cache[i].bytes);
   g_rw_lock_clear(&index->lock);

@@ -262,7 +262,7 @@ gboolean hf_index_load(HfIndex *index, GError **error)
   for (guint i = 0; i < index->packs->len; i++)
     g_array_index(index->packs, HfPackState, i).covered = FALSE;
   for (gsize i = 0; i < index->table.capacity; i++) {
-    const HfTableEntry *entry = &index->table.entries[i];
+    const HfIndexTableEntry *entry = &index->table.entries[i];
     if (entry->used && entry->pack != HF_TABLE_NO_PACK)
       g_array_index(index->packs, HfPackState, entry->pack).covered = TRUE;
   }

@@ -57,7 +57,7 @@ static gboolean adopt_run(HfIndex *index, const char *name, const PackTable *tab
 
 static int compare_ids(gconstpointer a, gconstpointer b)
 {
-  return memcmp(((const HfTableEntry *)a)->id.b, ((const HfTableEntry *)b)->id.b, HF_ID_BYTES);
+  return memcmp(((const HfIndexTableEntry *)a)->id.b, ((const HfIndexTableEntry *)b)->id.b, HF_ID_BYTES);
 }
 
 static char *write_entries(HfIndex *index, const GArray *entries, PackTable *table, GError **error)
@@ -66,7 +66,7 @@ static char *write_entries(HfIndex *index, const GArray *entries, PackTable *tab
   if (!writer)
     return NULL;
   for (guint i = 0; i < entries->len; i++) {
-    const HfTableEntry *entry = &g_array_index(entries, HfTableEntry, i);
+    const HfIndexTableEntry *entry = &g_array_index(entries, HfIndexTableEntry, i);
     HfIndexEntry out = { .pack = pack_table_number(table, index, entry->pack), .offset = entry->offset,
                          .stored_length = entry->stored_length, .blob = entry->blob };
     memcpy(out.key, entry->id.b, HF_INDEX_KEY_BYTES);
@@ -80,7 +80,7 @@ static char *write_entries(HfIndex *index, const GArray *entries, PackTable *tab
 gboolean hf_index_write_table(HfIndex *index, GError **error)
 {
   g_rw_lock_writer_lock(&index->lock);
-  g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(HfTableEntry));
+  g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(HfIndexTableEntry));
   for (gsize i = 0; i < index->table.capacity; i++)
     if (index->table.entries[i].used && index->table.entries[i].pack != HF_TABLE_NO_PACK)
       g_array_append_vals(entries, &index->table.entries[i], 1);
@@ -107,11 +107,11 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
 
   /* What was written leaves the table; what came meanwhile stays. */
   g_rw_lock_writer_lock(&index->lock);
-  g_autoptr(GArray) durable = hf_table_take_durable(&index->table);
+  g_autoptr(GArray) durable = hf_index_table_take_durable(&index->table);
   for (guint i = 0; i < durable->len; i++) {
-    const HfTableEntry *entry = &g_array_index(durable, HfTableEntry, i);
+    const HfIndexTableEntry *entry = &g_array_index(durable, HfIndexTableEntry, i);
     if (entry->pack >= packs || table.number[entry->pack] == HF_TABLE_NO_PACK)
-      hf_table_add(&index->table, entry);
+      hf_index_table_add(&index->table, entry);
   }
   g_rw_lock_writer_unlock(&index->lock);
   return TRUE;

@@ -34,7 +34,7 @@ struct HfIndex {
   GArray *packs;     /* of HfPackState; never shrinks while the index is open */
   GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
   GPtrArray *runs;   /* of HfIndexRun*, newest last */
-  HfTable table;
+  HfIndexTable table;
   GHashTable *thin;    /* set of HfPlace*, owned */
   GHashTable *damaged; /* set of HfPlace*, owned; whole packs are marked in `packs` instead */
   gint any_absent;     /* atomic: something is condemned, damaged or thin */

@@ -9,26 +9,26 @@
 
 #define HF_TABLE_NO_PACK G_MAXUINT32
 
-typedef struct HfTableEntry {
+typedef struct HfIndexTableEntry {
   HfId id;
   guint32 domain;
   guint32 pack;   /* number in the index's list of packs; HF_TABLE_NO_PACK: claimed, not yet durable */
   guint32 offset, stored_length;
   guint16 blob;
   guint8 used, own; /* own: stored by this process */
-} HfTableEntry;
+} HfIndexTableEntry;
 
-typedef struct HfTable {
-  HfTableEntry *entries;
+typedef struct HfIndexTable {
+  HfIndexTableEntry *entries;
   gsize capacity, used; /* capacity is a power of two, or 0 */
   gsize durable;        /* entries with a pack */
-} HfTable;
+} HfIndexTable;
 
-void hf_table_clear(HfTable *table);
+void hf_index_table_clear(HfIndexTable *table);
 /* The first entry with `id` in `domain` (previous NULL), or the next after `previous`; NULL when there is none. */
-HfTableEntry *hf_table_find(const HfTable *table, guint32 domain, const HfId *id, const HfTableEntry *previous);
+HfIndexTableEntry *hf_index_table_find(const HfIndexTable *table, guint32 domain, const HfId *id, const HfIndexTableEntry *previous);
 /* Adds a copy. */
-void hf_table_add(HfTable *table, const HfTableEntry *entry);
-/* Takes all durable entries out, as a new array of HfTableEntry; claimed ones stay. */
-GArray *hf_table_take_durable(HfTable *table);
-guint64 hf_table_memory(const HfTable *table);
+void hf_index_table_add(HfIndexTable *table, const HfIndexTableEntry *entry);
+/* Takes all durable entries out, as a new array of HfIndexTableEntry; claimed ones stay. */
+GArray *hf_index_table_take_durable(HfIndexTable *table);
+guint64 hf_index_table_memory(const HfIndexTable *table);

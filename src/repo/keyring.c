@@ -262,12 +262,15 @@ static gboolean fits(const HfSlot *slot, const HfKey *secret)
 /* What failing means: the way in may be there and damaged. */
 static gboolean fail_locked(const GPtrArray *slots, HfStore *store, const char *what, GError **error)
 {
-  gboolean damaged = FALSE;
+  guint damaged = 0;
   for (guint i = 0; i < slots->len; i++)
-    damaged = damaged || !((const HfSlotState *)g_ptr_array_index(slots, i))->usable;
+    damaged += !((const HfSlotState *)g_ptr_array_index(slots, i))->usable;
+  if (damaged == slots->len)
+    return hf_fail(error, HF_ERROR_DAMAGED, "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
+                   "not signed by the key in its config; put the keys back from an export", store->location);
   g_autofree char *ways = hf_slots_describe(slots);
   return hf_fail(error, HF_ERROR_PASSWORD, "cannot unlock '%s': %s; it opens %s%s", store->location, what, ways,
-                 damaged ? ", and a key slot of it is damaged" : "");
+                 damaged > 0 ? ", and a key slot of it is damaged" : "");
 }
 
 static HfKeyring *open_with_password(HfStore *store, const HfConfig *config, const HfUnlock *unlock,
@@ -306,17 +309,21 @@ static HfKeyring *open_with_secret(HfStore *store, const HfConfig *config, const
                                    const HfKey *secret, GError **error)
 {
   const char *what = "the key slot of this key is not in it";
+  gboolean damaged = FALSE;
   for (guint i = 0; i < slots->len; i++) {
     const HfSlotState *state = g_ptr_array_index(slots, i);
     if (!hf_short_id_equal(&state->id, slot))
       continue;
     if (state->usable && !state->hidden && fits(&state->slot, secret))
       return open_slot(store, config, &state->slot, secret, error);
-    what = !state->usable ? "the key slot of this key is damaged"
-      : state->hidden ? "the key slot of this key was hidden"
-                      : "this key does not fit its slot";
+    damaged = !state->usable;
+    what = state->hidden ? "the key slot of this key was hidden" : "this key does not fit its slot";
   }
-  fail_locked(slots, store, what, error);
+  if (damaged)
+    hf_fail(error, HF_ERROR_DAMAGED, "cannot unlock '%s': the key slot of this key is damaged; try another key, or put the "
+            "keys back from an export", store->location);
+  else
+    fail_locked(slots, store, what, error);
   return NULL;
 }
 
