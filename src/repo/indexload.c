@@ -194,6 +194,7 @@ static GPtrArray *open_runs(HfIndex *index, GError **error)
   if (!names)
     return NULL;
   g_autoptr(GPtrArray) runs = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
+  g_autoptr(GPtrArray) superseded = g_ptr_array_new(); /* chosen first, freed after: runs name each other */
   for (guint i = 0; i < names->len; i++) {
     g_autoptr(GError) problem = NULL;
     HfIndexRun *run = hf_index_run_open(index, names->pdata[i], &problem);
@@ -203,16 +204,12 @@ static GPtrArray *open_runs(HfIndex *index, GError **error)
       hf_report_warning(index->report, names->pdata[i], "%s; the directories of its packs are read instead",
                         problem->message);
   }
-  g_autoptr(GPtrArray) current = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
-  for (guint i = 0; i < runs->len; i++)
-    if (!is_superseded(runs, runs->pdata[i])) {
-      g_ptr_array_add(current, runs->pdata[i]);
-      runs->pdata[i] = NULL;
-    }
-  for (guint i = 0; i < runs->len; i++)
-    g_clear_pointer((HfIndexRun **)&runs->pdata[i], hf_index_run_free);
-  g_ptr_array_set_free_func(runs, NULL);
-  return g_steal_pointer(&current);
+  for (guint i = runs->len; i-- > 0;)
+    if (is_superseded(runs, runs->pdata[i]))
+      g_ptr_array_add(superseded, runs->pdata[i]);
+  for (guint i = 0; i < superseded->len; i++)
+    g_ptr_array_remove(runs, superseded->pdata[i]);
+  return g_steal_pointer(&runs);
 }
 
 /* ---- Packs that no run names. ---- */

@@ -54,6 +54,7 @@ static HfLivePack *pack_new(HfStore *store, const HfPackState *state, GError **e
     const HfPackFrame *frame = &g_array_index(info.frames, HfPackFrame, i);
     HfLiveFrame kept = { frame->offset, frame->stored_length, frame->first_blob };
     g_array_append_val(pack->frames, kept);
+    pack->frame_bytes += frame->stored_length;
   }
   for (guint i = 0; i < info.slots->len; i++)
     g_array_append_val(pack->sessions, g_array_index(info.slots, HfSessionSlot, i).session);

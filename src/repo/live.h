@@ -23,7 +23,8 @@ typedef struct HfLivePack {
   guint64 *live;      /* bits by blob number in the pack */
   guint64 *walked;    /* meta packs: blobs whose refs were followed */
   guint32 blobs, live_blobs;
-  guint64 head_length, live_bytes; /* stored bytes of frames with a live blob; counted by hf_live_count */
+  guint64 frame_bytes; /* stored bytes of all frames */
+  guint64 live_bytes;  /* stored bytes of frames with a live blob; counted by hf_live_packs */
   GArray *sessions;   /* of HfShortId: whose frames it holds */
 } HfLivePack;
 

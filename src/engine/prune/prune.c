@@ -126,7 +126,7 @@ static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice 
       continue;
     }
     note_thin(pack, choice->thin);
-    if (pack->live_bytes * 100 < pack->state.pack.length * REWRITE_BELOW_PERCENT)
+    if (pack->live_bytes * 100 < pack->frame_bytes * REWRITE_BELOW_PERCENT)
       g_ptr_array_add(choice->rewrite, pack);
     else if (is_small(collect, pack))
       g_ptr_array_add(pack->state.pack.kind == HF_PACK_DATA ? small_data : small_meta, pack);
