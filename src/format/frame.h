@@ -29,8 +29,9 @@ gboolean hf_frame_decode(const void *bytes, gsize length, HfFrameHeader *header,
 /* Checks the check over header and clear section: `bytes` holds at least prefix and clear section. */
 gboolean hf_frame_check(const void *bytes, gsize length, const HfFrameHeader *header, GError **error);
 
-/* Clear section of a group: refs of each blob. Encode: counts[i] refs of blob i, all refs in one array; writes nothing when
- * every count is 0. Decode: counts (header->count of them, caller's array) and the view of all refs (32 bytes each). */
+/* Clear section of a group: refs of each blob. Encode: counts[i] refs of blob i, all refs in one array; writes nothing
+ * when every count is 0. Decode: counts (header->count of them, caller's array) and the view of all refs (32 bytes
+ * each). */
 void hf_group_refs_encode(const guint32 *counts, guint blobs, const HfId *refs, GByteArray *out);
 gboolean hf_group_refs_decode(HfView clear, guint blobs, guint32 *counts, const HfId **refs, GError **error);
 

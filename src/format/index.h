@@ -38,7 +38,7 @@ void hf_index_foot_encode(const HfIndexFoot *foot, guint8 out[HF_INDEX_PAGE_BYTE
 gboolean hf_index_foot_decode(const void *bytes, gsize length, HfIndexFoot *foot, GError **error);
 /* `entries` are sorted by key; count <= 127. */
 void hf_index_page_encode(const HfIndexEntry *entries, guint count, guint8 out[HF_INDEX_PAGE_BYTES]);
-/* Checks the check, the count, the order of keys and the zeros. Entries are read one by one with hf_index_entry_decode. */
+/* Checks the check, the count, the order of keys and the zeros. Entries are then read with hf_index_entry_decode. */
 gboolean hf_index_page_decode(const void *bytes, gsize length, guint *count, GError **error);
 /* `page` passed hf_index_page_decode and number < count. What no page alone can tell is the caller's to check: pack
  * against the table, offset and length against the pack. */

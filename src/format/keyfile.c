@@ -202,8 +202,9 @@ static gboolean from_base32(const char *text, guint8 bytes[PAPER_BYTES], GError 
       continue;
     const char *found = strchr(base32, g_ascii_toupper(*text));
     if (found == NULL)
-      return hf_fail(error, HF_ERROR_INVALID, "group %u of the paper key holds '%c'; only letters and the digits 2 to 7 "
-                     "occur in it", count / PAPER_GROUP + 1, g_ascii_isprint(*text) ? *text : '?');
+      return hf_fail(error, HF_ERROR_INVALID,
+                     "group %u of the paper key holds '%c'; only letters and the digits 2 to 7 occur in it",
+                     count / PAPER_GROUP + 1, g_ascii_isprint(*text) ? *text : '?');
     if (count == PAPER_CHARACTERS)
       return hf_fail(error, HF_ERROR_INVALID, "the paper key is too long; it has 16 groups of five characters");
     guint bit = 5 * count++, byte = bit / 8, value = (guint)(found - base32) << (11 - bit % 8);

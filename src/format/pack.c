@@ -195,8 +195,8 @@ void hf_pack_end_encode(const HfPackInfo *info, guint64 offset, GByteArray *out)
   put_check(out, trailer);
 }
 
-gboolean hf_pack_trailer_decode(const void *bytes, gsize length, HfShortId *pack, guint64 *offset, guint64 *directory_length,
-                                guint8 digest[16], GError **error)
+gboolean hf_pack_trailer_decode(const void *bytes, gsize length, HfShortId *pack, guint64 *offset,
+                                guint64 *directory_length, guint8 digest[16], GError **error)
 {
   const guint8 *at = bytes;
   if (length != HF_PACK_TRAILER_BYTES)

@@ -53,11 +53,12 @@ void hf_pack_head_encode(const HfPackInfo *info, GByteArray *out);
 gboolean hf_pack_head_peek(const void *bytes, gsize length, gsize *head_length, GError **error);
 /* Fills id, kind, domain and slots. `bytes` may hold more than the head. */
 gboolean hf_pack_head_decode(const void *bytes, gsize length, HfPackInfo *info, GError **error);
-/* Directory and trailer; `offset` is where the directory begins. Of a frame, stored_length, kind, blobs and digest count. */
+/* Directory and trailer; `offset` is where the directory begins. Of a frame, stored_length, kind, blobs and digest
+ * count. */
 void hf_pack_end_encode(const HfPackInfo *info, guint64 offset, GByteArray *out);
 /* From the last HF_PACK_TRAILER_BYTES bytes of a pack. */
-gboolean hf_pack_trailer_decode(const void *bytes, gsize length, HfShortId *pack, guint64 *offset, guint64 *directory_length,
-                                guint8 digest[16], GError **error);
+gboolean hf_pack_trailer_decode(const void *bytes, gsize length, HfShortId *pack, guint64 *offset,
+                                guint64 *directory_length, guint8 digest[16], GError **error);
 /* Checks the digest, fills slots, frames (with offsets counted up from the head) and ids, in place of what they held;
  * info->length and info->kind must be set. The frames must end where the directory begins. HF_ERROR_DAMAGED for a wrong
  * digest, HF_ERROR_INVALID for broken rules. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Pages of level 0 and roots. Millions of entries go through hf_page_add and hf_page_next: the first makes room once for
- * an entry and then writes by pointer, the second allocates nothing.
+ * Pages of level 0 and roots. Millions of entries go through hf_page_add and hf_page_next: the first makes room once
+ * for an entry and then writes by pointer, the second allocates nothing.
  */
 #include <sys/stat.h>
 

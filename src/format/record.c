@@ -24,7 +24,8 @@ GBytes *hf_record_wrap(HfRecordKind kind, const void *body, gsize length)
   return g_bytes_new_take(record, total);
 }
 
-gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, const char *what, HfView *body, GError **error)
+gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, const char *what, HfView *body,
+                        GError **error)
 {
   const guint8 *record = bytes;
   guint8 digest[DIGEST_BYTES];
@@ -68,8 +69,8 @@ gboolean hf_body_split(HfView body, HfView *signed_part, HfView *signature)
   return TRUE;
 }
 
-gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *label, const char *what, HfView *signed_part,
-                        GError **error)
+gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *label, const char *what,
+                        HfView *signed_part, GError **error)
 {
   HfView signature;
   if (!hf_body_split(body, signed_part, &signature))

@@ -17,21 +17,22 @@ typedef enum HfRecordKind {
 /* The whole record around `body` of at most HF_RECORD_LIMIT bytes. */
 GBytes *hf_record_wrap(HfRecordKind kind, const void *body, gsize length);
 /* Checks envelope and digest; `body` becomes a view into `bytes`. HF_ERROR_FORMAT for another magic or (with a right
- * digest) another version, HF_ERROR_DAMAGED for a wrong digest or length, HF_ERROR_INVALID for another kind. `what` names
- * it in errors. */
-gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, const char *what, HfView *body, GError **error);
+ * digest) another version, HF_ERROR_DAMAGED for a wrong digest or length, HF_ERROR_INVALID for another kind. `what`
+ * names it in errors. */
+gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, const char *what, HfView *body,
+                        GError **error);
 
 /* Appends the signature over label || 0 || what `body` holds so far. */
 void hf_body_sign(GByteArray *body, const HfKey *seed, const char *label);
-/* Splits off and checks the signature; `signed_part` becomes the bytes before it. HF_ERROR_DAMAGED when it is not by this
- * key. */
-gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *label, const char *what, HfView *signed_part,
-                        GError **error);
+/* Splits off and checks the signature; `signed_part` becomes the bytes before it. HF_ERROR_DAMAGED when it is not by
+ * this key. */
+gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *label, const char *what,
+                        HfView *signed_part, GError **error);
 /* Splits without checking (for who must read the public key first). */
 gboolean hf_body_split(HfView body, HfView *signed_part, HfView *signature);
 
 /* The record of a body that is done; frees `body`. With `seed` it is signed first. */
 GBytes *hf_record_finish(HfRecordKind kind, GByteArray *body, const HfKey *seed, const char *label);
-/* Opens a record whose body is signed. The signature is checked when `public_half` is given; `body` is what it covers. */
+/* Opens a record whose body is signed; `body` is what the signature covers. It is checked when `public_half` is given. */
 gboolean hf_record_open_signed(GBytes *record, HfRecordKind kind, const guint8 *public_half, const char *label,
                                const char *what, HfView *body, GError **error);

@@ -19,8 +19,8 @@ typedef struct HfConfig {
 /* Fills the parameters (not ids and keys) with the defaults of version 1. */
 void hf_config_defaults(HfConfig *config);
 GBytes *hf_config_encode(const HfConfig *config, const HfKey *admin_seed);
-/* Checks the signature by the key inside, the ranges of all values, and that features_read is known (HF_ERROR_FORMAT). A
- * bit in features_write is not refused: who wants to write asks hf_config_writable. */
+/* Checks the signature by the key inside, the ranges of all values, and that features_read is known (HF_ERROR_FORMAT).
+ * A bit in features_write is not refused: who wants to write asks hf_config_writable. */
 gboolean hf_config_decode(GBytes *record, HfConfig *config, GError **error);
 /* HF_ERROR_FORMAT when a newer version asked programs that do not know it not to write. */
 gboolean hf_config_writable(const HfConfig *config, GError **error);
@@ -44,7 +44,9 @@ GBytes *hf_slot_encode(const HfSlot *slot, const HfKey *admin_seed);
 gboolean hf_slot_decode(GBytes *record, const guint8 admin_public[32], HfSlot *slot, GError **error);
 
 /* Secrets that a slot opens. `items` is an array of HfBundleItem. */
-typedef enum HfBundleKind { HF_BUNDLE_RING = 1, HF_BUNDLE_ADMIN = 2, HF_BUNDLE_OWNER = 3, HF_BUNDLE_DOMAIN = 4 } HfBundleKind;
+typedef enum HfBundleKind {
+  HF_BUNDLE_RING = 1, HF_BUNDLE_ADMIN = 2, HF_BUNDLE_OWNER = 3, HF_BUNDLE_DOMAIN = 4,
+} HfBundleKind;
 typedef struct HfBundleItem {
   guint8 kind;
   guint32 number;

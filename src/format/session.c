@@ -47,8 +47,9 @@ gboolean hf_session_open_decode(GBytes *record, HfSessionOpen *open, GError **er
   open->has_slot = slot != 0;
   if (open->has_slot)
     hf_get_session_slot(&reader, &open->slot);
-  gboolean own = !open->has_slot || (slot == HF_SESSION_SLOT_BYTES && hf_short_id_equal(&open->id, &open->slot.session) &&
-    hf_short_id_equal(&open->writer, &open->slot.writer) && open->domain == open->slot.domain);
+  gboolean own =
+    !open->has_slot || (slot == HF_SESSION_SLOT_BYTES && hf_short_id_equal(&open->id, &open->slot.session) &&
+                        hf_short_id_equal(&open->writer, &open->slot.writer) && open->domain == open->slot.domain);
   if (!own || open->purpose < HF_PURPOSE_BACKUP || open->purpose > HF_PURPOSE_REPAIR)
     hf_reader_fail(&reader);
   return hf_reader_done(&reader, "the session", error);
@@ -114,7 +115,8 @@ GBytes *hf_checkpoint_encode(const HfCheckpoint *checkpoint, const HfKey *seed)
 gboolean hf_checkpoint_decode(GBytes *record, const guint8 writer_public[32], HfCheckpoint *checkpoint, GError **error)
 {
   HfView body;
-  if (!hf_record_open_signed(record, HF_RECORD_CHECKPOINT, writer_public, CHECKPOINT_LABEL, "the checkpoint", &body, error))
+  if (!hf_record_open_signed(record, HF_RECORD_CHECKPOINT, writer_public, CHECKPOINT_LABEL, "the checkpoint", &body,
+                             error))
     return FALSE;
   HfReader reader = hf_reader(body.data, body.length);
   hf_get_raw(&reader, checkpoint->source.b, HF_SHORT_ID_BYTES);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Payloads of metadata blobs: pages and their entries, roots, lists, disk maps (format.md 7). Builders append to a
- * payload and collect refs; iterators walk a payload and its refs together, so that refs are used up in order. Strings and
- * extras of an entry are views into the payload.
+ * payload and collect refs; iterators walk a payload and its refs together, so that refs are used up in order. Strings
+ * and extras of an entry are views into the payload.
  */
 #pragma once
 
@@ -59,8 +59,8 @@ typedef struct HfPageWriter {
   gint64 mtime_sec, ctime_sec; /* of the entry before */
   guint64 inode;
 } HfPageWriter;
-/* Makes an empty page; what `writer` held before is forgotten, not freed. `tail` is the tail blob or NULL; it must be known
- * before the first entry. */
+/* Makes an empty page; what `writer` held before is forgotten, not freed. `tail` is the tail blob or NULL; it must be
+ * known before the first entry. */
 void hf_page_begin(HfPageWriter *writer, gboolean roots, const HfId *tail);
 /* Entries come in the order of their names and keep the rules of the format: nothing is checked here. */
 void hf_page_add(HfPageWriter *writer, const HfEntry *entry);
@@ -82,8 +82,8 @@ typedef struct HfPageReader {
   guint64 inode;
   HfView last_name;
 } HfPageReader;
-/* `level` tells how to go on: pages of level 1 and up are read with hf_node_next. Views of entries point into `payload`,
- * which with `refs` must outlive the reader. */
+/* `level` tells how to go on: pages of level 1 and up are read with hf_node_next. Views of entries point into
+ * `payload`, which with `refs` must outlive the reader. */
 gboolean hf_page_open(HfPageReader *page, const void *payload, gsize length, const HfId *refs, guint ref_count,
                       gboolean roots, GError **error);
 /* FALSE at the end (error unset) or on malformed input (error set). */
@@ -99,7 +99,7 @@ void hf_node_begin(GByteArray *payload, guint8 level);
 void hf_node_add(GByteArray *payload, GArray *refs, const HfNodeItem *item);
 gboolean hf_node_next(HfPageReader *page, HfNodeItem *item, GError **error); /* after hf_page_open, level >= 1 */
 
-/* ---- Extras. Writing: tags must rise, and the names of extended attributes. A value of one is name, NUL, value. ---- */
+/* ---- Extras. Writing: tags must rise, and so the names of extended attributes (whose bytes are name, NUL, value). */
 typedef enum HfExtra { HF_EXTRA_XATTR = 1, HF_EXTRA_INODE_FLAGS = 2, HF_EXTRA_PROJECT = 3 } HfExtra;
 void hf_extras_add(GByteArray *extras, HfExtra tag, const void *value, gsize length);
 /* FALSE at the end (error unset) or on malformed input (error set); tags, their order and values are checked. */

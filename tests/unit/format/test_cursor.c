@@ -75,7 +75,9 @@ static void test_varints(void)
 static void test_bad_varints(void)
 {
   /* Nothing, cut short, longer forms of 0 and 127, 2^64, eleven bytes. */
-  static const char *const bad[] = { "", "80", "ff*9", "8000", "ff00", "ff*9 02", "80*9 02", "80*9 8001", "ff*9 81 00" };
+  static const char *const bad[] = {
+    "", "80", "ff*9", "8000", "ff00", "ff*9 02", "80*9 02", "80*9 8001", "ff*9 81 00"
+  };
   for (gsize i = 0; i < G_N_ELEMENTS(bad); i++) {
     g_autoptr(GByteArray) bytes = parts(bad[i]);
     HfReader reader = hf_reader(bytes->data, bytes->len);

@@ -31,10 +31,16 @@ static void test_golden(void)
     const char *prefix, *clear;
     HfFrameHeader header;
   } rows[] = {
-    { GROUP, GROUP_CLEAR, { .kind = 1, .codec = 2, .count = 2, .plain_length = 100, .clear_length = 66, .sealed_length = 48 } },
+    { GROUP,
+      GROUP_CLEAR,
+      { .kind = 1, .codec = 2, .count = 2, .plain_length = 100, .clear_length = 66, .sealed_length = 48 } },
     { PLAIN, "", { .kind = 1, .codec = 0, .count = 1, .plain_length = 100, .clear_length = 0, .sealed_length = 116 } },
-    { ROW, ROW_CLEAR, { .kind = 2, .codec = 2, .count = 2, .plain_length = 131077, .clear_length = 72, .sealed_length = 21 } },
-    { LONG, LONG_CLEAR, { .kind = 1, .codec = 0, .count = 1, .plain_length = 100, .clear_length = 1313, .sealed_length = 116 } },
+    { ROW,
+      ROW_CLEAR,
+      { .kind = 2, .codec = 2, .count = 2, .plain_length = 131077, .clear_length = 72, .sealed_length = 21 } },
+    { LONG,
+      LONG_CLEAR,
+      { .kind = 1, .codec = 0, .count = 1, .plain_length = 100, .clear_length = 1313, .sealed_length = 116 } },
   };
   for (gsize i = 0; i < G_N_ELEMENTS(rows); i++) {
     HfFrameHeader header = rows[i].header, decoded;
@@ -219,7 +225,7 @@ static void test_row(void)
   g_assert_cmpuint(hf_piece_length(1, 0), ==, 1);
 }
 
-/* The first byte is the codec; then the clear section of a block of 131,077 bytes; the sealed length follows from it. */
+/* The first byte is the codec, then the clear section of a block of 131,077 bytes; the sealed length follows. */
 static gboolean decode_row(const guint8 *bytes, gsize length, GError **error)
 {
   HfFrameHeader header = { .kind = HF_FRAME_ROW, .codec = bytes[0], .count = 2, .plain_length = 131077 };

@@ -160,12 +160,15 @@ static void test_bad_feet(void)
 /* The most entries there may be. */
 static void test_largest(void)
 {
-  HfIndexFoot foot = { .entries = G_GUINT64_CONSTANT(1) << 40, .packs = 1u << 24, .filter_bytes = G_GUINT64_CONSTANT(1) << 44 };
+  HfIndexFoot foot = { .entries = G_GUINT64_CONSTANT(1) << 40,
+                       .packs = 1u << 24,
+                       .filter_bytes = G_GUINT64_CONSTANT(1) << 44 };
   guint8 bytes[HF_INDEX_PAGE_BYTES];
   foot.pages = (foot.entries + 126) / 127;
   hf_index_foot_encode(&foot, bytes);
   assert_accepted(decode_foot, bytes, sizeof bytes);
-  g_assert_cmpuint(hf_index_object_length(&foot), ==, foot.pages * 4104 + (G_GUINT64_CONSTANT(32) << 24) + foot.filter_bytes + 4096);
+  g_assert_cmpuint(hf_index_object_length(&foot), ==,
+                   foot.pages * 4104 + (G_GUINT64_CONSTANT(32) << 24) + foot.filter_bytes + 4096);
   foot.entries++;
   foot.pages = (foot.entries + 126) / 127;
   hf_index_foot_encode(&foot, bytes);

@@ -179,7 +179,8 @@ static void test_paper(void)
   g_assert_cmpstr(text, ==, PAPER);
   g_autofree char *lower = g_ascii_strdown(PAPER, -1);
   g_autofree char *dashes = g_strdelimit(g_strdup(PAPER), " \n", '-');
-  g_autofree char *bare = g_strjoinv("", g_strsplit_set(PAPER, " \n", -1));
+  g_auto(GStrv) groups = g_strsplit_set(PAPER, " \n", -1);
+  g_autofree char *bare = g_strjoinv("", groups);
   g_autofree char *spaced = g_strconcat(" \r\n", PAPER, "\r\n\t ", NULL);
   const char *const same[] = { text, lower, dashes, bare, spaced };
   for (gsize i = 0; i < G_N_ELEMENTS(same); i++) {

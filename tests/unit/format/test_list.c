@@ -29,7 +29,8 @@ static void round_trip(guint8 level, const HfListItem *items, guint count, const
   for (guint i = 0; i < count; i++)
     hf_list_add(payload, refs, level, &items[i]);
   assert_array_parts(payload, golden);
-  g_assert_true(hf_list_open(&list, payload->data, payload->len, (const HfId *)(gpointer)refs->data, refs->len, &error));
+  g_assert_true(
+    hf_list_open(&list, payload->data, payload->len, (const HfId *)(gpointer)refs->data, refs->len, &error));
   g_assert_cmpuint(list.level, ==, level);
   for (guint i = 0; i < count; i++) {
     g_assert_true(hf_list_next(&list, &item, &error));
@@ -60,8 +61,23 @@ static void test_rules(void)
     "01 00 02", "00 00 03", "01 00 80808008", "00 00 ff*9 01", "01 01 01", "01 01 ff*8 7f", "01 07 01",
   };
   static const char *const bad[] = {
-    "00", "00 00", "01 08 01", "01 00 00", "00 00 01", "01 00 82808008", "01 01 00", "01 01 80*9 01", "00 00 02", "00 01 01",
-    "01 00 03", "02 00 02", "02 01 01", "00 00 ff*9 01 03", "02 01 ff*8 7f 01", "01 00 ff*9 01 02", "01 00 8200",
+    "00",
+    "00 00",
+    "01 08 01",
+    "01 00 00",
+    "00 00 01",
+    "01 00 82808008",
+    "01 01 00",
+    "01 01 80*9 01",
+    "00 00 02",
+    "00 01 01",
+    "01 00 03",
+    "02 00 02",
+    "02 01 01",
+    "00 00 ff*9 01 03",
+    "02 01 ff*8 7f 01",
+    "01 00 ff*9 01 02",
+    "01 00 8200",
     "01 00 80",
   };
   for (gsize i = 0; i < G_N_ELEMENTS(good); i++)

@@ -108,7 +108,8 @@ static gboolean decode_places(const guint8 *bytes, gsize length, GError **error)
 
 static void places_of(HfRecordKind kind, HfRecordKind other, const char *golden)
 {
-  g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace)), decoded = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace)),
+                    decoded = g_array_new(FALSE, FALSE, sizeof(HfPlace));
   HfPlace first = { .offset = 0x5678 }, second = { .offset = HF_PLACE_WHOLE_PACK };
   GError *error = NULL;
   fill(&first.pack, 0x11, sizeof first.pack);

@@ -21,7 +21,8 @@ static gboolean decode(const guint8 *bytes, gsize length, GError **error)
 static void test_golden(void)
 {
   const HfId *refs = test_refs();
-  const HfNodeItem items[2] = { { { (const guint8 *)"b", 1 }, 300, refs[0] }, { { (const guint8 *)"ba", 2 }, 1, refs[1] } };
+  const HfNodeItem items[2] = { { { (const guint8 *)"b", 1 }, 300, refs[0] },
+                                { { (const guint8 *)"ba", 2 }, 1, refs[1] } };
   g_autoptr(GByteArray) payload = g_byte_array_new();
   g_autoptr(GArray) used = g_array_new(FALSE, FALSE, sizeof(HfId));
   hf_node_begin(payload, 1);
@@ -30,7 +31,8 @@ static void test_golden(void)
   assert_array_parts(payload, "01 00 01 'b' ac02 02 'ba' 01");
   HfPageReader page;
   GError *error = NULL;
-  g_assert_true(hf_page_open(&page, payload->data, payload->len, (const HfId *)(gpointer)used->data, used->len, FALSE, &error));
+  g_assert_true(
+    hf_page_open(&page, payload->data, payload->len, (const HfId *)(gpointer)used->data, used->len, FALSE, &error));
   g_assert_cmpuint(page.level, ==, 1);
   for (guint i = 0; i < 2; i++) {
     HfNodeItem item;
@@ -48,11 +50,21 @@ static void test_golden(void)
 
 static void test_rules(void)
 {
-  static const char *const good[] = { "01 01 00 01 'a' 01", "01 07 00 01 'a' 01", "02 01 00 01 'a' 01 01 'b' fe ff*8 01" };
+  static const char *const good[] = { "01 01 00 01 'a' 01", "01 07 00 01 'a' 01",
+                                      "02 01 00 01 'a' 01 01 'b' fe ff*8 01" };
   static const char *const bad[] = {
-    "00 01 00", "00 01 00 01 'a' 01", "02 01 00 01 'a' 01", "01 01 00 01 'a' 00", "01 01 00 00 01", "01 01 00 02 'a/' 01",
-    "01 01 00 02 '..' 01", "02 01 00 01 'a' 01 01 'a' 01", "02 01 00 01 'b' 01 01 'a' 01", "01 01 00 01 'a'",
-    "01 01 00 01 'a' 8100", "01 08 00 01 'a' 01",
+    "00 01 00",
+    "00 01 00 01 'a' 01",
+    "02 01 00 01 'a' 01",
+    "01 01 00 01 'a' 00",
+    "01 01 00 00 01",
+    "01 01 00 02 'a/' 01",
+    "01 01 00 02 '..' 01",
+    "02 01 00 01 'a' 01 01 'a' 01",
+    "02 01 00 01 'b' 01 01 'a' 01",
+    "01 01 00 01 'a'",
+    "01 01 00 01 'a' 8100",
+    "01 08 00 01 'a' 01",
     /* counts whose sum is 2^64 */
     "02 01 00 01 'a' 01 01 'b' ff*9 01",
   };
@@ -77,7 +89,8 @@ static gboolean walk_many(guint count, guint length, GError **error)
     name[4] = 'x';
     hf_node_add(payload, refs, &item);
   }
-  g_assert_true(hf_page_open(&page, payload->data, payload->len, (const HfId *)(gpointer)refs->data, refs->len, FALSE, NULL));
+  g_assert_true(
+    hf_page_open(&page, payload->data, payload->len, (const HfId *)(gpointer)refs->data, refs->len, FALSE, NULL));
   while (hf_node_next(&page, &item, &found))
     continue;
   if (found != NULL)

@@ -82,17 +82,20 @@ static void test_signed(void)
   g_autoptr(GBytes) record = hf_record_finish(HF_RECORD_RING, body, &test_seed, "holdfast test");
   HfView signed_part;
   GError *error = NULL;
-  g_assert_true(hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
+  g_assert_true(
+    hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
   g_assert_no_error(error);
   assert_bytes(signed_part.data, signed_part.length, "abc", 3);
   g_assert_true(hf_record_open_signed(record, HF_RECORD_RING, NULL, "holdfast test", "it", &signed_part, &error));
   g_assert_no_error(error);
   assert_bytes(signed_part.data, signed_part.length, "abc", 3);
-  g_assert_false(hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast rest", "it", &signed_part, &error));
+  g_assert_false(
+    hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast rest", "it", &signed_part, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_DAMAGED);
   g_clear_error(&error);
   public_half[0] ^= 1;
-  g_assert_false(hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
+  g_assert_false(
+    hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_DAMAGED);
   g_clear_error(&error);
   g_assert_false(hf_record_open_signed(record, HF_RECORD_SLOT, NULL, "holdfast test", "it", &signed_part, &error));
@@ -108,7 +111,8 @@ static void test_too_short_to_be_signed(void)
   g_autoptr(GBytes) record = hf_record_wrap(HF_RECORD_RING, body->data, body->len);
   HfView signed_part;
   GError *error = NULL;
-  g_assert_false(hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
+  g_assert_false(
+    hf_record_open_signed(record, HF_RECORD_RING, public_half, "holdfast test", "it", &signed_part, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_INVALID);
   g_clear_error(&error);
   g_assert_false(hf_record_open_signed(record, HF_RECORD_RING, NULL, "holdfast test", "it", &signed_part, &error));

@@ -22,7 +22,9 @@ static gboolean decode(const guint8 *bytes, gsize length, GError **error)
 
 static void test_golden(void)
 {
-  HfRing ring = { .generation = 7, .created = 0x0102030405060708, .shares = g_array_new(FALSE, FALSE, sizeof(HfRingShare)) };
+  HfRing ring = { .generation = 7,
+                  .created = 0x0102030405060708,
+                  .shares = g_array_new(FALSE, FALSE, sizeof(HfRingShare)) };
   fill(ring.public_half, 0x22, sizeof ring.public_half);
   for (guint8 i = 0x31; i <= 0x41; i = (guint8)(i + 0x10)) {
     HfRingShare share;

@@ -80,7 +80,8 @@ static void test_bad_open(void)
 #define COMMITTED_BODY "01 ba04 " TEST_POINT_RECORD
 #define COMMITTED_GOLDEN \
   "'HOLDFAST' 0100 0900 3d020000 " COMMITTED_BODY " ea64e871588ea08d236ce96db4b741edc64244832aead18475118bd23ca8f03d"
-#define FENCED_GOLDEN "'HOLDFAST' 0100 0900 02000000 02 00 bc1385fb3588e3e8c53949b8114e9fe5f6c3ec85c59e62dca56ffa8e27e59399"
+#define FENCED_GOLDEN                                                                                                  \
+  "'HOLDFAST' 0100 0900 02000000 02 00 bc1385fb3588e3e8c53949b8114e9fe5f6c3ec85c59e62dca56ffa8e27e59399"
 
 static gboolean decode_outcome(const guint8 *bytes, gsize length, GError **error)
 {
