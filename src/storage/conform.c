@@ -172,6 +172,8 @@ static gboolean check_limit(Conform *conform, GError **error)
   if (fits == NULL)
     return FALSE;
   g_autoptr(GBytes) over = hf_store_get_all(conform->store, name, 999, &why);
+  if (over != NULL)
+    return hf_fail(error, HF_ERROR_FAILED, "'%s' was read although it is larger than allowed", name);
   return expect_error(why, HF_ERROR_INVALID, "reading an object above the limit", error);
 }
 

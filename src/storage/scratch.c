@@ -56,12 +56,17 @@ guint64 hf_scratch_random(HfScratch *scratch, guint64 bound)
 
 void hf_content_fill(guint64 seed, guint64 offset, guint8 *bytes, gsize length)
 {
-  for (gsize done = 0; done < length;) {
+  gsize done = 0;
+  while (done < length) {
     guint64 word = mix(seed + (offset + done) / 8);
     gsize skip = (gsize)((offset + done) % 8);
     gsize part = MIN(8 - skip, length - done);
     memcpy(bytes + done, (const guint8 *)&word + skip, part);
     done += part;
+    for (; done + 8 <= length; done += 8) {
+      word = mix(seed + (offset + done) / 8);
+      memcpy(bytes + done, &word, 8);
+    }
   }
 }
 
@@ -72,7 +77,7 @@ gboolean hf_content_check(guint64 seed, guint64 offset, const guint8 *bytes, gsi
   for (gsize done = 0; done < length;) {
     gsize part = MIN(sizeof expected, length - done);
     hf_content_fill(seed, offset + done, expected, part);
-    for (gsize i = 0; i < part; i++)
+    for (gsize i = 0; memcmp(bytes + done, expected, part) != 0 && i < part; i++)
       if (bytes[done + i] != expected[i])
         return hf_fail(error, HF_ERROR_FAILED, "'%s' has a wrong byte at %" G_GUINT64_FORMAT, what, offset + done + i);
     done += part;

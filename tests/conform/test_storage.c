@@ -46,8 +46,8 @@ static void measure(HfStore *store)
     const HfStoreRate *row = &rates.rows[i];
     g_assert_cmpuint(row->operations, >=, row->threads);
     g_assert_cmpfloat(row->seconds, >, 0);
-    g_test_message("%s, %u threads: %.0f/s, %.1f MiB/s", row->what, row->threads, (double)row->operations / row->seconds,
-                   (double)row->bytes / row->seconds / MIB);
+    g_test_message("%s, %u threads: %.0f/s, %.1f MiB/s", row->what, row->threads,
+                   (double)row->operations / row->seconds, (double)row->bytes / row->seconds / MIB);
   }
 }
 

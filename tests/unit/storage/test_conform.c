@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The suite passes an honest store, and catches every lie. */
+#include <string.h>
+
 #include "base/error.h"
 #include "memstore.h"
 #include "storage/conform.h"
-
-#include <string.h>
+#include "storage/wrap/wrap.h"
 
 typedef struct Heard {
   guint passed, failed, left_out;
@@ -134,6 +135,21 @@ static void test_measure_fails(void)
   g_assert_cmpuint(names->len, ==, 0);
 }
 
+static void test_measure_faults(void)
+{
+  for (int op = HF_FAULT_PUT_WRITE; op <= HF_FAULT_REMOVE; op++) {
+    g_autoptr(HfStore) fault = hf_wrap_fault(mem_open("faulty"), 1);
+    g_autoptr(GError) error = NULL;
+    HfStoreRates rates;
+    hf_wrap_fault_add(fault, (HfFaultOp)op, "conform/", 1, 1, HF_FAULT_ERROR, HF_ERROR_BUSY);
+    g_assert_false(hf_store_measure(fault, 0.01, &rates, &error));
+    g_assert_error(error, HF_ERROR, HF_ERROR_BUSY);
+    g_assert_cmpuint(hf_wrap_fault_left(fault), ==, 0);
+    g_autoptr(GPtrArray) names = hf_store_list_names(fault, "", NULL);
+    g_assert_cmpuint(names->len, ==, 0);
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -147,5 +163,6 @@ int main(int argc, char **argv)
   }
   g_test_add_func("/storage/conform/measure", test_measure);
   g_test_add_func("/storage/conform/measure-fails", test_measure_fails);
+  g_test_add_func("/storage/conform/measure-faults", test_measure_faults);
   return g_test_run();
 }
