@@ -83,7 +83,7 @@ gboolean hf_box_open(const HfKey *secret, const void *in, gsize length, void *ou
  * For small objects: `bytes` are copied, and shortage of memory aborts. */
 void hf_sign_public(const HfKey *seed, guint8 public_half[32]);
 void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize length, guint8 signature[64]);
-gboolean hf_verify(const guint8 public_half[32], const char *label, const void *bytes, gsize length,
+gboolean hf_signature_valid(const guint8 public_half[32], const char *label, const void *bytes, gsize length,
                    const guint8 signature[64]);
 
 /* ---- Rot detection, not security: XXH3 (unseeded). Digests are stored in the canonical (big-endian) order. ---- */

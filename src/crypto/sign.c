@@ -41,7 +41,7 @@ void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize leng
   hf_wipe(secret, sizeof secret);
 }
 
-gboolean hf_verify(const guint8 public_half[32], const char *label, const void *bytes, gsize length,
+gboolean hf_signature_valid(const guint8 public_half[32], const char *label, const void *bytes, gsize length,
                    const guint8 signature[64]) {
   gsize total;
   g_autofree guint8 *message = labelled(label, bytes, length, &total);

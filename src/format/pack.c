@@ -54,7 +54,7 @@ gboolean hf_session_slot_verify(const HfSessionSlot *slot, const guint8 writer_p
 {
   guint8 bytes[SLOT_SIGNED_BYTES];
   encode_signed_part(slot, bytes);
-  return hf_verify(writer_public, SLOT_LABEL, bytes, sizeof bytes, slot->signature);
+  return hf_signature_valid(writer_public, SLOT_LABEL, bytes, sizeof bytes, slot->signature);
 }
 
 void hf_put_session_slot(GByteArray *out, const HfSessionSlot *slot)

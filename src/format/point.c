@@ -186,7 +186,7 @@ void hf_point_sign(HfPoint *point, const HfKey *seed)
 gboolean hf_point_verify(const HfPoint *point, const guint8 writer_public[32])
 {
   g_autoptr(GByteArray) part = signed_part(point, TRUE);
-  return hf_verify(writer_public, LABEL, part->data, part->len, point->signature);
+  return hf_signature_valid(writer_public, LABEL, part->data, part->len, point->signature);
 }
 
 GBytes *hf_point_encode(const HfPoint *point)

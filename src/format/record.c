@@ -75,7 +75,7 @@ gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *l
   HfView signature;
   if (!hf_body_split(body, signed_part, &signature))
     return hf_fail(error, HF_ERROR_INVALID, "%s is too short to be signed", what);
-  if (!hf_verify(public_half, label, signed_part->data, signed_part->length, signature.data))
+  if (!hf_signature_valid(public_half, label, signed_part->data, signed_part->length, signature.data))
     return hf_fail(error, HF_ERROR_DAMAGED, "%s is not signed by the key that it should be signed by", what);
   return TRUE;
 }

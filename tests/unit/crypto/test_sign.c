@@ -50,7 +50,7 @@ static void test_vector(void) {
   hf_sign(&seed, label, message + LABEL_BYTES + 1, MESSAGE_BYTES - LABEL_BYTES - 1, signature);
   g_assert_cmpmem(signature, sizeof signature, expected, sizeof expected);
   g_assert_true(
-      hf_verify(public_half, label, message + LABEL_BYTES + 1, MESSAGE_BYTES - LABEL_BYTES - 1, signature));
+      hf_signature_valid(public_half, label, message + LABEL_BYTES + 1, MESSAGE_BYTES - LABEL_BYTES - 1, signature));
 }
 
 static void test_tampering(void) {
@@ -63,20 +63,20 @@ static void test_tampering(void) {
   hf_sign_public(&seed, public_half);
   hf_sign_public(&other_seed, other);
   hf_sign(&seed, "label", bytes, 5, signature);
-  g_assert_true(hf_verify(public_half, "label", bytes, 5, signature));
-  g_assert_false(hf_verify(other, "label", bytes, 5, signature));
-  g_assert_false(hf_verify(public_half, "labek", bytes, 5, signature));
-  g_assert_false(hf_verify(public_half, "labe", bytes, 5, signature));
-  g_assert_false(hf_verify(public_half, "label", bytes, 4, signature));
-  g_assert_false(hf_verify(public_half, "label", NULL, 0, signature));
+  g_assert_true(hf_signature_valid(public_half, "label", bytes, 5, signature));
+  g_assert_false(hf_signature_valid(other, "label", bytes, 5, signature));
+  g_assert_false(hf_signature_valid(public_half, "labek", bytes, 5, signature));
+  g_assert_false(hf_signature_valid(public_half, "labe", bytes, 5, signature));
+  g_assert_false(hf_signature_valid(public_half, "label", bytes, 4, signature));
+  g_assert_false(hf_signature_valid(public_half, "label", NULL, 0, signature));
   for (gsize bit = 0; bit < 8 * 5; bit++) {
     bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
-    g_assert_false(hf_verify(public_half, "label", bytes, 5, signature));
+    g_assert_false(hf_signature_valid(public_half, "label", bytes, 5, signature));
     bytes[bit / 8] = (char)(bytes[bit / 8] ^ 1 << bit % 8);
   }
   for (gsize bit = 0; bit < 8 * sizeof signature; bit++) {
     signature[bit / 8] ^= (guint8)(1 << bit % 8);
-    g_assert_false(hf_verify(public_half, "label", bytes, 5, signature));
+    g_assert_false(hf_signature_valid(public_half, "label", bytes, 5, signature));
     signature[bit / 8] ^= (guint8)(1 << bit % 8);
   }
 }
@@ -88,10 +88,10 @@ static void test_boundary(void) {
 
   hf_sign_public(&seed, public_half);
   hf_sign(&seed, "ab", "c", 1, signature);
-  g_assert_false(hf_verify(public_half, "a", "bc", 2, signature));
-  g_assert_false(hf_verify(public_half, "abc", "", 0, signature));
+  g_assert_false(hf_signature_valid(public_half, "a", "bc", 2, signature));
+  g_assert_false(hf_signature_valid(public_half, "abc", "", 0, signature));
   hf_sign(&seed, "abc", NULL, 0, signature);
-  g_assert_true(hf_verify(public_half, "abc", NULL, 0, signature));
+  g_assert_true(hf_signature_valid(public_half, "abc", NULL, 0, signature));
 }
 
 int main(int argc, char **argv) {

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Private to engine/verify. */
+#pragma once
+
+#include "base/work.h"
+#include "engine/verify/verify.h"
+#include "repo/live.h"
+
+typedef struct HfVerifyState {
+  HfRepo *repo;
+  const HfVerifyOptions *options;
+  HfVerifyResult *result;
+  GMutex lock;   /* result */
+  HfLive *live;  /* what the chosen points need; NULL: everything */
+} HfVerifyState;
+
+/* packs.c: all packs, by a pool of workers. */
+gboolean hf_verify_packs(HfVerifyState *state, GError **error);
+/* objects.c: triples, index runs. */
+gboolean hf_verify_objects(HfVerifyState *state, GError **error);

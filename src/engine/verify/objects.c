@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Config, keys, ring, writers, points in three copies; index runs. */
+#include "base/error.h"
+#include "engine/verify/check.h"
+#include "repo/indexrun.h"
+#include "repo/objects.h"
+
+static void note_object(HfVerifyState *state, const char *name, const char *message)
+{
+  state->result->bad_objects++;
+  hf_report_warning(state->repo->report, name, "%s", message);
+}
+
+static gboolean check_record(HfVerifyState *state, const char *name, GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  g_autoptr(GBytes) record = hf_store_get_all(state->repo->store, name, HF_RECORD_LIMIT, &problem);
+  gsize length = 0;
+  const guint8 *bytes = record ? g_bytes_get_data(record, &length) : NULL;
+  HfView body;
+  state->result->objects++;
+  /* The kind stands at byte 10: whatever it is, the digest must be right. */
+  if (record && length > 12 && hf_record_open(bytes, length, hf_load_u16(bytes + 10), name, &body, &problem))
+    return TRUE;
+  if (problem && hf_error_is(problem, HF_ERROR_IO)) {
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+  }
+  note_object(state, name, problem ? problem->message : "too short; 'holdfast repair' restores it from its other copies");
+  return TRUE;
+}
+
+static gboolean check_triples(HfVerifyState *state, const char *folder, GError **error)
+{
+  g_autoptr(GPtrArray) bases = hf_triple_list(state->repo->store, folder, error);
+  if (!bases)
+    return FALSE;
+  for (guint i = 0; i < bases->len; i++)
+    for (guint copy = 0; copy < 3; copy++) {
+      g_autofree char *name = g_strdup_printf("%s.%u", (char *)bases->pdata[i], copy);
+      if (!check_record(state, name, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean check_run(HfVerifyState *state, const char *name, GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  g_autoptr(HfRun) run = hf_run_open(state->repo->store, name, &problem);
+  state->result->objects++;
+  if (run) {
+    HfRunScan scan;
+    HfIndexEntry entry;
+    hf_run_scan_init(&scan, run);
+    while (hf_run_scan_next(&scan, &entry, &problem))
+      ;
+    hf_run_scan_clear(&scan);
+  }
+  if (!problem || hf_error_is(problem, HF_ERROR_NOT_FOUND))
+    return TRUE;
+  if (hf_error_is(problem, HF_ERROR_IO)) {
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+  }
+  g_autofree char *message = g_strdup_printf("%s; 'holdfast rebuild' makes the index anew", problem->message);
+  note_object(state, name, message);
+  return TRUE;
+}
+
+gboolean hf_verify_objects(HfVerifyState *state, GError **error)
+{
+  static const char *const folders[] = { "keys/", "ring/", "writers/", "points/" };
+  for (guint copy = 0; copy < 3; copy++) {
+    g_autofree char *name = g_strdup_printf("config.%u", copy);
+    if (!check_record(state, name, error))
+      return FALSE;
+  }
+  for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+    if (!check_triples(state, folders[i], error))
+      return FALSE;
+  g_autoptr(GPtrArray) runs = hf_store_list_names(state->repo->store, "index/", error);
+  if (!runs)
+    return FALSE;
+  for (guint i = 0; i < runs->len; i++)
+    if (!check_run(state, runs->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}

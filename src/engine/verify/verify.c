@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/verify/verify.h"
+
+#include "base/error.h"
+#include "engine/verify/check.h"
+#include "repo/objects.h"
+#include "repo/session.h"
+
+static void affected_free(gpointer data)
+{
+  HfAffected *affected = data;
+  g_free(affected->path);
+  g_free(affected);
+}
+
+static void result_init(HfVerifyResult *result)
+{
+  *result = (HfVerifyResult){ 0 };
+  result->places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  result->affected = g_ptr_array_new_with_free_func(affected_free);
+}
+
+void hf_verify_result_clear(HfVerifyResult *result)
+{
+  g_clear_pointer(&result->places, g_array_unref);
+  g_clear_pointer(&result->affected, g_ptr_array_unref);
+}
+
+gboolean hf_verify_result_good(const HfVerifyResult *result)
+{
+  return result->bad_packs == 0 && result->bad_frames == 0 && result->missing_blobs == 0;
+}
+
+/* ---- Refs. ---- */
+
+static void count_loss(const HfId *id, gpointer user)
+{
+  HfVerifyState *state = user;
+  g_autofree char *hex = hf_hex(id->b, sizeof id->b);
+  state->result->missing_blobs++;
+  hf_report_warning(state->repo->report, hex, "a point needs this blob, and it is missing or its refs cannot be read");
+}
+
+static gboolean walk_points(HfVerifyState *state, HfLive *live, const GPtrArray *points, GError **error)
+{
+  for (guint i = 0; i < points->len; i++) {
+    const HfPointInfo *info = points->pdata[i];
+    if (!info->known_signer && state->repo->keys) {
+      char id[33];
+      hf_point_short_name(info, id);
+      state->result->unknown_signers++;
+      hf_report_warning(state->repo->report, id, "this point is signed by a writer that is not enrolled");
+    }
+    if (!hf_live_walk(live, info->point.domain, &info->point.roots, count_loss, state, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* ---- Damage is kept in the repository: one list replaces the earlier ones after a whole verification. ---- */
+
+static gboolean note_damage(HfVerifyState *state, GError **error)
+{
+  HfRepo *repo = state->repo;
+  gboolean whole = !state->options->points && state->options->sample >= 100;
+  g_autoptr(GPtrArray) old = hf_store_list_names(repo->store, "damage/", error);
+  if (!old)
+    return FALSE;
+  for (guint i = 0; i < state->result->places->len; i++)
+    hf_index_note_damage(repo->index, &g_array_index(state->result->places, HfPlace, i));
+  if (repo->read_only)
+    return TRUE;
+  if (state->result->places->len) {
+    HfShortId id;
+    hf_random(&id, sizeof id);
+    g_autofree char *hex = hf_hex(id.b, sizeof id.b), *name = g_strconcat("damage/", hex, NULL);
+    g_autoptr(GBytes) record = hf_places_encode(HF_RECORD_DAMAGE, state->result->places);
+    if (!hf_repo_put_urgent(repo, name, record, error))
+      return FALSE;
+  }
+  for (guint i = 0; whole && i < old->len; i++)
+    if (!hf_object_remove(repo->store, old->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean verify_all(HfVerifyState *state, GError **error)
+{
+  HfRepo *repo = state->repo;
+  guint damaged = 0;
+  if (!hf_repo_load_index(repo, error) || !hf_verify_objects(state, error))
+    return FALSE;
+  g_autoptr(GPtrArray) all = hf_points_load(repo, &damaged, error);
+  g_autoptr(HfLive) live = all ? hf_live_new(repo, error) : NULL;
+  if (!live)
+    return FALSE;
+  GPtrArray *points = state->options->points ? state->options->points : all;
+  state->result->missing_blobs += damaged;
+  if (!walk_points(state, live, points, error))
+    return FALSE;
+  state->live = state->options->points ? live : NULL;
+  if (!hf_verify_packs(state, error) || !note_damage(state, error))
+    return FALSE;
+  return hf_verify_result_good(state->result) || repo->access == HF_ACCESS_NONE ||
+         hf_verify_affected(repo, points, state->result, error);
+}
+
+gboolean hf_verify(HfRepo *repo, const HfVerifyOptions *options, HfVerifyResult *result, GError **error)
+{
+  HfVerifyState state = { .repo = repo, .options = options, .result = result };
+  result_init(result);
+  if (options->content && repo->access != HF_ACCESS_FULL)
+    return hf_fail(error, HF_ERROR_PERMISSION,
+                   "verifying contents needs a password or key file; without one, use --stored");
+  g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_READ, error);
+  if (!session)
+    return FALSE;
+  g_mutex_init(&state.lock);
+  gboolean done = verify_all(&state, error);
+  g_mutex_clear(&state.lock);
+  return done;
+}
