@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Target: a file tree. The mirror image of source/tree.h: everything is made relative to folder descriptors, symbolic links
- * in the target are never followed, so that a hostile point cannot write outside.
+ * Target: a file tree. The mirror image of source/tree.h: everything is made relative to folder descriptors, symbolic
+ * links in the target are never followed, so that a hostile point cannot write outside.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ typedef enum HfOverwrite {
 
 /* Makes or enters a folder; returns its descriptor or -1. Mode 0700 until its metadata is applied. */
 int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError **error);
-/* Makes a regular file, mode 0600, and returns its descriptor, open for writing. With REPLACE an existing file is unlinked
- * first. */
+/* Makes a regular file, mode 0600, and returns its descriptor, open for writing. With REPLACE an existing file is
+ * unlinked first. */
 int hf_target_file(int parent, const char *name, HfOverwrite overwrite, GError **error);
 /* Makes a symlink, fifo, socket or device node as `entry` says (`name` is given apart: NUL-terminated). */
 gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error);
@@ -24,12 +24,14 @@ gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, H
 gboolean hf_target_link(int old_parent, const char *old_name, int parent, const char *name, HfOverwrite overwrite,
                         GError **error);
 
-/* Sets the inode flags that a file system takes only while a file or folder is empty (no copy on write, compression, case
- * folding): to be called before anything is put into it. What cannot be set is left to hf_target_apply to warn about. */
+/* Sets or clears (they may be inherited) the inode flags that a file system takes only while a file or folder is
+ * empty: no copy on write, compression, case folding. To be called for each new file and folder, before anything is
+ * put into it, with the extras that it will have. What cannot be done is left to hf_target_apply to warn about. */
 void hf_target_prepare(int fd, HfView extras);
 
-/* Applies all metadata of `entry` and its encoded extras to what lies at `name` below `parent`; `fd` is its open descriptor
- * (regular file or folder) or -1. Order: owner, extended attributes, mode, inode flags but immutable and append, times, immutable
- * and append last. What cannot be applied (for want of right or support) is a named warning, not an error. */
+/* Applies all metadata of `entry` and its encoded extras to what lies at `name` below `parent`; `fd` is its open
+ * descriptor (regular file or folder) or -1. Order: owner, extended attributes, mode, inode flags but immutable and
+ * append, times, immutable and append last. What cannot be applied (for want of right or support) is a named warning,
+ * not an error. */
 gboolean hf_target_apply(int parent, const char *name, int fd, const HfEntry *entry, HfView extras, HfReport *report,
                          const char *shown_path, GError **error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Patterns of -x. A pattern is compiled to a row of steps, each of which takes one byte, or any number of bytes. Matching
- * goes back to the last star only (and from there to the last double star): a star cannot pass a slash, so an earlier one
- * could not do better. The time is bounded by the lengths of path and pattern multiplied.
+ * Patterns of -x. A pattern is compiled to a row of steps, each of which takes one byte, or any number of bytes.
+ * Matching goes back to the last star only (and from there to the last double star): a star cannot pass a slash, so
+ * an earlier one could not do better. The time is bounded by the lengths of path and pattern multiplied.
  */
 #include <string.h>
 
@@ -87,8 +87,8 @@ static gboolean compile_class(Rule *rule, const char **at, const char *pattern, 
       high = class_byte(at);
     }
     if (low == 0 || high == 0)
-      return hf_fail(error, HF_ERROR_USAGE, "pattern '%s' has a '[' without its ']'; write '\\[' for the character itself",
-                     pattern);
+      return hf_fail(error, HF_ERROR_USAGE, "pattern '%s' has a '[' without its ']'; write '\\[' for the character "
+                     "itself", pattern);
     set_add(&set, low, high);
   }
   ++*at;
@@ -100,7 +100,8 @@ static gboolean compile_class(Rule *rule, const char **at, const char *pattern, 
   return TRUE;
 }
 
-/* At a '*'. A double star that fills the place of folders ('**' and a slash, at the start or after a slash) may stand for none. */
+/* At a '*'. A double star that fills the place of folders ('**' and a slash, at the start or after a slash) may stand
+ * for none. */
 static void compile_star(Rule *rule, const char **at)
 {
   gsize stars = strspn(*at, "*");

@@ -2,8 +2,8 @@
 /*
  * What an entry has beyond its stat: extended attributes, inode flags, project id.
  *
- * Inode flags are read from an open descriptor only, so from regular files and folders: to open a device or a fifo would
- * have effects.
+ * Inode flags are read from an open descriptor only, so from regular files and folders: to open a device or a fifo
+ * would have effects.
  */
 #include <errno.h>
 #include <linux/fs.h>
@@ -68,8 +68,8 @@ static void add_attribute(const Thing *thing, const char *name, GByteArray *valu
   gsize name_bytes = strlen(name) + 1;
   if (fetch(thing, name, value) < 0) {
     if (errno != ENODATA) /* it went meanwhile */
-      hf_report_warning(thing->report, thing->shown, "the extended attribute '%s' cannot be read and is left out: %s", name,
-                        g_strerror(errno));
+      hf_report_warning(thing->report, thing->shown, "the extended attribute '%s' cannot be read and is left out: %s",
+                        name, g_strerror(errno));
     return;
   }
   g_byte_array_prepend(value, (const guint8 *)name, (guint)name_bytes);
@@ -135,8 +135,8 @@ static int open_thing(int folder, const char *name, guint32 mode, gboolean *read
   return hf_sys->openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
 }
 
-gboolean hf_source_extras(HfSourceDir *dir, const char *name, int fd, guint32 mode, GByteArray *extras, HfReport *report,
-                          const char *shown_path, GError **error)
+gboolean hf_source_extras(HfSourceDir *dir, const char *name, int fd, guint32 mode, GByteArray *extras,
+                          HfReport *report, const char *shown_path, GError **error)
 {
   Thing thing = { .fd = fd, .report = report, .shown = shown_path };
   hf_autofd int own = -1;

@@ -51,7 +51,8 @@ static gboolean read_link(int fd, const char *name, GByteArray *scratch, HfEntry
   return TRUE;
 }
 
-static gboolean stat_at(int fd, const char *name, HfEntry *entry, HfSourceStat *status, GByteArray *scratch, GError **error)
+static gboolean stat_at(int fd, const char *name, HfEntry *entry, HfSourceStat *status, GByteArray *scratch,
+                        GError **error)
 {
   struct statx found;
   int got;
@@ -80,7 +81,8 @@ gboolean hf_source_stat(HfSourceDir *dir, const char *name, HfEntry *entry, HfSo
   return stat_at(hf_source_dir_fd(dir), name, entry, status, scratch, error);
 }
 
-gboolean hf_source_stat_path(const char *path, HfEntry *entry, HfSourceStat *status, GByteArray *scratch, GError **error)
+gboolean hf_source_stat_path(const char *path, HfEntry *entry, HfSourceStat *status, GByteArray *scratch,
+                             GError **error)
 {
   const char *slash = strrchr(path, '/');
   if (strlen(path) < PATH_MAX || slash == NULL)
@@ -92,8 +94,8 @@ gboolean hf_source_stat_path(const char *path, HfEntry *entry, HfSourceStat *sta
   return stat_at(fd, slash + 1, entry, status, scratch, error);
 }
 
-/* A file on which another process holds a lease is opened after that process gave it up: the kernel lets us wait only in an
- * open that may block, which is safe once it is known to be a regular file. */
+/* A file on which another process holds a lease is opened after that process gave it up: the kernel lets us wait only
+ * in an open that may block, which is safe once it is known to be a regular file. */
 static int open_leased(int folder, const char *name)
 {
   char proc[HF_PROC_FD_BYTES];

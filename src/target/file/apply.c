@@ -3,14 +3,15 @@
  * Metadata of a restored entry. The order is not free:
  *
  * 1. The owner comes first: a change of owner clears the setuid and setgid bits and security.capability.
- * 2. Then extended attributes: what stands on the entry and is not the point's (a default ACL that it inherited) is taken
- *    off, the point's are set, the access ACL among them.
- * 3. Then the mode, which agrees with the mask of the access ACL. A setuid or setgid bit is never given to a file whose
- *    owner or group could not be set: it would lend somebody else's rights.
+ * 2. Then extended attributes: what stands on the entry and is not the point's (a default ACL that it inherited) is
+ *    taken off, the point's are set, the access ACL among them.
+ * 3. Then the mode, which agrees with the mask of the access ACL. A setuid or setgid bit is never given to a file
+ *    whose owner or group could not be set: it would lend somebody else's rights.
  * 4. Then project id and inode flags, then times, which nothing after them changes.
  * 5. Immutable and append come last: they forbid all of the above.
  *
- * What is changed is the inode that was opened, of the kind that the entry names, whatever happens to its name meanwhile.
+ * What is changed is the inode that was opened, of the kind that the entry names, whatever happens to its name
+ * meanwhile.
  */
 #include <errno.h>
 #include <string.h>
@@ -163,15 +164,15 @@ static void apply_times(const HfApply *apply)
 
 /* ---- All together. ---- */
 
-/* Regular files and folders are opened for reading where that is allowed, all else, which might act on being opened, with
- * O_PATH. */
+/* Regular files and folders are opened for reading where that is allowed, all else, which might act on being opened,
+ * with O_PATH. */
 static int open_entry(int parent, const char *name, HfApply *apply)
 {
   guint32 mode = apply->entry->mode;
-  int fd = -1;
+  int fd = -1, flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
   apply->path = FALSE;
   if (S_ISREG(mode) || S_ISDIR(mode))
-    fd = hf_sys->openat(parent, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC | (S_ISDIR(mode) ? O_DIRECTORY : 0), 0);
+    fd = hf_sys->openat(parent, name, S_ISDIR(mode) ? flags | O_DIRECTORY : flags, 0);
   if (fd >= 0)
     return fd;
   apply->path = TRUE;

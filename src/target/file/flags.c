@@ -16,10 +16,11 @@ static const struct {
   guint32 flag;
   char letter;
 } letters[] = {
-  { FS_SECRM_FL, 's' },  { FS_UNRM_FL, 'u' },   { FS_COMPR_FL, 'c' },  { FS_SYNC_FL, 'S' },   { FS_IMMUTABLE_FL, 'i' },
-  { FS_APPEND_FL, 'a' }, { FS_NODUMP_FL, 'd' }, { FS_NOATIME_FL, 'A' }, { FS_NOCOMP_FL, 'm' }, { FS_JOURNAL_DATA_FL, 'j' },
-  { FS_NOTAIL_FL, 't' }, { FS_DIRSYNC_FL, 'D' }, { FS_TOPDIR_FL, 'T' }, { FS_NOCOW_FL, 'C' }, { FS_DAX_FL, 'x' },
-  { FS_PROJINHERIT_FL, 'P' }, { FS_CASEFOLD_FL, 'F' },
+  { FS_SECRM_FL, 's' },        { FS_UNRM_FL, 'u' },     { FS_COMPR_FL, 'c' },  { FS_SYNC_FL, 'S' },
+  { FS_IMMUTABLE_FL, 'i' },    { FS_APPEND_FL, 'a' },   { FS_NODUMP_FL, 'd' }, { FS_NOATIME_FL, 'A' },
+  { FS_NOCOMP_FL, 'm' },       { FS_NOTAIL_FL, 't' },   { FS_DIRSYNC_FL, 'D' }, { FS_TOPDIR_FL, 'T' },
+  { FS_JOURNAL_DATA_FL, 'j' }, { FS_NOCOW_FL, 'C' },    { FS_DAX_FL, 'x' },    { FS_PROJINHERIT_FL, 'P' },
+  { FS_CASEFOLD_FL, 'F' },
 };
 
 /* The kernel reads and writes an int, whatever the names of these ioctls say. */
@@ -75,7 +76,8 @@ static void want_flags(const HfApply *apply, guint32 mask, guint32 wanted)
   g_autoptr(GString) text = g_string_new(NULL);
   add_letters(text, '+', wrong & wanted);
   add_letters(text, '-', wrong & ~wanted);
-  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)", text->str);
+  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)",
+                    text->str);
 }
 
 static gboolean set_project(const HfApply *apply)
@@ -133,6 +135,5 @@ void hf_target_prepare(int fd, HfView extras)
 {
   guint32 flags, project;
   read_extras(extras, &flags, &project);
-  if ((flags & WHILE_EMPTY) != 0)
-    change_flags(fd, WHILE_EMPTY, flags & WHILE_EMPTY);
+  change_flags(fd, WHILE_EMPTY, flags & WHILE_EMPTY);
 }

@@ -3,8 +3,8 @@
  * Making entries below an open folder.
  *
  * 1. A name is checked to be one part of a path, whoever checked it before.
- * 2. Nothing that exists is written to: what is made is new (O_EXCL and its like); what was there is unlinked first, and
- *    only when replacing was asked for. A folder is never removed.
+ * 2. Nothing that exists is written to: what is made is new (O_EXCL and its like); what was there is unlinked first,
+ *    and only when replacing was asked for. A folder is never removed.
  * 3. What is made is for its owner only until hf_target_apply gives it its mode.
  */
 #include <errno.h>
@@ -101,7 +101,8 @@ static gboolean remove_old(const Making *making, GError **error)
 {
   g_autofree char *shown = hf_printable(making->name, -1);
   if (making->overwrite == HF_OVERWRITE_REFUSE)
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite", shown);
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite",
+                   shown);
   if (hf_sys->unlinkat(making->parent, making->name, 0) == 0 || errno == ENOENT || errno == EINTR)
     return TRUE;
   int errnum = errno;
