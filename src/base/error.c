@@ -73,6 +73,12 @@ gboolean hf_error_is(const GError *error, HfErrorCode code)
   return g_error_matches(error, HF_ERROR, (gint)code);
 }
 
+gboolean hf_error_is_damage(const GError *error)
+{
+  return hf_error_is(error, HF_ERROR_DAMAGED) || hf_error_is(error, HF_ERROR_INVALID) ||
+         hf_error_is(error, HF_ERROR_FORMAT) || hf_error_is(error, HF_ERROR_NOT_FOUND);
+}
+
 int hf_error_exit_code(const GError *error)
 {
   if (error == NULL)

@@ -27,6 +27,9 @@ gboolean hf_fail_errno(GError **error, int errnum, const char *format, ...) G_GN
 /* TRUE when `error` is of our domain and has `code`. NULL is allowed and gives FALSE. */
 gboolean hf_error_is(const GError *error, HfErrorCode code);
 
+/* TRUE when stored bytes are to blame: HF_ERROR_DAMAGED, INVALID, FORMAT or NOT_FOUND. */
+gboolean hf_error_is_damage(const GError *error);
+
 /* The process exit code (spec/errors.toml) for `error`: 1 for foreign domains, 0 for NULL. */
 int hf_error_exit_code(const GError *error);
 

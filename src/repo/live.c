@@ -41,8 +41,7 @@ static HfLivePack *pack_new(HfStore *store, const HfPackState *state, GError **e
   hf_pack_info_init(&info);
   g_autoptr(GError) problem = NULL;
   if (!hf_pack_read_info(store, state->pack.kind, &state->pack.id, &info, &problem)) {
-    if (hf_error_is(problem, HF_ERROR_DAMAGED) || hf_error_is(problem, HF_ERROR_INVALID) ||
-        hf_error_is(problem, HF_ERROR_NOT_FOUND) || hf_error_is(problem, HF_ERROR_FORMAT))
+    if (hf_error_is_damage(problem))
       return pack; /* without frames: nothing in it is found */
     g_propagate_error(error, g_steal_pointer(&problem));
     pack_free(pack);
@@ -223,12 +222,6 @@ static gboolean read_clear(HfLive *live, const HfLivePack *pack, const HfLiveFra
   }
 }
 
-static gboolean is_damage(const GError *error)
-{
-  return hf_error_is(error, HF_ERROR_DAMAGED) || hf_error_is(error, HF_ERROR_INVALID) ||
-         hf_error_is(error, HF_ERROR_FORMAT) || hf_error_is(error, HF_ERROR_NOT_FOUND);
-}
-
 /* Follows the refs of all live blobs of a frame that were not followed yet. */
 static gboolean follow(HfLive *live, const Pending *pending, const Loss *loss, GError **error)
 {
@@ -238,7 +231,7 @@ static gboolean follow(HfLive *live, const Pending *pending, const Loss *loss, G
   g_autoptr(GError) problem = NULL;
   HfFrameHeader header;
   if (!read_clear(live, pack, &frame, &bytes, &header, &problem)) {
-    if (!is_damage(problem)) {
+    if (!hf_error_is_damage(problem)) {
       g_propagate_error(error, g_steal_pointer(&problem));
       return FALSE;
     }

@@ -41,12 +41,6 @@ static void worker_free(gpointer data)
   g_free(worker);
 }
 
-static gboolean is_damage(const GError *error)
-{
-  return hf_error_is(error, HF_ERROR_DAMAGED) || hf_error_is(error, HF_ERROR_INVALID) ||
-         hf_error_is(error, HF_ERROR_FORMAT) || hf_error_is(error, HF_ERROR_NOT_FOUND);
-}
-
 /* ---- One frame with keys. ---- */
 
 static gboolean use_domain(HfVerifyState *state, Worker *worker, guint32 domain, GError **error)
@@ -167,7 +161,7 @@ static gboolean check_frame_twice(HfVerifyState *state, Worker *worker, const ch
   *good = check_frame(state, worker, name, info, frame, &problem);
   if (*good)
     return TRUE;
-  if (!is_damage(problem)) {
+  if (!hf_error_is_damage(problem)) {
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
@@ -214,7 +208,7 @@ static gboolean check_parity(HfVerifyState *state, const HfPackInfo *info, GErro
   gboolean good = hf_parity_check(state->repo->store, &info->id, FALSE, &parity, &problem);
   if (!good && hf_error_is(problem, HF_ERROR_NOT_FOUND) && state->repo->config.parity == 0)
     return TRUE;
-  if (!good && !is_damage(problem)) {
+  if (!good && !hf_error_is_damage(problem)) {
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
@@ -267,7 +261,7 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
   state->result->objects++;
   g_mutex_unlock(&state->lock);
   if (!hf_pack_read_info(state->repo->store, job->pack.pack.kind, &job->pack.pack.id, &info, &problem)) {
-    if (!is_damage(problem)) {
+    if (!hf_error_is_damage(problem)) {
       g_propagate_error(error, g_steal_pointer(&problem));
       return FALSE;
     }
