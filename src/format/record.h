@@ -33,6 +33,7 @@ gboolean hf_body_split(HfView body, HfView *signed_part, HfView *signature);
 
 /* The record of a body that is done; frees `body`. With `seed` it is signed first. */
 GBytes *hf_record_finish(HfRecordKind kind, GByteArray *body, const HfKey *seed, const char *label);
-/* Opens a record whose body is signed; `body` is what the signature covers: it is checked when there is `public_half`. */
+/* Opens a record whose body is signed. The signature is checked when `public_half` is given; `body` is what it
+ * covers. */
 gboolean hf_record_open_signed(GBytes *record, HfRecordKind kind, const guint8 *public_half, const char *label,
                                const char *what, HfView *body, GError **error);

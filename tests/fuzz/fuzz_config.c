@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* hf_config_decode on any body, signed by the key that then stands in it. */
+#include "format/repository.h"
+#include "fuzz.h"
+
+#define PUBLIC_AT 32
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+  HfConfig config;
+  GError *error = NULL;
+  fuzz_begin();
+  GByteArray *body = g_byte_array_new();
+  hf_put_raw(body, data, size);
+  if (size >= PUBLIC_AT + 32)
+    hf_sign_public(&fuzz_seed, body->data + PUBLIC_AT);
+  g_autoptr(GBytes) record = hf_record_finish(HF_RECORD_CONFIG, body, &fuzz_seed, "holdfast config");
+  if (fuzz_judge(hf_config_decode(record, &config, &error), &error)) {
+    g_autoptr(GBytes) again = hf_config_encode(&config, &fuzz_seed);
+    g_assert_true(g_bytes_equal(again, record));
+  }
+  return 0;
+}
