@@ -29,3 +29,12 @@ gboolean hf_place_private(void);
 char *hf_place_mount(const char *kind, guint megabytes, const char *above);
 /* Unmounts and frees; NULL is allowed. Without it the mount goes with the process. */
 void hf_place_unmount(char *place);
+
+/* ---- For tests of single calls. ---- */
+
+/* Makes an empty folder that everybody may enter, and goes there; the process had none before. */
+void hf_scratch_enter(void);
+/* Leaves it and removes all that is in it. */
+void hf_scratch_leave(void);
+/* Runs `work` in a child process that has no rights beyond those of everybody; TRUE when it ended well. */
+gboolean hf_as_nobody(void (*work)(void));

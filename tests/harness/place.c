@@ -3,15 +3,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <grp.h>
 #include <linux/fs.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
+
+#define NOBODY 65534u
 
 /* ---- Removing. ---- */
 
@@ -127,4 +131,38 @@ void hf_place_unmount(char *place)
   if (umount2(place, MNT_DETACH) < 0 || g_rmdir(place) < 0)
     g_printerr("fixture: cannot unmount '%s': %s\n", place, g_strerror(errno));
   g_free(place);
+}
+
+/* ---- For tests of single calls. ---- */
+
+static char *scratch;
+
+void hf_scratch_enter(void)
+{
+  scratch = g_dir_make_tmp("hf-test-XXXXXX", NULL);
+  if (scratch == NULL || chmod(scratch, 0755) < 0 || chdir(scratch) < 0) {
+    g_printerr("fixture: cannot make a folder: %s\n", g_strerror(errno));
+    exit(2);
+  }
+}
+
+void hf_scratch_leave(void)
+{
+  if (chdir("/") == 0)
+    hf_fixture_remove(scratch);
+  g_clear_pointer(&scratch, g_free);
+}
+
+gboolean hf_as_nobody(void (*work)(void))
+{
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) {
+    if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+                           setresuid(NOBODY, NOBODY, NOBODY) < 0))
+      exit(3);
+    work();
+    exit(0);
+  }
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }

@@ -254,7 +254,8 @@ static gboolean rule_matches(const Rule *rule, const char *path)
 {
   const Step *step = (const Step *)(void *)rule->steps->data, *end = step + rule->steps->len;
   Resume star = { NULL, NULL }, deep = { NULL, NULL };
-  const char *at = path;
+  /* Without a slash at its start a pattern begins with STEP_DEEP, at the first part. */
+  const char *at = step->kind == STEP_DEEP ? path + 1 : path;
   while (step < end || *at != '\0') {
     if (step < end && step->kind == STEP_STAR) {
       star = (Resume){ step++, at };
