@@ -16,15 +16,15 @@
 
 typedef enum SessionState {
   SESSION_OPEN,
-  SESSION_DOUBTFUL,  /* our outcome may be in the store or not: the answer was an error */
-  SESSION_COMMITTED, /* nothing is left to end */
-  SESSION_FENCED,
+  SESSION_COMMITTED,
+  SESSION_FENCED, /* what is left is for who fenced us */
 } SessionState;
 
 struct HfSession {
   HfRepo *repo;
   HfShortId id;
   gboolean written; /* there are objects in the store */
+  gint64 interval;  /* of beats */
   gboolean has_slot;
   HfSessionSlot slot;
   HfKey data_key, meta_key;
@@ -107,7 +107,7 @@ static gpointer beat_main(gpointer user)
   HfSession *session = user;
   g_mutex_lock(&session->mutex);
   while (!session->stop) {
-    gint64 until = g_get_monotonic_time() + hf_session_beat_us();
+    gint64 until = g_get_monotonic_time() + session->interval;
     while (!session->stop && g_cond_wait_until(&session->wake, &session->mutex, until))
       ;
     if (session->stop)
@@ -171,6 +171,8 @@ static gboolean announce(HfSession *session, HfPurpose purpose, GError **error)
     : hf_repo_put_urgent(repo, name, record, &why);
   if (session->written)
     return TRUE;
+  /* It may have been made, and only the answer been lost. */
+  hf_session_remove(repo->store, &session->id, NULL);
   if (purpose != HF_PURPOSE_READ) {
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -188,6 +190,7 @@ HfSession *hf_session_open(HfRepo *repo, HfPurpose purpose, GError **error)
   HfSession *session = g_new0(HfSession, 1);
   session->repo = repo;
   session->looked = hf_clock_monotonic_us();
+  session->interval = hf_session_beat_us();
   g_mutex_init(&session->mutex);
   g_cond_init(&session->wake);
   hf_random(session->id.b, sizeof session->id.b);
@@ -300,7 +303,6 @@ static gboolean place_outcome(HfSession *session, const char *name, GBytes *reco
     return TRUE;
   if (hf_error_is(why, HF_ERROR_EXISTS))
     return fail_fenced(session, error);
-  session->state = SESSION_DOUBTFUL;
   g_propagate_error(error, g_steal_pointer(&why));
   return FALSE;
 }
@@ -412,22 +414,18 @@ gboolean hf_session_commit_copy(HfSession *session, GBytes *point_record, GError
 
 /* ---- The end. ---- */
 
-/* Says that nothing was committed. FALSE when it must be left as it is. */
-static gboolean end_openly(HfSession *session)
+/* Nothing was committed. Without a checkpoint to keep the objects go, `open` first: should an outcome be there whose answer was
+ * an error, or come late, it is void (F1). */
+static void end(HfSession *session)
 {
   char name[HF_NAME_BYTES];
   g_autoptr(GBytes) record = hf_outcome_encode(HF_OUTCOME_ENDED, NULL);
-  hf_name_session(name, &session->id, "outcome");
-  return hf_repo_put_urgent(session->repo, name, record, NULL);
-}
-
-static void end(HfSession *session)
-{
-  gboolean keep = session->keep_checkpoint && session->checkpoint > 0;
-  if ((keep || session->state == SESSION_DOUBTFUL) && !end_openly(session))
-    return;
-  if (!keep)
+  if (!session->keep_checkpoint || session->checkpoint == 0) {
     hf_session_remove(session->repo->store, &session->id, NULL);
+    return;
+  }
+  hf_name_session(name, &session->id, "outcome");
+  hf_repo_put_urgent(session->repo, name, record, NULL);
 }
 
 void hf_session_free(HfSession *session)
@@ -435,7 +433,7 @@ void hf_session_free(HfSession *session)
   if (session == NULL)
     return;
   stop_beating(session);
-  if (session->written && (session->state == SESSION_OPEN || session->state == SESSION_DOUBTFUL))
+  if (session->written && session->state == SESSION_OPEN)
     end(session);
   g_mutex_clear(&session->mutex);
   g_cond_clear(&session->wake);

@@ -5,7 +5,8 @@
  * Invariants of the objects below sessions/ID/
  *  F1 `open` is made first and once, and is removed first; `outcome` is removed last. So an outcome counts only while
  *     `open` is there: one made by a session that was fenced and cleared away meanwhile (its process was stopped, then went
- *     on) is void. A committed outcome whose `open` is gone was finished before `open` went.
+ *     on) is void. A committed outcome whose `open` is gone was finished before `open` went, or its writer was told that
+ *     the commit failed.
  *  F2 Who finds a committed outcome reads the outcome first and then asks for `open`: `open` never comes back, so it was
  *     there when the outcome was made.
  *  F3 The copies of a point are put only while its outcome is there, and taken away again when there is a tombstone.
