@@ -38,21 +38,18 @@ void hf_store_be64(guint8 *at, guint64 value)
 
 guint64 hf_get_long_varint(HfReader *reader, guint64 maximum)
 {
+  const guint8 *at = reader->next;
+  guint count = (guint)MIN(hf_reader_left(reader), HF_VARINT_BYTES);
   guint64 value = 0;
-  for (guint shift = 0; shift < 7 * HF_VARINT_BYTES; shift += 7) {
-    const guint8 *at = hf_reader_take(reader, 1);
-    if (at == NULL)
-      return 0;
-    guint64 bits = *at & 0x7f;
-    /* The tenth byte has room for one bit; a last byte of zero would be a longer form of the same value. */
-    if ((shift == 63 && bits > 1) || (*at == 0 && shift > 0))
+  for (guint i = 0; i < count; i++) {
+    value |= (guint64)(at[i] & 0x7f) << 7 * i;
+    if (at[i] >= 0x80)
+      continue;
+    /* A last byte of zero would be a longer form of the same value; the tenth has room for one bit. */
+    if ((at[i] == 0 && i > 0) || (i == HF_VARINT_BYTES - 1 && at[i] > 1) || value > maximum)
       break;
-    value |= bits << shift;
-    if (*at < 0x80) {
-      if (value > maximum)
-        break;
-      return value;
-    }
+    reader->next = at + i + 1;
+    return value;
   }
   hf_reader_fail(reader);
   return 0;
