@@ -16,12 +16,15 @@ typedef gboolean (*VerbFunc)(const HfOptions *options, HfCli *cli, GError **erro
 static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_BACKUP] = hf_verb_backup,
   [HF_VERB_BENCHMARK] = hf_verb_benchmark,
+  [HF_VERB_COPY] = hf_verb_copy,
   [HF_VERB_FORGET] = hf_verb_forget,
   [HF_VERB_HELP] = hf_verb_help,
   [HF_VERB_INIT] = hf_verb_init,
   [HF_VERB_PRUNE] = hf_verb_prune,
   [HF_VERB_REBUILD] = hf_verb_rebuild,
+  [HF_VERB_REPAIR] = hf_verb_repair,
   [HF_VERB_STATS] = hf_verb_stats,
+  [HF_VERB_VERIFY] = hf_verb_verify,
   [HF_VERB_VERSION] = hf_verb_version,
 };
 

@@ -16,3 +16,6 @@ gboolean hf_verb_init(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_prune(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_rebuild(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_stats(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_copy(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_verify(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_repair(const HfOptions *options, HfCli *cli, GError **error);

@@ -42,7 +42,7 @@ void hf_mark_clear(HfMark *mark)
 
 GBytes *hf_mark_encode(const HfMark *mark)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_u64(body, mark->generation);
   hf_put_i64(body, mark->time);
   hf_put_raw(body, mark->collector.b, HF_SHORT_ID_BYTES);
@@ -78,7 +78,7 @@ gboolean hf_mark_decode(GBytes *record, HfMark *mark, GError **error)
 
 GBytes *hf_seal_encode(const HfSeal *seal)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_u8(body, seal->sealed ? 1 : 2);
   hf_put_raw(body, seal->collector.b, HF_SHORT_ID_BYTES);
   return hf_record_finish(HF_RECORD_SEAL, body, NULL, NULL);
@@ -104,7 +104,7 @@ gboolean hf_seal_decode(GBytes *record, HfSeal *seal, GError **error)
 
 GBytes *hf_places_encode(HfRecordKind kind, const GArray *places)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_varint(body, places->len);
   for (guint i = 0; i < places->len; i++) {
     const HfPlace *place = &g_array_index(places, HfPlace, i);
@@ -134,5 +134,30 @@ gboolean hf_places_decode(GBytes *record, HfRecordKind kind, GArray *places, GEr
   if (hf_reader_done(&reader, what, error))
     return TRUE;
   g_array_set_size(places, before);
+  return FALSE;
+}
+
+/* ---- Lost blobs ---- */
+
+GBytes *hf_lost_encode(const GArray *ids)
+{
+  g_autoptr(GByteArray) body = g_byte_array_new();
+  put_ids(body, ids, sizeof(HfId));
+  return hf_record_finish(HF_RECORD_LOST, body, NULL, NULL);
+}
+
+gboolean hf_lost_decode(GBytes *record, GArray *ids, GError **error)
+{
+  gsize length;
+  const void *bytes = g_bytes_get_data(record, &length);
+  HfView body;
+  guint before = ids->len;
+  if (!hf_record_open(bytes, length, HF_RECORD_LOST, "the list of lost blobs", &body, error))
+    return FALSE;
+  HfReader reader = hf_reader(body.data, body.length);
+  get_ids(&reader, ids, sizeof(HfId));
+  if (hf_reader_done(&reader, "the list of lost blobs", error))
+    return TRUE;
+  g_array_set_size(ids, before);
   return FALSE;
 }

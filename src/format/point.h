@@ -102,6 +102,10 @@ typedef struct HfSeal {
 GBytes *hf_seal_encode(const HfSeal *seal);
 gboolean hf_seal_decode(GBytes *record, HfSeal *seal, GError **error);
 
+/* Kind 18, lost blobs: GArray of HfId. decode appends. */
+GBytes *hf_lost_encode(const GArray *ids);
+gboolean hf_lost_decode(GBytes *record, GArray *ids, GError **error);
+
 /* Kinds 12 (thin frames) and 13 (damage): GArray of HfPlace. decode appends. */
 #define HF_PLACE_WHOLE_PACK G_MAXUINT32
 typedef struct HfPlace {

@@ -9,6 +9,7 @@ typedef enum HfRecordKind {
   HF_RECORD_WRITER_REMOVED = 6, HF_RECORD_SESSION = 7, HF_RECORD_CHECKPOINT = 8, HF_RECORD_OUTCOME = 9,
   HF_RECORD_POINT = 10, HF_RECORD_MARK = 11, HF_RECORD_THIN = 12, HF_RECORD_DAMAGE = 13, HF_RECORD_TOMBSTONE = 14,
   HF_RECORD_KEY_FILE = 15, HF_RECORD_CREDENTIAL = 16, HF_RECORD_SEAL = 17,
+  HF_RECORD_LOST = 18,
 } HfRecordKind;
 
 #define HF_RECORD_LIMIT (64u << 20)    /* body */
@@ -31,7 +32,7 @@ gboolean hf_body_verify(HfView body, const guint8 public_half[32], const char *l
 /* Splits without checking (for who must read the public key first). */
 gboolean hf_body_split(HfView body, HfView *signed_part, HfView *signature);
 
-/* The record of a body that is done; frees `body`. With `seed` it is signed first. */
+/* The record of a body that is done. With `seed`, the body is signed first; it stays the caller's. */
 GBytes *hf_record_finish(HfRecordKind kind, GByteArray *body, const HfKey *seed, const char *label);
 /* Opens a record whose body is signed. The signature is checked when `public_half` is given; `body` is what it
  * covers. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "format/point.h"
 #include "repo/objects.h"
 
 struct HfLive {
@@ -11,6 +12,7 @@ struct HfLive {
   GPtrArray *packs;    /* of HfLivePack*, owned */
   GHashTable *numbers; /* HfShortId* (of the pack) to number + 1 */
   GArray *pending;     /* stack of Pending */
+  GHashTable *lost;    /* set of HfId*, owned: recorded by repair */
 };
 
 /* A metadata blob whose refs are to be followed. */
@@ -65,6 +67,22 @@ static HfLivePack *pack_new(HfStore *store, const HfPackState *state, GError **e
   return pack;
 }
 
+static gboolean read_lost(HfLive *live, GError **error)
+{
+  g_autoptr(GPtrArray) names = hf_store_list_names(live->repo->store, "gc/", error);
+  for (guint i = 0; names && i < names->len; i++) {
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId));
+    if (!g_str_has_prefix(names->pdata[i], "gc/lost."))
+      continue;
+    g_autoptr(GBytes) record = hf_store_get_all(live->repo->store, names->pdata[i], HF_RECORD_LIMIT, NULL);
+    if (!record || !hf_lost_decode(record, ids, NULL))
+      continue; /* it only allows: without it the walk is stricter */
+    for (guint k = 0; k < ids->len; k++)
+      g_hash_table_add(live->lost, g_memdup2(&g_array_index(ids, HfId, k), sizeof(HfId)));
+  }
+  return names != NULL;
+}
+
 HfLive *hf_live_new(HfRepo *repo, GError **error)
 {
   g_autoptr(HfLive) live = g_new0(HfLive, 1);
@@ -72,6 +90,9 @@ HfLive *hf_live_new(HfRepo *repo, GError **error)
   live->packs = g_ptr_array_new_with_free_func(pack_free);
   live->numbers = g_hash_table_new(hf_id_hash, hf_short_id_equal_func);
   live->pending = g_array_new(FALSE, FALSE, sizeof(Pending));
+  live->lost = g_hash_table_new_full(hf_id_hash, hf_id_equal_func, g_free, NULL);
+  if (!read_lost(live, error))
+    return NULL;
   g_autoptr(GArray) states = hf_index_packs(repo->index);
   for (guint i = 0; i < states->len; i++) {
     if (hf_cancelled(repo->cancel, error))
@@ -92,7 +113,21 @@ void hf_live_free(HfLive *live)
   g_hash_table_unref(live->numbers);
   g_ptr_array_unref(live->packs);
   g_array_unref(live->pending);
+  g_hash_table_unref(live->lost);
   g_free(live);
+}
+
+void hf_live_reset(HfLive *live)
+{
+  for (guint i = 0; i < live->packs->len; i++) {
+    HfLivePack *pack = live->packs->pdata[i];
+    gsize bytes = ((gsize)pack->blobs / 64 + 1) * sizeof *pack->live;
+    pack->live_blobs = 0;
+    if (pack->live)
+      memset(pack->live, 0, bytes);
+    if (pack->walked)
+      memset(pack->walked, 0, bytes);
+  }
 }
 
 static gint64 find_frame(const HfLivePack *pack, guint32 offset)
@@ -114,6 +149,22 @@ static gint64 find_frame(const HfLivePack *pack, guint32 offset)
 gboolean hf_live_bit(const HfLivePack *pack, guint32 blob)
 {
   return (pack->live[blob / 64] >> (blob % 64)) & 1;
+}
+
+const HfLivePack *hf_live_find_pack(const HfLive *live, const HfShortId *pack)
+{
+  gpointer number = g_hash_table_lookup(live->numbers, pack);
+  return number ? live->packs->pdata[GPOINTER_TO_UINT(number) - 1] : NULL;
+}
+
+gboolean hf_live_at(const HfLive *live, const HfLocation *location)
+{
+  const HfLivePack *pack = hf_live_find_pack(live, &location->pack);
+  gint64 frame = pack ? find_frame(pack, location->offset) : -1;
+  if (frame < 0)
+    return FALSE;
+  guint32 blob = g_array_index(pack->frames, HfLiveFrame, (guint)frame).first_blob + location->blob;
+  return blob < pack->blobs && hf_live_bit(pack, blob);
 }
 
 guint hf_live_in_frame(const HfLivePack *pack, guint frame, guint *blobs)
@@ -147,12 +198,14 @@ typedef struct Loss {
   gpointer user;
 } Loss;
 
-static gboolean lose(const Loss *loss, const HfId *id, GError **error)
+static gboolean lose(HfLive *live, const Loss *loss, const HfId *id, GError **error)
 {
   if (loss->func) {
     loss->func(id, loss->user);
     return TRUE;
   }
+  if (g_hash_table_contains(live->lost, id))
+    return TRUE;
   g_autofree char *hex = hf_hex(id->b, sizeof id->b);
   return hf_fail(error, HF_ERROR_DAMAGED,
                  "blob '%s' is missing or unreadable: nothing is deleted below it; run 'holdfast verify', then "
@@ -193,7 +246,7 @@ static gboolean mark(HfLive *live, guint32 domain, const HfId *id, const Loss *l
       g_array_append_val(live->pending, pending);
     break;
   }
-  return any || lose(loss, id, error);
+  return any || lose(live, loss, id, error);
 }
 
 /* Reads header and clear section of a frame; from the mirror when the pack does not give them whole. */
@@ -237,7 +290,7 @@ static gboolean follow(HfLive *live, const Pending *pending, const Loss *loss, G
     }
     HfId none = { { 0 } };
     memcpy(none.b, pack->state.pack.id.b, sizeof pack->state.pack.id.b); /* the ids of its blobs are not at hand */
-    return lose(loss, &none, error);
+    return lose(live, loss, &none, error);
   }
   g_autofree guint32 *counts = g_new0(guint32, MAX(header.count, 1));
   HfView clear = { bytes.data + HF_FRAME_PREFIX_BYTES, header.clear_length };

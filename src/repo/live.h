@@ -42,8 +42,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfLive, hf_live_free)
  * `loss` NULL: L1; else losses are told and the walk goes on. */
 gboolean hf_live_walk(HfLive *live, guint32 domain, const HfId *root, HfLossFunc loss, gpointer user, GError **error);
 
+/* Forgets what is alive; the directories stay. */
+void hf_live_reset(HfLive *live);
+
 /* Elements HfLivePack*, borrowed; live_bytes are up to date. */
 GPtrArray *hf_live_packs(HfLive *live);
 gboolean hf_live_bit(const HfLivePack *pack, guint32 blob);
+/* Was the blob at this place reached? */
+gboolean hf_live_at(const HfLive *live, const HfLocation *location);
+/* NULL: not in the store. Borrowed. */
+const HfLivePack *hf_live_find_pack(const HfLive *live, const HfShortId *pack);
 /* Live blobs of frame number `frame`, and all of them. */
 guint hf_live_in_frame(const HfLivePack *pack, guint frame, guint *blobs);

@@ -11,7 +11,7 @@ typedef struct HfVerifyState {
   const HfVerifyOptions *options;
   HfVerifyResult *result;
   GMutex lock;   /* result */
-  HfLive *live;  /* what the chosen points need; NULL: everything */
+  HfLive *live;  /* what the points need */
 } HfVerifyState;
 
 /* packs.c: all packs, by a pool of workers. */

@@ -145,6 +145,15 @@ static void note_place(HfVerifyState *state, const HfShortId *pack, guint32 offs
   g_mutex_unlock(&state->lock);
 }
 
+static void note_weak(HfVerifyState *state, const HfShortId *pack)
+{
+  HfPlace place = { *pack, 0 };
+  g_mutex_lock(&state->lock);
+  g_array_append_val(state->result->weak, place);
+  state->result->bad_parity++;
+  g_mutex_unlock(&state->lock);
+}
+
 static gboolean wanted_frame(const HfVerifyState *state, const HfLivePack *live, guint frame)
 {
   guint blobs;
@@ -192,10 +201,11 @@ static gboolean check_mirror(HfVerifyState *state, Worker *worker, const HfPackI
     good = check_stored(state, worker, name, &g_array_index(info->frames, HfPackFrame, f), NULL);
   g_mutex_lock(&state->lock);
   state->result->objects += exists;
-  state->result->bad_parity += !(exists && good);
   g_mutex_unlock(&state->lock);
-  if (!exists || !good)
-    hf_report_warning(state->repo->report, name, "this mirror is %s; run 'holdfast repair'", exists ? "damaged" : "missing");
+  if (exists && good)
+    return TRUE;
+  note_weak(state, &info->id);
+  hf_report_warning(state->repo->report, name, "this mirror is %s; run 'holdfast repair'", exists ? "damaged" : "missing");
   return TRUE;
 }
 
@@ -215,10 +225,11 @@ static gboolean check_parity(HfVerifyState *state, const HfPackInfo *info, GErro
   gboolean bad = !good || parity.bad_parity > 0;
   g_mutex_lock(&state->lock);
   state->result->objects++;
-  state->result->bad_parity += bad;
   g_mutex_unlock(&state->lock);
-  if (bad)
+  if (bad) {
+    note_weak(state, &info->id);
     hf_report_warning(state->repo->report, name, "this parity is damaged or missing; run 'holdfast repair'");
+  }
   hf_parity_result_clear(&parity);
   return TRUE;
 }
@@ -274,9 +285,7 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
     return FALSE;
   if (!exists) { /* only its mirror is left */
     hf_report_warning(state->repo->report, name, "this pack is missing, its mirror is there; run 'holdfast repair'");
-    g_mutex_lock(&state->lock);
-    state->result->bad_parity++;
-    g_mutex_unlock(&state->lock);
+    note_weak(state, &info.id);
     return TRUE;
   }
   if (!check_frames(state, worker, name, &info, job->live, error))
@@ -286,13 +295,10 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
 
 /* ---- All packs. ---- */
 
-static const HfLivePack *find_live(HfLive *live, const HfShortId *pack)
+/* A pack that repair has put aside, and that nothing needs any more, may be as damaged as it likes. */
+static gboolean put_aside(const HfPackState *pack, const HfLivePack *live)
 {
-  GPtrArray *packs = hf_live_packs(live);
-  for (guint i = 0; i < packs->len; i++)
-    if (hf_short_id_equal(&((HfLivePack *)packs->pdata[i])->state.pack.id, pack))
-      return packs->pdata[i];
-  return NULL;
+  return pack->damaged && live && live->frames && live->live_blobs == 0;
 }
 
 gboolean hf_verify_packs(HfVerifyState *state, GError **error)
@@ -306,11 +312,12 @@ gboolean hf_verify_packs(HfVerifyState *state, GError **error)
   g_autoptr(HfPool) pool = hf_pool_new(hf_processors(), &ops, state, state->repo->cancel);
   for (guint i = 0; i < packs->len; i++) {
     const HfPackState *pack = &g_array_index(packs, HfPackState, i);
-    const HfLivePack *live = state->live ? find_live(state->live, &pack->pack.id) : NULL;
-    if (state->live && live && live->frames && live->live_blobs == 0)
+    const HfLivePack *live = hf_live_find_pack(state->live, &pack->pack.id);
+    gboolean readable = live && live->frames;
+    if (put_aside(pack, live) || (state->options->points && readable && live->live_blobs == 0))
       continue;
     PackJob *job = g_new0(PackJob, 1);
-    *job = (PackJob){ *pack, live && live->frames ? live : NULL };
+    *job = (PackJob){ *pack, state->options->points && readable ? live : NULL };
     hf_pool_push(pool, job);
   }
   return hf_pool_wait(pool, error);

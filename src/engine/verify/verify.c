@@ -17,12 +17,14 @@ static void result_init(HfVerifyResult *result)
 {
   *result = (HfVerifyResult){ 0 };
   result->places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  result->weak = g_array_new(FALSE, FALSE, sizeof(HfPlace));
   result->affected = g_ptr_array_new_with_free_func(affected_free);
 }
 
 void hf_verify_result_clear(HfVerifyResult *result)
 {
   g_clear_pointer(&result->places, g_array_unref);
+  g_clear_pointer(&result->weak, g_array_unref);
   g_clear_pointer(&result->affected, g_ptr_array_unref);
 }
 
@@ -59,10 +61,26 @@ static gboolean walk_points(HfVerifyState *state, HfLive *live, const GPtrArray 
 
 /* ---- Damage is kept in the repository: one list replaces the earlier ones after a whole verification. ---- */
 
+/* Packs that were known as damaged altogether stay so: repair has put them aside, and what was copied out of them counts. */
+static GArray *known_places(const HfVerifyState *state)
+{
+  GArray *places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  g_autoptr(GArray) packs = hf_index_packs(state->repo->index);
+  g_array_append_vals(places, state->result->places->data, state->result->places->len);
+  for (guint i = 0; i < packs->len; i++) {
+    const HfPackState *pack = &g_array_index(packs, HfPackState, i);
+    HfPlace place = { pack->pack.id, HF_PLACE_WHOLE_PACK };
+    if (pack->damaged)
+      g_array_append_val(places, place);
+  }
+  return places;
+}
+
 static gboolean note_damage(HfVerifyState *state, GError **error)
 {
   HfRepo *repo = state->repo;
   gboolean whole = !state->options->points && state->options->sample >= 100;
+  g_autoptr(GArray) places = known_places(state);
   g_autoptr(GPtrArray) old = hf_store_list_names(repo->store, "damage/", error);
   if (!old)
     return FALSE;
@@ -70,11 +88,11 @@ static gboolean note_damage(HfVerifyState *state, GError **error)
     hf_index_note_damage(repo->index, &g_array_index(state->result->places, HfPlace, i));
   if (repo->read_only)
     return TRUE;
-  if (state->result->places->len) {
+  if (places->len) {
     HfShortId id;
     hf_random(&id, sizeof id);
     g_autofree char *hex = hf_hex(id.b, sizeof id.b), *name = g_strconcat("damage/", hex, NULL);
-    g_autoptr(GBytes) record = hf_places_encode(HF_RECORD_DAMAGE, state->result->places);
+    g_autoptr(GBytes) record = hf_places_encode(HF_RECORD_DAMAGE, places);
     if (!hf_repo_put_urgent(repo, name, record, error))
       return FALSE;
   }
@@ -98,7 +116,7 @@ static gboolean verify_all(HfVerifyState *state, GError **error)
   state->result->missing_blobs += damaged;
   if (!walk_points(state, live, points, error))
     return FALSE;
-  state->live = state->options->points ? live : NULL;
+  state->live = live;
   if (!hf_verify_packs(state, error) || !note_damage(state, error))
     return FALSE;
   return hf_verify_result_good(state->result) || repo->access == HF_ACCESS_NONE ||

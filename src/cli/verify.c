@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/verify/verify.h"
+
+#include "base/error.h"
+#include "cli/open.h"
+
+#define AFFECTED_SHOWN 50u
+
+static void print_affected(HfCli *cli, const HfVerifyResult *result)
+{
+  for (guint i = 0; i < result->affected->len; i++) {
+    const HfAffected *affected = result->affected->pdata[i];
+    g_autofree char *id = hf_hex(affected->point.b, sizeof affected->point.b);
+    g_autofree char *path = hf_printable(affected->path, -1);
+    if (i < AFFECTED_SHOWN)
+      hf_output_text(cli->output, "damaged: %.8s %s\n", id, path);
+    else if (i == AFFECTED_SHOWN)
+      hf_output_text(cli->output, "... and %u more; --json lists them all\n", result->affected->len - AFFECTED_SHOWN);
+    hf_line_begin(cli->output);
+    hf_line_text(cli->output, "type", "affected");
+    hf_line_text(cli->output, "point", id);
+    hf_line_name(cli->output, "path", affected->path);
+    hf_line_end(cli->output);
+  }
+}
+
+static void print_result(HfCli *cli, const HfVerifyResult *result)
+{
+  g_autofree char *bytes = hf_format_size(result->bytes);
+  hf_output_note(cli->output, "looked at %" G_GUINT64_FORMAT " objects; %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
+                 " frames, %" G_GUINT64_FORMAT " blobs, %s\n", result->objects, result->packs, result->frames,
+                 result->blobs, bytes);
+  hf_output_note(cli->output, "damaged: %" G_GUINT64_FORMAT " frames, %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
+                 " small objects and indexes, %" G_GUINT64_FORMAT " parities and mirrors; missing blobs: %" G_GUINT64_FORMAT
+                 "\n", result->bad_frames, result->bad_packs, result->bad_objects, result->bad_parity, result->missing_blobs);
+  print_affected(cli, result);
+  hf_output_document(
+    cli->output,
+    json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "type", "summary", "objects",
+              (json_int_t)result->objects, "packs", (json_int_t)result->packs, "frames", (json_int_t)result->frames,
+              "blobs", (json_int_t)result->blobs, "bytes", (json_int_t)result->bytes, "bad_objects",
+              (json_int_t)result->bad_objects, "bad_parity", (json_int_t)result->bad_parity, "bad_packs",
+              (json_int_t)result->bad_packs, "bad_frames", (json_int_t)result->bad_frames, "transient",
+              (json_int_t)result->transient, "missing_blobs", (json_int_t)result->missing_blobs, "unknown_signers",
+              (json_int_t)result->unknown_signers, "affected", (int)result->affected->len));
+}
+
+static GPtrArray *chosen_points(const HfOptions *options, GPtrArray *points, GError **error)
+{
+  g_autoptr(GPtrArray) chosen = g_ptr_array_new();
+  for (guint i = 0; options->points[i]; i++) {
+    HfPointInfo *info = hf_points_resolve(points, options->points[i], error);
+    if (!info)
+      return NULL;
+    g_ptr_array_add(chosen, info);
+  }
+  return g_steal_pointer(&chosen);
+}
+
+gboolean hf_verb_verify(const HfOptions *options, HfCli *cli, GError **error)
+{
+  g_auto(HfVerifyResult) result = { 0 };
+  gboolean keys = !options->stored || options->points[0];
+  g_autoptr(HfRepo) repo = hf_cli_open_repository(cli, options, keys, error);
+  g_autoptr(GPtrArray) points = repo ? hf_points_load(repo, NULL, error) : NULL;
+  g_autoptr(GPtrArray) chosen = points ? chosen_points(options, points, error) : NULL;
+  if (!chosen)
+    return FALSE;
+  HfVerifyOptions verify = { .content = !options->stored, .sample = (guint)options->sample,
+                             .points = chosen->len ? chosen : NULL };
+  if (!hf_verify(repo, &verify, &result, error))
+    return FALSE;
+  print_result(cli, &result);
+  if (!hf_verify_result_good(&result))
+    return hf_fail(error, HF_ERROR_DAMAGED, "the repository is damaged; 'holdfast repair' mends what can be mended");
+  return TRUE;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/copy/copy.h"
+
+#include "base/error.h"
+#include "engine/copy/private.h"
+
+static gboolean is_there(const GPtrArray *points, const HfPointInfo *wanted, gboolean siblings)
+{
+  for (guint i = 0; i < points->len; i++) {
+    const HfPointInfo *info = points->pdata[i];
+    if (hf_short_id_equal(&info->point.id, &wanted->point.id))
+      return TRUE;
+    /* A copy between strangers has an id of its own: it is known by name, host and the source's own times. */
+    if (!siblings && info->details && wanted->details && info->details->started == wanted->details->started &&
+        info->details->ended == wanted->details->ended && g_str_equal(info->details->name, wanted->details->name) &&
+        g_str_equal(info->details->host, wanted->details->host))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean choose(HfCopyRun *run, const GPtrArray *points, gboolean siblings, GPtrArray *missing, GError **error)
+{
+  g_autoptr(GPtrArray) there = hf_points_load(run->to, NULL, error);
+  if (!there)
+    return FALSE;
+  for (guint i = 0; i < points->len; i++) {
+    if (is_there(there, points->pdata[i], siblings))
+      run->result->points_there++;
+    else
+      g_ptr_array_add(missing, points->pdata[i]);
+  }
+  return TRUE;
+}
+
+static gboolean load(HfRepo *repo, GError **error)
+{
+  return repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error);
+}
+
+static gboolean copy_point(HfCopyRun *run, HfLive *live, const HfPointInfo *info, GError **error)
+{
+  g_autoptr(HfSession) session = hf_session_open(run->to, HF_PURPOSE_COPY, error);
+  run->session = session;
+  if (!session || !load(run->to, error))
+    return FALSE;
+  return live ? hf_copy_to_sibling(run, live, info, error) : hf_copy_to_stranger(run, info, error);
+}
+
+gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult *result, GError **error)
+{
+  gboolean siblings = hf_short_id_equal(&from->config.family, &to->config.family);
+  *result = (HfCopyResult){ 0 };
+  if (hf_short_id_equal(&from->config.repository, &to->config.repository))
+    return hf_fail(error, HF_ERROR_USAGE, "source and target are the same repository");
+  if (!siblings && (from->access != HF_ACCESS_FULL || to->access != HF_ACCESS_FULL))
+    return hf_fail(error, HF_ERROR_PERMISSION,
+                   "these repositories have different keys: copying needs the passwords of both; a sibling made with "
+                   "'init --like' needs none");
+  HfCopyRun run = { .from = from, .to = to, .result = result };
+  g_autoptr(HfSession) lease = hf_session_open(from, HF_PURPOSE_READ, error);
+  g_autoptr(GPtrArray) missing = g_ptr_array_new();
+  if (!lease || !load(from, error) || !choose(&run, points, siblings, missing, error))
+    return FALSE;
+  g_autoptr(HfLive) live = siblings ? hf_live_new(from, error) : NULL;
+  if (siblings && (!live || !hf_copy_keys(&run, error)))
+    return FALSE;
+  for (guint i = 0; i < missing->len; i++)
+    if (!copy_point(&run, live, missing->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}

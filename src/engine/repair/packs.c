@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/error.h"
+#include "engine/repair/private.h"
+#include "repo/objects.h"
+#include "repo/parity.h"
+#include "repo/recopy.h"
+
+/* The frame cannot be had from here: its blobs go to the lost ones, which a sibling may have. */
+static gboolean lose_frame(const HfRecopySource *source, const HfPackInfo *info, guint frame, HfBuffer *stored,
+                           gpointer user, GError **error)
+{
+  HfRepairRun *run = user;
+  const HfPackFrame *place = &g_array_index(info->frames, HfPackFrame, frame);
+  (void)source;
+  for (guint32 b = 0; b < place->blobs; b++)
+    g_hash_table_insert(run->lost, g_memdup2(&g_array_index(info->ids, HfId, place->first_blob + b), sizeof(HfId)),
+                        GUINT_TO_POINTER(info->domain));
+  return hf_buffer_resize(stored, 0, error);
+}
+
+static gboolean pack_kind(HfRepo *repo, const HfShortId *pack, HfPackKind *kind, GError **error)
+{
+  g_autoptr(GArray) packs = hf_index_packs(repo->index);
+  for (guint i = 0; i < packs->len; i++) {
+    const HfPackState *state = &g_array_index(packs, HfPackState, i);
+    if (hf_short_id_equal(&state->pack.id, pack)) {
+      *kind = state->pack.kind;
+      return TRUE;
+    }
+  }
+  return hf_fail(error, HF_ERROR_NOT_FOUND, "a damaged pack is gone");
+}
+
+/* What is known of the pack: mended from parity when that works, else as far as its directory can be read. */
+static gboolean open_source(HfRepairRun *run, const HfShortId *pack, HfRecopySource *source, GError **error)
+{
+  HfRepo *repo = run->repo;
+  g_auto(HfPackInfo) info;
+  HfPackKind kind = HF_PACK_DATA;
+  HfParityResult parity = { 0 };
+  hf_pack_info_init(&info);
+  if (!pack_kind(repo, pack, &kind, error))
+    return FALSE;
+  *source = (HfRecopySource){ .kind = kind, .pack = *pack };
+  if (kind == HF_PACK_DATA && hf_parity_check(repo->store, pack, TRUE, &parity, NULL) && parity.mended)
+    source->whole = g_bytes_ref(parity.mended);
+  hf_parity_result_clear(&parity);
+  gboolean read = source->whole ? hf_pack_bytes_info(source->whole, &info, error)
+                                : hf_pack_read_info(repo->store, kind, pack, &info, error);
+  if (!read)
+    return FALSE;
+  source->domain = info.domain;
+  source->slots = info.slots->len;
+  return TRUE;
+}
+
+/* One pack at a time: a mended pack is held in memory. */
+static gboolean repair_pack(HfRepairRun *run, const HfShortId *pack, GError **error)
+{
+  HfRecopy recopy = { .from = run->repo->store, .to = run->repo, .rescue = lose_frame, .user = run };
+  HfRecopySource source = { 0 };
+  HfPlace place = { *pack, HF_PLACE_WHOLE_PACK };
+  g_autoptr(GError) problem = NULL;
+  gboolean good = open_source(run, pack, &source, &problem) && hf_recopy(&recopy, &source, 1, &problem);
+  g_clear_pointer(&source.whole, g_bytes_unref);
+  if (!good) {
+    if (!hf_error_is_damage(problem)) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    g_autofree char *hex = hf_hex(pack->b, sizeof pack->b);
+    hf_report_warning(run->repo->report, hex, "nothing of this pack can be read here: %s", problem->message);
+  }
+  run->result->mended_frames += recopy.frames;
+  run->result->mended_bytes += recopy.bytes;
+  g_array_append_val(run->aside, place);
+  hf_index_note_damage(run->repo->index, &place);
+  return TRUE;
+}
+
+gboolean hf_repair_packs(HfRepairRun *run, GError **error)
+{
+  g_autoptr(GHashTable) seen = g_hash_table_new(hf_id_hash, hf_short_id_equal_func);
+  for (guint i = 0; i < run->result->found.places->len; i++) {
+    HfPlace *place = &g_array_index(run->result->found.places, HfPlace, i);
+    if (g_hash_table_add(seen, &place->pack) && !repair_pack(run, &place->pack, error))
+      return FALSE;
+  }
+  return TRUE;
+}
