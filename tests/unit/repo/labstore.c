@@ -116,6 +116,8 @@ static gboolean size(HfStore *base, const char *name, guint64 *bytes, GError **e
 static gboolean list(HfStore *base, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
 {
   LabStore *store = (LabStore *)base;
+  if (struck(store, LAB_LIST, prefix, 0, NULL, 0, error))
+    return FALSE;
   HF_LOCK(&store->lock);
   GHashTableIter iter;
   gpointer name, object;

@@ -5,7 +5,7 @@
 #include "storage/store.h"
 
 typedef enum LabOp {
-  LAB_BEGIN, LAB_WRITE, LAB_READ_BACK, LAB_COMMIT, LAB_GET, LAB_SIZE, LAB_REMOVE,
+  LAB_BEGIN, LAB_WRITE, LAB_READ_BACK, LAB_COMMIT, LAB_GET, LAB_SIZE, LAB_LIST, LAB_REMOVE,
   LAB_COMMITTED, /* after it was done: an answer that is lost */
 } LabOp;
 
