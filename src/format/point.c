@@ -191,7 +191,7 @@ gboolean hf_point_verify(const HfPoint *point, const guint8 writer_public[32])
 
 GBytes *hf_point_encode(const HfPoint *point)
 {
-  GByteArray *body = signed_part(point, FALSE);
+  g_autoptr(GByteArray) body = signed_part(point, FALSE);
   hf_put_raw(body, point->signature, HF_SIGNATURE_BYTES);
   hf_put_u64(body, point->sequence);
   hf_put_i64(body, point->time);

@@ -84,9 +84,7 @@ GBytes *hf_record_finish(HfRecordKind kind, GByteArray *body, const HfKey *seed,
 {
   if (seed != NULL)
     hf_body_sign(body, seed, label);
-  GBytes *record = hf_record_wrap(kind, body->data, body->len);
-  g_byte_array_unref(body);
-  return record;
+  return hf_record_wrap(kind, body->data, body->len);
 }
 
 gboolean hf_record_open_signed(GBytes *record, HfRecordKind kind, const guint8 *public_half, const char *label,

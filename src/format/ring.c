@@ -15,7 +15,7 @@ void hf_ring_clear(HfRing *ring)
 
 GBytes *hf_ring_encode(const HfRing *ring, const HfKey *admin_seed)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_u32(body, ring->generation);
   hf_put_raw(body, ring->public_half, sizeof ring->public_half);
   hf_put_i64(body, ring->created);

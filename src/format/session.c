@@ -9,7 +9,7 @@
 
 GBytes *hf_session_open_encode(const HfSessionOpen *open)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, open->id.b, HF_SHORT_ID_BYTES);
   hf_put_u8(body, open->purpose);
   hf_put_raw(body, open->writer.b, HF_SHORT_ID_BYTES);
@@ -61,7 +61,7 @@ GBytes *hf_outcome_encode(HfOutcomeState state, GBytes *point)
 {
   gsize length = 0;
   const void *bytes = point != NULL ? g_bytes_get_data(point, &length) : NULL;
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_u8(body, (guint8)state);
   hf_put_bytes(body, bytes, length);
   return hf_record_finish(HF_RECORD_OUTCOME, body, NULL, NULL);
@@ -102,7 +102,7 @@ gboolean hf_outcome_decode(GBytes *record, HfOutcomeState *state, GBytes **point
 
 GBytes *hf_checkpoint_encode(const HfCheckpoint *checkpoint, const HfKey *seed)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, checkpoint->source.b, HF_SHORT_ID_BYTES);
   hf_put_u32(body, checkpoint->domain);
   hf_put_raw(body, checkpoint->writer.b, HF_SHORT_ID_BYTES);

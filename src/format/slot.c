@@ -21,7 +21,7 @@ GBytes *hf_slot_encode(const HfSlot *slot, const HfKey *admin_seed)
 {
   gsize length;
   const void *bundle = g_bytes_get_data(slot->bundle, &length);
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, slot->id.b, HF_SHORT_ID_BYTES);
   hf_put_u8(body, slot->way);
   hf_put_u32(body, slot->passes);
@@ -146,7 +146,7 @@ static const char *notice_name(HfRecordKind kind)
 GBytes *hf_notice_encode(HfRecordKind kind, const HfShortId *id, gint64 time, const HfKey *admin_seed)
 {
   const char *label = notice_label(kind);
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, id->b, HF_SHORT_ID_BYTES);
   hf_put_i64(body, time);
   return hf_record_finish(kind, body, label != NULL ? admin_seed : NULL, label);

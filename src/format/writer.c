@@ -13,7 +13,7 @@ void hf_writer_clear(HfWriter *writer)
 
 GBytes *hf_writer_encode(const HfWriter *writer, const HfKey *admin_seed)
 {
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, writer->id.b, HF_SHORT_ID_BYTES);
   hf_put_raw(body, writer->public_key, sizeof writer->public_key);
   hf_put_u32(body, writer->domain);

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   HfConfig config;
   GError *error = NULL;
   fuzz_begin();
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, data, size);
   if (size >= PUBLIC_AT + 32)
     hf_sign_public(&fuzz_seed, body->data + PUBLIC_AT);

@@ -23,7 +23,7 @@ enum {
 static gboolean decode(const guint8 *bytes, gsize length, GError **error)
 {
   HfConfig config;
-  GByteArray *body = g_byte_array_new();
+  g_autoptr(GByteArray) body = g_byte_array_new();
   hf_put_raw(body, bytes, length);
   g_autoptr(GBytes) record = hf_record_finish(HF_RECORD_CONFIG, body, &test_seed, "holdfast config");
   return hf_config_decode(record, &config, error);

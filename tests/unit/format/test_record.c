@@ -78,7 +78,7 @@ static void test_signed(void)
   guint8 public_half[32];
   hf_sign_public(&test_seed, public_half);
   assert_parts(public_half, 32, TEST_PUBLIC);
-  GByteArray *body = parts("'abc'");
+  g_autoptr(GByteArray) body = parts("'abc'");
   g_autoptr(GBytes) record = hf_record_finish(HF_RECORD_RING, body, &test_seed, "holdfast test");
   HfView signed_part;
   GError *error = NULL;
