@@ -222,21 +222,17 @@ static void judge_signer(Loading *loading, HfPointInfo *info)
   info->removed_signer = removed;
 }
 
+/* That the slot is of the point's session and writer, and the sealed part longer than its tag, hf_point_decode has seen. */
 static gboolean open_details(HfKeyring *keys, HfPointInfo *info, GError **error)
 {
   const HfPoint *point = &info->point;
   const HfKey *data_key, *meta_key;
-  if (!hf_short_id_equal(&point->slot.session, &point->session) ||
-      !hf_short_id_equal(&point->slot.writer, &point->writer) || point->slot.domain != point->domain)
-    return hf_fail(error, HF_ERROR_DAMAGED, "its key slot is of another session");
   if (!hf_keyring_open_slot(keys, &point->slot, &data_key, &meta_key, error))
     return FALSE;
   gsize length;
   const void *sealed = g_bytes_get_data(point->sealed, &length);
   g_autoptr(GByteArray) clear = g_byte_array_new();
   g_autoptr(HfAead) aead = hf_aead_new(meta_key);
-  if (length < HF_TAG_BYTES)
-    return hf_fail(error, HF_ERROR_INVALID, "its sealed part is too short");
   g_autofree guint8 *plain = g_malloc(length);
   hf_point_clear_part(point, TRUE, clear);
   if (!hf_aead_open(aead, point->nonce, clear->data, clear->len, sealed, length, plain, error))
