@@ -4,7 +4,7 @@
 
 #include "chunk/cut.h"
 
-/* SplitMix64, as the worked example of docs/format-cuts.md states it. */
+/* SplitMix64, as the worked example of docs/format.md 7.7 states it. */
 static guint64 split_mix(guint64 *state) {
   guint64 z = *state += G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
 
@@ -179,7 +179,7 @@ static void test_lengths(void) {
   }
 }
 
-/* docs/format-cuts.md, worked example. */
+/* docs/format.md 7.7, worked example. */
 static void test_worked_example(void) {
   static const gsize expected[] = {8990, 8522, 9188, 8523, 9550,  8617,  13497, 9027, 8509, 5756,
                                    8410, 8775, 8546, 5463, 9002,  12328, 8675,  8613, 9346, 9367,
