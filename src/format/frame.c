@@ -106,10 +106,12 @@ gboolean hf_group_refs_decode(HfView clear, guint blobs, guint32 *counts, const 
   HfReader reader = hf_reader(clear.data, clear.length);
   guint64 total = 0;
   *refs = NULL;
-  memset(counts, 0, blobs * sizeof *counts);
-  if (clear.length == 0)
+  if (clear.length == 0) {
+    for (guint i = 0; i < blobs; i++)
+      counts[i] = 0;
     return TRUE;
-  for (guint i = 0; i < blobs; i++) {
+  }
+  for (guint i = 0; i < blobs && !reader.failed; i++) {
     counts[i] = (guint32)hf_get_varint(&reader, HF_REFS_MAX);
     total += counts[i];
   }
@@ -140,7 +142,7 @@ gboolean hf_group_table_decode(const void *plain, gsize length, guint blobs, HfG
 {
   HfReader reader = hf_reader(plain, length);
   guint64 total = 0;
-  for (guint i = 0; i < blobs; i++) {
+  for (guint i = 0; i < blobs && !reader.failed; i++) {
     items[i].type = hf_get_u8(&reader);
     items[i].length = (guint32)hf_get_varint(&reader, HF_PAYLOAD_MAX);
     total += items[i].length;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the fuzz targets share. Each target decodes its input; what was accepted must encode to the same bytes again, and
- * what was refused must have set an error that says so. Digests, checks and signatures would turn nearly every input
- * away at the door, so targets make them right before they decode: fuzz_record has the doors themselves.
+ * What the fuzz targets share. Each target decodes its input; what was accepted must encode to the same bytes again,
+ * and what was refused must have set an error that says so. Digests, checks and signatures would turn nearly every
+ * input away at the door, so targets make them right before they decode: fuzz_record has the doors themselves.
  */
 #pragma once
 

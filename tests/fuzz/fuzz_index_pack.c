@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hf_index_pack_decode on 32 bytes, and the filter on ids. The rest of the input, in pieces of 16, goes into a filter. */
+/* hf_index_pack_decode on 32 bytes, and the filter: the rest of the input goes into one in pieces of 16. */
 #include "format/index.h"
 #include "fuzz.h"
 

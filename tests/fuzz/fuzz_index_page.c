@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hf_index_page_decode. The first byte is the count, then come entries; zeros and a right check fill the page up. Longer
- * inputs are taken as they are. */
+/* hf_index_page_decode. The first byte is the count, then come entries; zeros and a right check fill the page up.
+ * Longer inputs are taken as they are. */
 #include "format/index.h"
 #include "fuzz.h"
 

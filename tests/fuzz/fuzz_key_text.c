@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hf_key_text_decode: on the input as a text, and on a text made of it: the first byte chooses the line, the rest is the
- * body of the record. */
+/* hf_key_text_decode: on the input as a text, and on a text made of it: the first byte chooses the line, the rest is
+ * the body of the record. */
 #include "format/repository.h"
 #include "fuzz.h"
 

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   GError *error = NULL;
   if (size == 0)
     return 0;
-  if (!fuzz_judge(hf_page_open(&page, data + 1, size - 1, fuzz_refs(), data[0], FALSE, &error), &error) || page.level == 0)
+  if (!fuzz_judge(hf_page_open(&page, data + 1, size - 1, fuzz_refs(), data[0], FALSE, &error), &error) ||
+      page.level == 0)
     return 0;
   g_autoptr(GByteArray) again = g_byte_array_new();
   g_autoptr(GArray) refs = g_array_new(FALSE, FALSE, sizeof(HfId));

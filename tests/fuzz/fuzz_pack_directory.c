@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* hf_pack_directory_decode with a right digest. The first byte is the kind of the pack, the next four where the directory
- * begins; when they are zero it is where the frames end. */
+/* hf_pack_directory_decode with a right digest. The first byte is the kind of the pack, the next four where the
+ * directory begins; when they are zero it is where the frames end. */
 #include "format/pack.h"
 #include "fuzz.h"
 

@@ -225,14 +225,35 @@ static void make_packs(void)
 #define FLAG_REF (HF_ENTRY_EXTRAS_BLOB | HF_ENTRY_INCOMPLETE)
 
 static const HfEntry entries[] = {
-  { .name = VIEW("bin"), .mode = S_IFDIR | 0755, .mtime_sec = 1000, .ctime_sec = 1001, .inode = 2,
+  { .name = VIEW("bin"),
+    .mode = S_IFDIR | 0755,
+    .mtime_sec = 1000,
+    .ctime_sec = 1001,
+    .inode = 2,
     .content = HF_CONTENT_PAGE },
-  { .name = VIEW("chr"), .mode = S_IFCHR | 0600, .mtime_sec = 900, .ctime_sec = 1001, .inode = 9, .major = 1, .minor = 3 },
-  { .name = VIEW("data"), .mode = S_IFREG | 0644, .flags = HF_ENTRY_RACY, .uid = 1000, .gid = 1000, .mtime_nsec = 12345,
-    .size = 5000000, .content = HF_CONTENT_LIST },
+  { .name = VIEW("chr"),
+    .mode = S_IFCHR | 0600,
+    .mtime_sec = 900,
+    .ctime_sec = 1001,
+    .inode = 9,
+    .major = 1,
+    .minor = 3 },
+  { .name = VIEW("data"),
+    .mode = S_IFREG | 0644,
+    .flags = HF_ENTRY_RACY,
+    .uid = 1000,
+    .gid = 1000,
+    .mtime_nsec = 12345,
+    .size = 5000000,
+    .content = HF_CONTENT_LIST },
   { .name = VIEW("empty"), .mode = S_IFREG | 0644 },
-  { .name = VIEW("hard"), .mode = S_IFREG | 0644, .flags = HF_ENTRY_HARD_LINK | HF_ENTRY_EXTRAS, .device = 2049, .size = 700,
-    .content = HF_CONTENT_BLOB, .extras = VIEW("\x01\x09user.a\0xy\x02\x04\x10\0\0\0") },
+  { .name = VIEW("hard"),
+    .mode = S_IFREG | 0644,
+    .flags = HF_ENTRY_HARD_LINK | HF_ENTRY_EXTRAS,
+    .device = 2049,
+    .size = 700,
+    .content = HF_CONTENT_BLOB,
+    .extras = VIEW("\x01\x09user.a\0xy\x02\x04\x10\0\0\0") },
   { .name = VIEW("link"), .mode = S_IFLNK | 0777, .target = VIEW("../hard") },
   { .name = VIEW("odd\xff"), .mode = S_IFDIR | 0700, .flags = FLAG_REF },
   { .name = VIEW("pipe"), .mode = S_IFIFO | 0600, .ctime_sec = G_MININT64 },
@@ -279,7 +300,8 @@ static void make_pages(void)
 
 static void make_nodes(void)
 {
-  static const HfNodeItem items[3] = { { .last_name = VIEW("b"), .entries = 1 }, { .last_name = VIEW("bc"), .entries = 300 },
+  static const HfNodeItem items[3] = { { .last_name = VIEW("b"), .entries = 1 },
+                                       { .last_name = VIEW("bc"), .entries = 300 },
                                        { .last_name = VIEW("z\xff"), .entries = 1 << 20 } };
   for (guint8 level = 1; level <= 2; level++) {
     GByteArray *payload = g_byte_array_new();
@@ -417,6 +439,9 @@ static void make_marks(void)
   g_array_append_val(places, place);
   g_array_append_val(places, whole);
   save_body("places", "two", hf_places_encode(HF_RECORD_THIN, places), 0);
+  g_autoptr(GArray) ids = g_array_new(FALSE, TRUE, sizeof(HfId));
+  g_array_set_size(ids, 2);
+  save_body("lost", "two", hf_lost_encode(ids), 0);
 }
 
 static void make_codec(void)

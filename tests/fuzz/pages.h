@@ -13,7 +13,8 @@ static inline void fuzz_page(const guint8 *data, gsize size, gboolean roots)
   GError *error = NULL;
   if (size == 0)
     return;
-  if (!fuzz_judge(hf_page_open(&page, data + 1, size - 1, fuzz_refs(), data[0], roots, &error), &error) || page.level > 0)
+  if (!fuzz_judge(hf_page_open(&page, data + 1, size - 1, fuzz_refs(), data[0], roots, &error), &error) ||
+      page.level > 0)
     return;
   hf_page_begin(&writer, roots, page.tail);
   while (hf_page_next(&page, &entry, &error))

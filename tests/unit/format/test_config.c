@@ -32,6 +32,19 @@ static gboolean decode(const guint8 *bytes, gsize length, GError **error)
 static void make(HfConfig *config)
 {
   hf_config_defaults(config);
+  /* The parameters of the golden bytes, which are not to follow the defaults. */
+  config->codec = 2;
+  config->level = 3;
+  config->parity = 5;
+  config->block_size = 1 << 20;
+  config->chunk_minimum = 256 << 10;
+  config->chunk_average = 1 << 20;
+  config->chunk_maximum = 4 << 20;
+  config->inline_limit = 512;
+  config->frame_target = 1 << 20;
+  config->meta_frame_target = 256 << 10;
+  config->pack_target = 64 << 20;
+  config->meta_pack_target = 16 << 20;
   fill(&config->repository, 0x11, HF_SHORT_ID_BYTES);
   fill(&config->family, 0x22, HF_SHORT_ID_BYTES);
   hf_sign_public(&test_seed, config->admin_public);
@@ -49,6 +62,20 @@ static void test_golden(void)
   g_assert_no_error(error);
   g_autoptr(GBytes) again = hf_config_encode(&decoded, &test_seed);
   g_assert_true(g_bytes_equal(record, again));
+  g_assert_true(hf_config_writable(&decoded, &error));
+  g_assert_no_error(error);
+}
+
+/* Whatever the defaults come to be, they keep the ranges. */
+static void test_defaults(void)
+{
+  HfConfig config = { 0 }, decoded;
+  GError *error = NULL;
+  hf_config_defaults(&config);
+  hf_sign_public(&test_seed, config.admin_public);
+  g_autoptr(GBytes) record = hf_config_encode(&config, &test_seed);
+  g_assert_true(hf_config_decode(record, &decoded, &error));
+  g_assert_no_error(error);
   g_assert_true(hf_config_writable(&decoded, &error));
   g_assert_no_error(error);
 }
@@ -143,6 +170,7 @@ int main(int argc, char **argv)
 {
   test_begin(&argc, &argv);
   g_test_add_func("/config/golden", test_golden);
+  g_test_add_func("/config/defaults", test_defaults);
   g_test_add_func("/config/lengths", test_lengths);
   g_test_add_func("/config/ranges", test_ranges);
   g_test_add_func("/config/features", test_features);

@@ -14,6 +14,9 @@
   "'HOLDFAST' 0100 0c00 29000000 " PLACES_BODY " e9ae0c548002db26541f16b5ed41b8c482ac09146ce6196ee033c384594335fc"
 #define DAMAGE_GOLDEN \
   "'HOLDFAST' 0100 0d00 29000000 " PLACES_BODY " 12d64acbd5a7664c55a5c147a5877c3de30826e95741b6218e98a0ce6e916029"
+#define LOST_BODY "02 11*32 22*32"
+#define LOST_GOLDEN \
+  "'HOLDFAST' 0100 1200 41000000 " LOST_BODY " 8ef6095df09db06a4175b052ee565b35c60692cafd26f1264de92f7e44ac0541"
 
 static void append(GArray *array, guint8 value)
 {
@@ -139,6 +142,40 @@ static void test_places(void)
   assert_refused(decode_places, "ffffffff0f 11*20");
 }
 
+static gboolean decode_lost(const guint8 *bytes, gsize length, GError **error)
+{
+  g_autoptr(GArray) ids = g_array_new(FALSE, TRUE, sizeof(HfId));
+  g_autoptr(GBytes) record = hf_record_wrap(HF_RECORD_LOST, bytes, length);
+  g_array_set_size(ids, 1);
+  gboolean done = hf_lost_decode(record, ids, error);
+  g_assert_true(done || ids->len == 1);
+  return done;
+}
+
+static void test_lost(void)
+{
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId)), decoded = g_array_new(FALSE, FALSE, sizeof(HfId));
+  HfId first, second;
+  GError *error = NULL;
+  fill(&first, 0x11, sizeof first);
+  fill(&second, 0x22, sizeof second);
+  g_array_append_val(ids, first);
+  g_array_append_val(ids, second);
+  g_autoptr(GBytes) record = hf_lost_encode(ids);
+  assert_g_bytes_parts(record, LOST_GOLDEN);
+  for (guint i = 1; i <= 2; i++) {
+    g_assert_true(hf_lost_decode(record, decoded, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(decoded->len, ==, 2 * i);
+  }
+  assert_bytes(decoded->data, 64, ids->data, 64);
+  assert_exact_length(decode_lost, LOST_BODY, HF_ERROR_INVALID);
+  assert_taken(decode_lost, "00");
+  assert_refused(decode_lost, "ffffffff0f 11*32");
+  g_autoptr(GBytes) kind = hf_record_wrap(HF_RECORD_DAMAGE, "", 0);
+  g_assert_false(hf_lost_decode(kind, decoded, NULL));
+}
+
 int main(int argc, char **argv)
 {
   test_begin(&argc, &argv);
@@ -146,5 +183,6 @@ int main(int argc, char **argv)
   g_test_add_func("/mark/bad-mark", test_bad_mark);
   g_test_add_func("/mark/seal", test_seal);
   g_test_add_func("/mark/places", test_places);
+  g_test_add_func("/mark/lost", test_lost);
   return g_test_run();
 }
