@@ -28,7 +28,7 @@ gboolean hf_node_next(HfPageReader *page, HfNodeItem *item, GError **error)
   g_assert(page->level > 0);
   if (hf_reader_left(reader) == 0)
     return finish(page, error);
-  gboolean full = page->entries >= HF_PAGE_ENTRIES_MAX || (gsize)(reader->next - page->start) >= HF_PAGE_FULL_BYTES;
+  gboolean full = page->entries >= HF_PAGE_ENTRIES_MAX || (gsize)(reader->end - page->start) > HF_PAGE_BYTES_MAX;
   item->last_name = hf_get_bytes(reader, HF_NAME_MAX);
   item->entries = hf_get_varint(reader, G_MAXUINT64);
   if (full || !hf_name_valid(item->last_name) || item->entries == 0 || page->next_ref >= page->ref_count ||

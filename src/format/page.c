@@ -311,7 +311,7 @@ static gboolean finish(const HfPageReader *page, GError **error)
 static gboolean has_room(const HfPageReader *page)
 {
   return page->roots ||
-    (page->entries < HF_PAGE_ENTRIES_MAX && (gsize)(page->reader.next - page->start) < HF_PAGE_FULL_BYTES);
+    (page->entries < HF_PAGE_ENTRIES_MAX && (gsize)(page->reader.end - page->start) <= HF_PAGE_BYTES_MAX);
 }
 
 gboolean hf_page_next(HfPageReader *page, HfEntry *entry, GError **error)

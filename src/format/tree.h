@@ -12,7 +12,8 @@
 #define HF_PATH_MAX 65535u
 #define HF_SYMLINK_MAX 4095u
 #define HF_PAGE_ENTRIES_MAX 1024u
-#define HF_PAGE_FULL_BYTES (256u << 10) /* a page is cut after the entry with which it is so long */
+#define HF_PAGE_FULL_BYTES (256u << 10) /* what a writer cuts a page after (format.md 7.4) */
+#define HF_PAGE_BYTES_MAX (512u << 10)  /* no payload of a page is longer than that, but roots */
 #define HF_LEVEL_MAX 7u                 /* of pages and lists */
 
 /* Whether `name` may be the name of an entry of a directory, `path` that of a root or disk. */
