@@ -171,7 +171,7 @@ static gboolean parse_limit(const char *when, gint64 *limit, GError **error)
 
 HfPointInfo *hf_points_resolve(GPtrArray *points, const char *spec, GError **error)
 {
-  g_autoptr(GPtrArray) found = g_ptr_array_new();
+  g_autoptr(GPtrArray) found = g_ptr_array_new(), named = g_ptr_array_new();
   const char *at = strrchr(spec, '@');
   g_autofree char *name = at != NULL ? g_strndup(spec, (gsize)(at - spec)) : g_strdup(spec);
   gint64 limit;
@@ -180,7 +180,10 @@ HfPointInfo *hf_points_resolve(GPtrArray *points, const char *spec, GError **err
   if (at == NULL && looks_like_id(spec))
     find_by_id(points, spec, found);
   /* A name of hex digits only may be there all the same: an older program, or another, may have allowed it. */
-  find_by_name(points, at == NULL && g_str_equal(spec, "latest") ? NULL : name, limit, found);
+  find_by_name(points, at == NULL && g_str_equal(spec, "latest") ? NULL : name, limit, named);
+  for (guint i = 0; i < named->len; i++)
+    if (!g_ptr_array_find(found, g_ptr_array_index(named, i), NULL))
+      g_ptr_array_add(found, g_ptr_array_index(named, i));
   if (found->len == 0)
     return fail_missing(points, spec, name, error);
   return found->len == 1 ? g_ptr_array_index(found, 0) : fail_ambiguous(spec, found, error);

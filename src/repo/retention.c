@@ -126,6 +126,12 @@ static void give_reason(HfKeepDecision *decision, const char *reason)
     decision->reason = reason;
 }
 
+/* Times are a writer's word: they may be any. */
+static gboolean is_within(gint64 time, gint64 newest, gint64 within)
+{
+  return within > 0 && (time >= newest || (guint64)newest - (guint64)time < (guint64)within);
+}
+
 /* Points come newest first. */
 static void judge_in_group(Group *group, HfKeepDecision *decision)
 {
@@ -146,7 +152,7 @@ static void judge_in_group(Group *group, HfKeepDecision *decision)
     group->left[i]--;
     give_reason(decision, reasons[i]);
   }
-  if (group->rules->within_ns > 0 && point->time > group->newest - group->rules->within_ns)
+  if (is_within(point->time, group->newest, group->rules->within_ns))
     give_reason(decision, "within");
   if (first && !group->all)
     give_reason(decision, "last of its name");

@@ -456,12 +456,19 @@ static gboolean note_cover(HfPoint *point, GBytes *record, gpointer user, GError
   return TRUE;
 }
 
+/* Also for times that lie ahead, whatever a writer wrote. */
+static gboolean is_younger(gint64 time, guint64 age)
+{
+  gint64 now = hf_clock_real_ns();
+  return (now >= time ? (guint64)now - (guint64)time : (guint64)time - (guint64)now) < age;
+}
+
 /* format.md 10.3 */
 static gboolean keeps_checkpoint(HfRepo *repo, const Present *present, gboolean *keep, GError **error)
 {
   HfCheckpoint checkpoint;
   *keep = read_checkpoint(repo->store, present, &checkpoint) &&
-    ABS(hf_clock_real_ns() - checkpoint.time) < CHECKPOINT_KEPT_NS;
+    is_younger(checkpoint.time, CHECKPOINT_KEPT_NS);
   if (!*keep)
     return TRUE;
   Cover cover = { &checkpoint, FALSE };
