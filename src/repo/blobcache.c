@@ -206,8 +206,8 @@ GBytes *hf_cache_mended(HfBlobCache *cache, const HfShortId *pack, GError **erro
     return g_bytes_ref(cache->mended);
   g_autoptr(GError) why = NULL;
   HfParityResult result = { 0 };
-  if (!g_hash_table_contains(cache->hopeless, pack) &&
-      hf_parity_check(cache->repo->store, pack, TRUE, &result, &why) && result.mended != NULL) {
+  if (!g_hash_table_contains(cache->hopeless, pack) && hf_parity_check(cache->repo->store, pack, TRUE, &result, &why) &&
+      result.mended != NULL) {
     g_clear_pointer(&cache->mended, g_bytes_unref);
     cache->mended = g_steal_pointer(&result.mended);
     cache->mended_pack = *pack;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Private to reader.c and blobcache.c: what all readers of a repository share. Opened frames used last, tables of rows used
- * last, keys of sessions, and what is known of damage. All functions are thread-safe.
+ * Private to reader.c and blobcache.c: what all readers of a repository share. Opened frames used last, tables of rows
+ * used last, keys of sessions, and what is known of damage. All functions are thread-safe.
  */
 #pragma once
 

@@ -73,8 +73,8 @@ void hf_opened_clear(HfOpened *opened)
   opened->blobs = 0;
 }
 
-/* Decodes and checks what can be checked without a key. `whole`: `length` is that of the stored frame, else at least of its
- * prefix and clear section. */
+/* Decodes and checks what can be checked without a key. `whole`: `length` is that of the stored frame, else at least of
+ * its prefix and clear section. */
 static gboolean begin(const void *stored, gsize length, HfFrameKind kind, gboolean whole, HfFrameHeader *header,
                       GError **error)
 {
@@ -192,8 +192,8 @@ static gboolean row_piece(HfOpener *opener, const HfKey *key, Row *row, guint nu
     return hf_aead_open(aead, row->header.nonce, extra, sizeof extra, sealed, stored, out, error);
   return hf_buffer_reserve(&opener->packed, HF_PIECE_BYTES, error) &&
          hf_aead_open(aead, row->header.nonce, extra, sizeof extra, sealed, stored, opener->packed.data, error) &&
-         hf_decompress(opener->context, (HfCodec)row->header.codec, opener->packed.data, stored - HF_TAG_BYTES, out, plain,
-                       error);
+         hf_decompress(opener->context, (HfCodec)row->header.codec, opener->packed.data, stored - HF_TAG_BYTES, out,
+                       plain, error);
 }
 
 gboolean hf_open_row(HfOpener *opener, const HfKey *key, const void *stored, gsize length, HfBuffer *block,
@@ -211,8 +211,9 @@ gboolean hf_open_row(HfOpener *opener, const HfKey *key, const void *stored, gsi
   return TRUE;
 }
 
-gboolean hf_open_piece(HfOpener *opener, const HfKey *key, HfIdentity *identity, const void *prefix, gsize prefix_length,
-                       guint number, const void *sealed, gsize sealed_length, void *out, GError **error)
+gboolean hf_open_piece(HfOpener *opener, const HfKey *key, HfIdentity *identity, const void *prefix,
+                       gsize prefix_length, guint number, const void *sealed, gsize sealed_length, void *out,
+                       GError **error)
 {
   Row row;
   if (!row_begin(prefix, prefix_length, FALSE, &row, error))

@@ -25,9 +25,9 @@ struct HfPacker {
   GArray *slots;           /* of HfSessionSlot */
   GMutex lock;             /* guards everything below */
   GCond finished;
-  Pack *pack;              /* the one at hand, or NULL */
+  Pack *pack; /* the one at hand, or NULL */
   guint finishing;
-  GError *failed;          /* P4 */
+  GError *failed; /* P4 */
   guint64 pack_bytes, parity_bytes;
 };
 
@@ -65,8 +65,8 @@ static Pack *pack_new(HfPacker *packer, GError **error)
   return g_steal_pointer(&pack);
 }
 
-static gboolean pack_append(Pack *pack, const HfPackFrame *frame, const struct iovec *vector, int count, const HfId *ids,
-                            GError **error)
+static gboolean pack_append(Pack *pack, const HfPackFrame *frame, const struct iovec *vector, int count,
+                            const HfId *ids, GError **error)
 {
   HfPackFrame placed = *frame;
   placed.offset = (guint32)pack->put->length;
@@ -98,7 +98,8 @@ static gboolean read_back_differs(const Pack *pack, GError **error)
 {
   return hf_fail(error, HF_ERROR_FAILED,
                  "what was read back of '%s' is not what was written; the memory or the storage of this machine may be "
-                 "faulty: test it, then run again", pack->put->name);
+                 "faulty: test it, then run again",
+                 pack->put->name);
 }
 
 /* Compares what is left of the frame at `at`; returns how many bytes that took, 0 when it differs. */
@@ -148,7 +149,8 @@ static gboolean read_through(ReadBack *back, HfPut *mirror, GError **error)
   guint64 length = back->pack->info.length;
   for (guint64 at = 0; at < length; at += READ_BYTES) {
     struct iovec vector = { bytes, (gsize)MIN(length - at, READ_BYTES) };
-    if (!read_back(back, at, bytes, vector.iov_len, error) || (mirror != NULL && !hf_put_write(mirror, &vector, 1, error)))
+    if (!read_back(back, at, bytes, vector.iov_len, error) ||
+        (mirror != NULL && !hf_put_write(mirror, &vector, 1, error)))
       return FALSE;
   }
   return TRUE;
@@ -286,7 +288,8 @@ gboolean hf_packer_add_stored(HfPacker *packer, const HfPackFrame *frame, const 
   guint8 digest[16];
   hf_xxh128(stored, frame->stored_length, digest);
   if (memcmp(digest, frame->digest, sizeof digest) != 0)
-    return hf_fail(error, HF_ERROR_DAMAGED, "a stored frame of %u bytes does not match its digest", frame->stored_length);
+    return hf_fail(error, HF_ERROR_DAMAGED, "a stored frame of %u bytes does not match its digest",
+                   frame->stored_length);
   struct iovec vector = { (void *)stored, frame->stored_length };
   return add(packer, frame, &vector, 1, ids, error);
 }

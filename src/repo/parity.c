@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Parity (format.md 6). With S stripes, cell c belongs to stripe c mod S: the pack is k rows of S cells, one after the other
- * in the file, and each parity row is S cells, too. So parity is made of whole rows, in one pass over the pack.
+ * Parity (format.md 6). With S stripes, cell c belongs to stripe c mod S: the pack is k rows of S cells, one after the
+ * other in the file, and each parity row is S cells, too. So parity is made of whole rows, in one pass over the pack.
  */
 #include "repo/parity.h"
 
@@ -78,10 +78,9 @@ gboolean hf_parity_make(HfStore *store, const HfShortId *pack, guint64 length, g
                         gpointer source, guint64 *bytes, GError **error)
 {
   static const guint all[PARITY_CELLS] = { 0, 1, 2, 3 };
-  HfParityHead head = { .pack = *pack,
-                        .pack_length = length,
-                        .data_cells = percent == 5 ? 80 : 40,
-                        .parity_cells = PARITY_CELLS };
+  HfParityHead head = {
+    .pack = *pack, .pack_length = length, .data_cells = percent == 5 ? 80 : 40, .parity_cells = PARITY_CELLS
+  };
   head.stripes = (guint32)((hf_parity_cells(&head) + head.data_cells - 1) / head.data_cells);
   gsize total = (gsize)hf_parity_object_length(&head);
   g_autofree guint8 *object = g_try_malloc0(total);
@@ -136,7 +135,8 @@ static gboolean is_damage(const GError *why)
   return hf_error_is(why, HF_ERROR_IO) || hf_error_is(why, HF_ERROR_DAMAGED) || hf_error_is(why, HF_ERROR_NOT_FOUND);
 }
 
-/* Reads what can be read; what cannot be read, or lies beyond `size`, becomes zeros: the sums tell whether that is right. */
+/* Reads what can be read; what cannot be read, or lies beyond `size`, becomes zeros: the sums tell whether that is
+ * right. */
 static gboolean read_what_is(HfStore *store, const char *name, guint64 size, guint64 at, guint8 *out, gsize length,
                              GError **error)
 {
@@ -211,7 +211,8 @@ static void choose_sums(Check *check)
 static gboolean cell_good(const Check *check, guint64 number, const guint8 *cell)
 {
   const guint8 *page = check->sum_pages[number / HF_PARITY_SUMS_A_PAGE];
-  return page == NULL || hf_load_be64(page + number % HF_PARITY_SUMS_A_PAGE * SUM_BYTES) == hf_xxh64(cell, HF_CELL_BYTES);
+  return page == NULL ||
+         hf_load_be64(page + number % HF_PARITY_SUMS_A_PAGE * SUM_BYTES) == hf_xxh64(cell, HF_CELL_BYTES);
 }
 
 static gboolean load_parity(Check *check, GError **error)
@@ -340,8 +341,8 @@ static gboolean pack_is_whole(const guint8 *bytes, const HfParityHead *head)
   info.length = size;
   if (size < HF_PACK_HEAD_FIXED + HF_PACK_TRAILER_BYTES || !hf_pack_head_decode(bytes, size, &info, NULL) ||
       !hf_short_id_equal(&info.id, &head->pack) ||
-      !hf_pack_trailer_decode(bytes + size - HF_PACK_TRAILER_BYTES, HF_PACK_TRAILER_BYTES, &id, &offset, &length, digest,
-                              NULL) ||
+      !hf_pack_trailer_decode(bytes + size - HF_PACK_TRAILER_BYTES, HF_PACK_TRAILER_BYTES, &id, &offset, &length,
+                              digest, NULL) ||
       !hf_short_id_equal(&id, &head->pack) || offset + length + HF_PACK_TRAILER_BYTES != size ||
       !hf_pack_directory_decode(bytes + offset, (gsize)length, offset, digest, &info, NULL))
     return FALSE;

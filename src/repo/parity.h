@@ -7,7 +7,7 @@
 #include "storage/store.h"
 
 /* Reads the pack through `read` (from an open put or from the store), once and from beginning to end, and writes
- * parity/XX/PACK durably; *bytes is its length. Memory: that of the parity object (a twentieth or a tenth of the pack). */
+ * parity/XX/PACK durably; *bytes is its length. Memory: that of the parity object, a twentieth or a tenth of it. */
 typedef gboolean (*HfParityRead)(gpointer source, guint64 offset, void *bytes, gsize length, GError **error);
 gboolean hf_parity_make(HfStore *store, const HfShortId *pack, guint64 length, guint percent, HfParityRead read,
                         gpointer source, guint64 *bytes, GError **error);
@@ -18,7 +18,8 @@ typedef struct HfParityResult {
   GBytes *mended;     /* the whole pack as it was; NULL when nothing was bad or too much was */
 } HfParityResult;
 void hf_parity_result_clear(HfParityResult *result);
-/* Checks the pack (which may be shortened, lengthened or missing: what cannot be read is taken for bad cells, what is too
- * much too) against its parity; with `mend`, rebuilds it in memory, and gives it out only after its head, directory and
- * frames have matched their digests. A missing parity object is HF_ERROR_NOT_FOUND, one without a head HF_ERROR_DAMAGED. */
+/* Checks the pack (which may be shortened, lengthened or missing: what cannot be read is taken for bad cells, what is
+ * too much too) against its parity; with `mend`, rebuilds it in memory, and gives it out only after its head, directory
+ * and frames have matched their digests. A missing parity object is HF_ERROR_NOT_FOUND, one without a head
+ * HF_ERROR_DAMAGED. */
 gboolean hf_parity_check(HfStore *store, const HfShortId *pack, gboolean mend, HfParityResult *result, GError **error);

@@ -180,8 +180,8 @@ static const HfKey *find_key(HfBlobReader *reader, const HfLocation *place, cons
   if (!hf_cache_keys(reader->cache, session, &data_key, &meta_key)) {
     g_autoptr(GError) why = NULL;
     if (!slots_at_head(reader, place, WAY_PACK, session, &why) &&
-        (!is_damage(why) || (!slots_at_end(reader, place, session) &&
-                             !slots_at_head(reader, place, WAY_SPARE, session, NULL)))) {
+        (!is_damage(why) ||
+         (!slots_at_end(reader, place, session) && !slots_at_head(reader, place, WAY_SPARE, session, NULL)))) {
       g_propagate_error(error, g_steal_pointer(&why));
       return NULL;
     }
@@ -471,7 +471,8 @@ static gboolean try_block(HfBlobReader *reader, const HfLocation *place, Way way
   const HfKey *key = find_key(reader, place, &header.session, error);
   if (key == NULL || !hf_row_decode(clear, &header, pieces, error))
     return FALSE;
-  guint first = (guint)(wish->offset / HF_PIECE_BYTES), last = (guint)((wish->offset + wish->length - 1) / HF_PIECE_BYTES);
+  guint first = (guint)(wish->offset / HF_PIECE_BYTES),
+        last = (guint)((wish->offset + wish->length - 1) / HF_PIECE_BYTES);
   gsize start = row->prefix.length, length = 0;
   for (guint i = 0; i < first; i++)
     start += pieces[i].stored_length;
@@ -494,7 +495,8 @@ gboolean hf_block_read(HfBlobReader *reader, const HfId *id, gsize block_length,
                        GError **error)
 {
   if (block_length > (gsize)HF_PIECES_MAX * HF_PIECE_BYTES || offset > block_length || length > block_length - offset)
-    return hf_fail(error, HF_ERROR_FAILED, "a block of %zu bytes has no %zu bytes at %zu", block_length, length, offset);
+    return hf_fail(error, HF_ERROR_FAILED, "a block of %zu bytes has no %zu bytes at %zu", block_length, length,
+                   offset);
   if (length == 0)
     return TRUE;
   gsize piece = offset / HF_PIECE_BYTES, inside = offset % HF_PIECE_BYTES;

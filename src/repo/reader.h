@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Reading blobs: index, store, opener, and the check of the id, in one call. A blob that is damaged in one place is read from
- * the next (another pack, the mirror, parity); what was found damaged is noted in the index and the report. Opened meta
- * frames and the last data frames are kept in a cache shared by all readers of one HfBlobCache.
+ * Reading blobs: index, store, opener, and the check of the id, in one call. A blob that is damaged in one place is
+ * read from the next (another pack, the mirror, parity); what was found damaged is noted in the index and the report.
+ * Opened meta frames and the last data frames are kept in a cache shared by all readers of one HfBlobCache.
  *
  * Invariants
  *  R1 No byte is given out whose id (or leaf) was not computed anew and compared.
  *
- * An HfBlobReader belongs to one thread; the cache is shared. Memory beside the cache: a reader keeps the largest stored
- * frame and the largest decompressed one of its own; after damage the cache keeps the pack that parity mended last.
+ * An HfBlobReader belongs to one thread; the cache is shared. Memory beside the cache: a reader keeps the largest
+ * stored frame and the largest decompressed one of its own; after damage the cache keeps the pack that parity mended
+ * last.
  */
 #pragma once
 
@@ -49,10 +50,10 @@ gboolean hf_block_read(HfBlobReader *reader, const HfId *id, gsize block_length,
 
 /* ---- For restore, which reads whole frames in the order of the packs. ---- */
 gboolean hf_blob_locate(HfBlobReader *reader, const HfId *id, HfLocation *location, GError **error);
-/* Reads and opens the frame at `location` and checks the ids of the `count` blobs that are wanted. A row opens to one blob,
- * the block. After damage the wanted blobs are read in hf_blob_read's ways; `opened` then holds only these, at their numbers,
- * and the others are empty. When one cannot be read at all this fails: hf_blob_read tells which. Nothing is cached.
- * `opened` was initialised by the caller and is used again and again. */
+/* Reads and opens the frame at `location` and checks the ids of the `count` blobs that are wanted. A row opens to one
+ * blob, the block. After damage the wanted blobs are read in hf_blob_read's ways; `opened` then holds only these, at
+ * their numbers, and the others are empty. When one cannot be read at all this fails: hf_blob_read tells which. Nothing
+ * is cached. `opened` was initialised by the caller and is used again and again. */
 typedef struct HfWanted {
   guint16 blob;
   HfId id;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Sealing (format.md 4). How S1 is kept, in this order: lay out, compress, encrypt, take the digest; then decrypt what the
- * digest was taken of, decompress it, and compare with the caller's memory and with sums that are older than the ids. A bit
- * that flips anywhere in between makes one of these comparisons fail. What flips after the digest was taken is found by the
- * packer, which reads its packs back.
+ * Sealing (format.md 4). How S1 is kept, in this order: lay out, compress, encrypt, take the digest; then decrypt what
+ * the digest was taken of, decompress it, and compare with the caller's memory and with sums that are older than the
+ * ids. A bit that flips anywhere in between makes one of these comparisons fail. What flips after the digest was taken
+ * is found by the packer, which reads its packs back.
  */
 #include "repo/sealer.h"
 
@@ -43,7 +43,8 @@ void hf_sealed_clear(HfSealed *sealed)
   hf_buffer_clear(&sealed->body);
 }
 
-HfSealer *hf_sealer_new(const HfShortId *session, const HfKey *data_key, const HfKey *meta_key, HfCodec codec, int level)
+HfSealer *hf_sealer_new(const HfShortId *session, const HfKey *data_key, const HfKey *meta_key, HfCodec codec,
+                        int level)
 {
   HfSealer *sealer = g_new0(HfSealer, 1);
   sealer->session = *session;
@@ -84,10 +85,9 @@ guint64 hf_seal_sum(HfBlobType type, const HfId *refs, guint ref_count, const vo
 static void begin_header(const HfSealer *sealer, HfFrameKind kind, guint count, gsize plain_length,
                          HfFrameHeader *header)
 {
-  *header = (HfFrameHeader){ .kind = kind,
-                             .count = (guint16)count,
-                             .session = sealer->session,
-                             .plain_length = (guint32)plain_length };
+  *header = (HfFrameHeader){
+    .kind = (guint8)kind, .count = (guint16)count, .session = sealer->session, .plain_length = (guint32)plain_length
+  };
   hf_random(header->nonce, HF_NONCE_BYTES - 1);
 }
 
@@ -132,8 +132,8 @@ static gboolean front_equals(const HfSealed *sealed, HfFrameHeader header, const
 static gboolean not_proven(GError **error)
 {
   return hf_fail(error, HF_ERROR_FAILED,
-                 "a sealed frame does not open to what was put into it; the memory or the processor of this machine may be "
-                 "faulty: test it, then run again");
+                 "a sealed frame does not open to what was put into it; the memory or the processor of this machine "
+                 "may be faulty: test it, then run again");
 }
 
 /* ---- Groups. ---- */
@@ -162,7 +162,8 @@ static const GByteArray *group_extra(HfSealer *sealer, const HfSealed *sealed)
 }
 
 /* Compares what came back (in sealer->plain) with what the caller gave. */
-static gboolean group_equals(HfSealer *sealer, const HfFrameHeader *header, const HfGroup *group, const HfSealed *sealed)
+static gboolean group_equals(HfSealer *sealer, const HfFrameHeader *header, const HfGroup *group,
+                             const HfSealed *sealed)
 {
   g_byte_array_set_size(sealer->extra, 0);
   hf_group_refs_encode(group->ref_counts, group->blobs, group->refs, sealer->extra);
@@ -193,7 +194,8 @@ static gboolean prove_group(HfSealer *sealer, HfAead *aead, const HfFrameHeader 
   gboolean packed = header->codec != HF_CODEC_NONE;
   guint8 *opened = packed ? sealer->packed.data : sealer->plain.data;
   gsize length = sealed->body.length - HF_TAG_BYTES;
-  if (hf_aead_open(aead, header->nonce, extra->data, extra->len, sealed->body.data, sealed->body.length, opened, NULL) &&
+  if (hf_aead_open(aead, header->nonce, extra->data, extra->len, sealed->body.data, sealed->body.length, opened,
+                   NULL) &&
       (!packed || hf_decompress(sealer->context, (HfCodec)header->codec, opened, length, sealer->plain.data,
                                 header->plain_length, NULL)) &&
       group_equals(sealer, header, group, sealed))
@@ -214,8 +216,8 @@ gboolean hf_seal_group(HfSealer *sealer, gboolean meta, const HfGroup *group, Hf
   HfFrameHeader header;
   begin_header(sealer, HF_FRAME_GROUP, group->blobs, length, &header);
   const guint8 *in = lay_out(sealer, group);
-  gssize packed = hf_compress(sealer->context, sealer->codec, sealer->level, in, length, sealer->packed.data, length - 1,
-                              error);
+  gssize packed =
+    hf_compress(sealer->context, sealer->codec, sealer->level, in, length, sealer->packed.data, length - 1, error);
   if (packed < 0)
     return FALSE;
   if (packed > 0) {
@@ -300,8 +302,8 @@ static gboolean reopen_piece(HfSealer *sealer, HfFrameHeader *header, const HfSe
   header->nonce[HF_NONCE_BYTES - 1] = (guint8)number;
   guint8 *opened = length < plain ? sealer->packed.data : sealer->plain.data;
   return hf_aead_open(sealer->data, header->nonce, extra, sizeof extra, stored, stored_length, opened, NULL) &&
-         (length == plain || hf_decompress(sealer->context, (HfCodec)header->codec, opened, length, sealer->plain.data,
-                                           plain, NULL));
+         (length == plain ||
+          hf_decompress(sealer->context, (HfCodec)header->codec, opened, length, sealer->plain.data, plain, NULL));
 }
 
 static gboolean prove_row(HfSealer *sealer, const guint8 *block, const HfRowPiece *pieces, const guint64 *sums,
@@ -317,7 +319,8 @@ static gboolean prove_row(HfSealer *sealer, const guint8 *block, const HfRowPiec
     const guint8 *back = sealer->plain.data;
     if (pieces[i].stored_length == 0)
       back = block;
-    else if (!reopen_piece(sealer, header, sealed, i, stored, pieces[i].stored_length) || memcmp(back, block, plain) != 0)
+    else if (!reopen_piece(sealer, header, sealed, i, stored, pieces[i].stored_length) ||
+             memcmp(back, block, plain) != 0)
       return not_proven(error);
     if (sums != NULL && hf_xxh64(back, plain) != sums[i])
       return not_proven(error);

@@ -3,8 +3,9 @@
  * Sealing and opening of frames (format.md 4). A sealer or opener belongs to one thread.
  *
  * Invariants
- *  S1 What hf_seal_* gives back was opened, decompressed and compared with its input after its digest was taken: the digest
- *     describes bytes that hold the input. With sums (hf_seal_sum) the input is proven to be what the ids were computed of.
+ *  S1 What hf_seal_* gives back was opened, decompressed and compared with its input after its digest was taken: the
+ *     digest describes bytes that hold the input. With sums (hf_seal_sum) the input is proven to be what the ids were
+ *     computed of.
  *  S2 What hf_open_* gives back has passed the authentication tag; ids are checked by the callee when asked for.
  */
 #pragma once
@@ -26,11 +27,12 @@ typedef struct HfSealed {
 void hf_sealed_init(HfSealed *sealed);
 void hf_sealed_clear(HfSealed *sealed);
 
-/* A sealer holds two buffers as large as the largest frame so far, of which compressible input touches one and a part of the
- * other, and the contexts of the codec (about 2 MiB for zstd:3). */
+/* A sealer holds two buffers as large as the largest frame so far, of which compressible input touches one and a part
+ * of the other, and the contexts of the codec (about 2 MiB for zstd:3). */
 typedef struct HfSealer HfSealer;
 /* Keys are copied; `codec` and `level` are those of new frames. */
-HfSealer *hf_sealer_new(const HfShortId *session, const HfKey *data_key, const HfKey *meta_key, HfCodec codec, int level);
+HfSealer *hf_sealer_new(const HfShortId *session, const HfKey *data_key, const HfKey *meta_key, HfCodec codec,
+                        int level);
 void hf_sealer_free(HfSealer *sealer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSealer, hf_sealer_free)
 
@@ -76,7 +78,8 @@ gboolean hf_open_group(HfOpener *opener, const HfKey *key, const void *stored, g
 /* A whole row into `block` of header.plain_length bytes. */
 gboolean hf_open_row(HfOpener *opener, const HfKey *key, const void *stored, gsize length, HfBuffer *block,
                      GError **error);
-/* One piece of a row: `prefix` is the stored frame's first 56 + clear bytes, `sealed` the piece's stored bytes (none when
- * its stored length is 0). The leaf is checked with `identity`. */
-gboolean hf_open_piece(HfOpener *opener, const HfKey *key, HfIdentity *identity, const void *prefix, gsize prefix_length,
-                       guint number, const void *sealed, gsize sealed_length, void *out, GError **error);
+/* One piece of a row: `prefix` is the stored frame's first 56 + clear bytes, `sealed` the piece's stored bytes (none
+ * when its stored length is 0). The leaf is checked with `identity`. */
+gboolean hf_open_piece(HfOpener *opener, const HfKey *key, HfIdentity *identity, const void *prefix,
+                       gsize prefix_length, guint number, const void *sealed, gsize sealed_length, void *out,
+                       GError **error);

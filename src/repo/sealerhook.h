@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A testing aid of debug builds: lets a test spoil what a sealer has in hand, as faulty memory or a faulty codec would. */
+/* A testing aid of debug builds: lets a test spoil what a sealer has in hand, as faulty memory or codecs would. */
 #pragma once
 
 #include <glib.h>

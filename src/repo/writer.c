@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 
-#define ALONE_BYTES (512u << 10)    /* payloads and refs from here on get a frame of their own */
-#define HEADROOM_BYTES (16u << 10)  /* for the table of a group; a longer one costs a copy of the group */
+#define ALONE_BYTES (512u << 10)   /* payloads and refs from here on get a frame of their own */
+#define HEADROOM_BYTES (16u << 10) /* for the table of a group; a longer one costs a copy of the group */
 #define GROUP_BLOBS_MAX 65535u
 #define SESSION_FRAMES_MAX ((guint64)1 << 28)
 
@@ -18,7 +18,7 @@ struct HfBlobStore {
   HfCodec codec;
   int level;
   HfPacker *data, *meta;
-  GMutex lock; /* guards everything below */
+  GMutex lock;    /* guards everything below */
   GError *failed; /* W2 */
   guint64 frames, new_blobs, new_bytes;
 };
@@ -295,7 +295,8 @@ static gboolean write_blob(HfBlobWriter *writer, Blob *blob, HfId *id, gboolean 
 {
   gboolean meta = hf_blob_is_meta(blob->type), claimed;
   if (blob->length > HF_PAYLOAD_MAX || blob->ref_count > HF_REFS_MAX || (!meta && blob->ref_count > 0))
-    return hf_fail(error, HF_ERROR_FAILED, "cannot store a blob of %zu bytes and %u refs", blob->length, blob->ref_count);
+    return hf_fail(error, HF_ERROR_FAILED, "cannot store a blob of %zu bytes and %u refs", blob->length,
+                   blob->ref_count);
   blob->sum = hf_seal_sum(blob->type, blob->refs, blob->ref_count, blob->payload, blob->length);
   hf_identity_blob(writer->identity, blob->type, blob->refs, blob->ref_count, blob->payload, blob->length, &blob->id);
   *id = blob->id;
@@ -338,7 +339,8 @@ static gboolean write_block(HfBlobWriter *writer, const guint8 *block, gsize len
                       pack_sealed(writer, FALSE, id, length, error));
 }
 
-gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh, GError **error)
+gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh,
+                        GError **error)
 {
   GError *why = NULL;
   return write_block(writer, block, length, id, fresh, &why) || lose(writer->store, why, error);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Storing blobs: identity, deduplication, grouping into frames, sealing, packing. One HfBlobStore a session; one
- * HfBlobWriter a thread, which holds that thread's open data group and meta group: blobs that a thread adds one after the
- * other lie side by side.
+ * HfBlobWriter a thread, which holds that thread's open data group and meta group: blobs that a thread adds one after
+ * the other lie side by side.
  *
- * Memory of a writer: its open data group (frame target and a half), its open meta group (likewise), a sealer (repo/sealer.h)
- * and the frame that it sealed last; together about four times the frame target, or the largest blob, if that is more.
+ * Memory of a writer: its open data group (frame target and a half), its open meta group (likewise), a sealer
+ * (repo/sealer.h) and the frame that it sealed last; together about four times the frame target, or the largest blob,
+ * if that is more.
  *
  * Invariants
  *  W1 An id that hf_blob_write gave out is durable once hf_blob_store_flush returned TRUE, or was durable before.
@@ -32,13 +33,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBlobWriter, hf_blob_writer_free)
 gboolean hf_blob_write(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count, const void *payload,
                        gsize length, HfId *id, gboolean *fresh, GError **error);
 /* A block of a disk, up to 4 MiB; all-zero blocks are the caller's business. */
-gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh, GError **error);
+gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh,
+                        GError **error);
 /* Room for the next small data payload of up to `length` bytes inside the open group, so that a file can be read
  * straight into its place; hf_blob_write with this pointer as payload does not copy. Valid until the next call. */
 void *hf_blob_room(HfBlobWriter *writer, gsize length, GError **error);
 /* Seals this writer's open groups. */
 gboolean hf_blob_writer_flush(HfBlobWriter *writer, GError **error);
-/* After all writers were flushed: finishes the packs and makes all durable (W1). Also for checkpoints: writers may go on. */
+/* After all writers were flushed: finishes the packs and makes all durable (W1). For checkpoints, too: writers may go
+ * on afterwards. */
 gboolean hf_blob_store_flush(HfBlobStore *store, GError **error);
 
 typedef struct HfBlobTotals {

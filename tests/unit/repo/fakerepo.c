@@ -41,8 +41,8 @@ gboolean hf_keyring_domain_key(const HfKeyring *keyring G_GNUC_UNUSED, guint32 d
   return TRUE;
 }
 
-gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key, const HfKey **meta_key,
-                              GError **error)
+gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key,
+                              const HfKey **meta_key, GError **error)
 {
   if (keyring->fails != 0 && keyring->fails != HF_ERROR_PASSWORD)
     return hf_fail(error, (HfErrorCode)keyring->fails, "the slot does not open");
@@ -75,8 +75,8 @@ static int count_and_fail(LabOp op, const char *name, guint64 offset G_GNUC_UNUS
     fake->gets++;
     fake->bytes_got += length;
   }
-  if (fake->fail_prefix == NULL || (op != fake->fail_op && fake->fail_op != FAKE_ANY_OP) || !g_str_has_prefix(name, fake->fail_prefix) ||
-      g_atomic_int_add(&fake->fail_nth, -1) > 1)
+  if (fake->fail_prefix == NULL || (op != fake->fail_op && fake->fail_op != FAKE_ANY_OP) ||
+      !g_str_has_prefix(name, fake->fail_prefix) || g_atomic_int_add(&fake->fail_nth, -1) > 1)
     return 0;
   return fake->fail_code;
 }

@@ -41,8 +41,8 @@ void fake_fail(FakeRepo *fake, LabOp op, const char *prefix, int nth, int code);
 void fake_reload(FakeRepo *fake);
 /* A session with keys of its own; lives as long as the repository. */
 HfSession *fake_session(FakeRepo *fake);
-/* The keyring fails to open slots with this code; 0: it does not. HF_ERROR_PASSWORD: it gives no data key, as a write-only
- * credential. */
+/* The keyring fails to open slots with this code; 0: it does not. HF_ERROR_PASSWORD: it gives no data key, as a
+ * write-only credential. */
 void fake_keyring_fails(FakeRepo *fake, int code);
 void fake_session_set_domain(HfSession *session, guint32 domain);
 HfIdentity *fake_identity(void);

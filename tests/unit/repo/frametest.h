@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the tests of frames, packs and blobs share. Random numbers come from a seed, so that a failure can be replayed. */
+/* What the tests of frames, packs and blobs share. Random numbers come from seeds: failures can be replayed. */
 #pragma once
 
 #include <glib.h>
@@ -36,8 +36,8 @@ static inline void fill_noise(guint8 *out, gsize length, guint64 seed)
 /* Shrinks to about a quarter. */
 static inline void fill_text(guint8 *out, gsize length, guint64 seed)
 {
-  static const char *const words[] = { "static ", "return ", "struct ", "buffer", "length", "->", " = ", ";\n  ", "if (",
-                                       "NULL", ")\n", "the ", "error", ", ", "gsize ", "for " };
+  static const char *const words[] = { "static ", "return ", "struct ", "buffer", "length", "->", " = ",    ";\n  ",
+                                       "if (",    "NULL",    ")\n",     "the ",   "error",  ", ", "gsize ", "for " };
   guint64 state = seed;
   gsize at = 0;
   while (at < length) {

@@ -9,8 +9,8 @@ typedef enum LabOp {
   LAB_COMMITTED, /* after it was done: an answer that is lost */
 } LabOp;
 
-/* Returns the HfErrorCode that the call is to fail with, or 0. `bytes` are those that are about to be written or were just
- * read (NULL for other calls, and for writes of several parts): they may be changed. */
+/* Returns the HfErrorCode that the call is to fail with, or 0. `bytes` are those that are about to be written or were
+ * just read (NULL for other calls, and for writes of several parts): they may be changed. */
 typedef int (*LabFault)(LabOp op, const char *name, guint64 offset, guint8 *bytes, gsize length, gpointer user);
 
 HfStore *lab_store_new(void);

@@ -90,7 +90,8 @@ static gboolean pack_done(const HfPackInfo *info, gpointer user, GError **error)
 static int strike(LabOp op, const char *name, guint64 offset G_GNUC_UNUSED, guint8 *bytes, gsize length, gpointer user)
 {
   Lab *lab = user;
-  if (op != lab->op || lab->prefix == NULL || !g_str_has_prefix(name, lab->prefix) || !g_atomic_int_dec_and_test(&lab->nth))
+  if (op != lab->op || lab->prefix == NULL || !g_str_has_prefix(name, lab->prefix) ||
+      !g_atomic_int_dec_and_test(&lab->nth))
     return 0;
   g_atomic_int_inc(&lab->struck);
   if (lab->code == 0)
@@ -107,8 +108,14 @@ static void lab_init(Lab *lab, HfPackKind kind, guint parity, guint64 target)
   g_mutex_init(&lab->lock);
   for (guint i = 0; i < 3; i++)
     lab->slots[i] = (HfSessionSlot){ .session = short_id_of((guint8)(i + 1)), .domain = 4 };
-  lab->options = (HfPackerOptions){ .kind = kind, .domain = 4, .target = target, .parity = parity, .slots = lab->slots,
-                                    .slot_count = 3, .done = pack_done, .user = lab };
+  lab->options = (HfPackerOptions){ .kind = kind,
+                                    .domain = 4,
+                                    .target = target,
+                                    .parity = parity,
+                                    .slots = lab->slots,
+                                    .slot_count = 3,
+                                    .done = pack_done,
+                                    .user = lab };
 }
 
 static void lab_plan(Lab *lab, LabOp op, const char *prefix, int nth, int code)
@@ -237,7 +244,9 @@ static void test_add_stored(void)
   hf_put_raw(stored, made.sealed.prefix, sizeof made.sealed.prefix);
   hf_put_raw(stored, made.sealed.clear->data, made.sealed.clear->len);
   hf_put_raw(stored, made.sealed.body.data, made.sealed.body.length);
-  HfPackFrame frame = { .stored_length = stored->len, .kind = HF_FRAME_ROW, .blobs = 1, .offset = 999, .first_blob = 777 };
+  HfPackFrame frame = {
+    .stored_length = stored->len, .kind = HF_FRAME_ROW, .blobs = 1, .offset = 999, .first_blob = 777
+  };
   memcpy(frame.digest, made.sealed.digest, 16);
   g_assert_true(hf_packer_add_stored(packer, &frame, stored->data, made.ids, &error));
   stored->data[100] ^= 1;
@@ -393,7 +402,8 @@ static void test_failures(void)
 }
 
 /* P3: other bytes come back than were written, in head, frames and directory. */
-static int flip_back(LabOp op, const char *name G_GNUC_UNUSED, guint64 offset, guint8 *bytes, gsize length, gpointer user)
+static int flip_back(LabOp op, const char *name G_GNUC_UNUSED, guint64 offset, guint8 *bytes, gsize length,
+                     gpointer user)
 {
   const gsize *at = user;
   if (op == LAB_READ_BACK && offset <= *at && *at < offset + length)

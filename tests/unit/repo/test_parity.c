@@ -23,7 +23,10 @@ typedef struct Lab {
 
 static void put_frame(GByteArray *pack, HfPackInfo *info, gsize length, guint64 seed)
 {
-  HfPackFrame frame = { .offset = pack->len, .stored_length = (guint32)length, .kind = HF_FRAME_GROUP, .blobs = 1,
+  HfPackFrame frame = { .offset = pack->len,
+                        .stored_length = (guint32)length,
+                        .kind = HF_FRAME_GROUP,
+                        .blobs = 1,
                         .first_blob = info->ids->len };
   HfId id;
   g_byte_array_set_size(pack, pack->len + (guint)length);
@@ -239,8 +242,8 @@ static void test_object(void)
 
 /* ---- Single runs. ---- */
 
-/* Runs of the stated length at `positions` places spread over the pack and at the places around each cell border near both
- * ends; then one more cell, which is never mended wrongly. */
+/* Runs of the stated length at `positions` places spread over the pack and at the places around each cell border near
+ * both ends; then one more cell, which is never mended wrongly. */
 static void check_runs(gsize length, guint percent, guint positions)
 {
   g_auto(Lab) lab;
@@ -250,7 +253,11 @@ static void check_runs(gsize length, guint percent, guint positions)
   guint64 state = length;
   for (guint i = 0; i < positions; i++) {
     gsize last = length - stated;
-    gsize at = i == 0 ? 0 : i == 1 ? last : i == 2 ? last / CELL * CELL : i == 3 ? MIN(last, CELL - 1) : random_below(&state, last + 1);
+    gsize at = i == 0   ? 0
+               : i == 1 ? last
+               : i == 2 ? last / CELL * CELL
+               : i == 3 ? MIN(last, CELL - 1)
+                        : random_below(&state, last + 1);
     spoil(&lab, at, stated);
     assert_mended(&lab);
     heal(&lab);
@@ -310,7 +317,8 @@ static void test_scattered(void)
     guint stripe = (guint)random_below(&state, lab.stripes);
     for (guint attempt = 0; spoilt < count && attempt < 100; attempt++) {
       gsize cell = random_below(&state, 500 / lab.stripes) * lab.stripes + stripe;
-      if (cell < 500 && memcmp(lab_object(lab.store, lab.data, NULL) + cell * CELL, lab.original + cell * CELL, CELL) == 0) {
+      if (cell < 500 &&
+          memcmp(lab_object(lab.store, lab.data, NULL) + cell * CELL, lab.original + cell * CELL, CELL) == 0) {
         spoil(&lab, cell * CELL + random_below(&state, CELL), 1);
         spoilt++;
       }
@@ -491,7 +499,8 @@ typedef struct Plan {
   int code;
 } Plan;
 
-static int fail_by_plan(LabOp op, const char *name, guint64 offset, guint8 *bytes G_GNUC_UNUSED, gsize length, gpointer user)
+static int fail_by_plan(LabOp op, const char *name, guint64 offset, guint8 *bytes G_GNUC_UNUSED, gsize length,
+                        gpointer user)
 {
   const Plan *plan = user;
   gboolean hit = op == plan->op && g_str_has_prefix(name, plan->prefix) &&
@@ -522,10 +531,11 @@ static void test_other_errors(void)
   gsize size;
   lab_object(lab.store, lab.parity, &size);
   spoil(&lab, 0, 1);
-  const Plan plans[] = { { LAB_GET, "data/", 5, HF_ERROR_PERMISSION },    { LAB_GET, "parity/", 5, HF_ERROR_PERMISSION },
-                         { LAB_GET, "parity/", size - 1, HF_ERROR_PERMISSION },
-                         { LAB_GET, "parity/", 48 + CELL, HF_ERROR_PERMISSION }, { LAB_SIZE, "data/", 0, HF_ERROR_PERMISSION },
-                         { LAB_SIZE, "parity/", 0, HF_ERROR_PERMISSION } };
+  const Plan plans[] = {
+    { LAB_GET, "data/", 5, HF_ERROR_PERMISSION },          { LAB_GET, "parity/", 5, HF_ERROR_PERMISSION },
+    { LAB_GET, "parity/", size - 1, HF_ERROR_PERMISSION }, { LAB_GET, "parity/", 48 + CELL, HF_ERROR_PERMISSION },
+    { LAB_SIZE, "data/", 0, HF_ERROR_PERMISSION },         { LAB_SIZE, "parity/", 0, HF_ERROR_PERMISSION }
+  };
   for (guint i = 0; i < G_N_ELEMENTS(plans); i++) {
     Plan plan = plans[i];
     lab_store_fault(lab.store, fail_by_plan, &plan);

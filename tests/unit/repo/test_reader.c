@@ -29,17 +29,24 @@ static void set_block(Lab *lab, guint number)
   memcpy(lab->block, &number, sizeof number);
 }
 
-static void open_reader(Lab *lab, gsize cache_bytes)
+/* A reader that knows nothing yet. */
+static void new_reader(Lab *lab, gsize cache_bytes)
 {
   g_autoptr(GError) error = NULL;
   hf_blob_reader_free(lab->reader);
   hf_blob_cache_free(lab->cache);
-  fake_reload(&lab->fake);
   lab->cache = hf_blob_cache_new(&lab->fake.repo, cache_bytes);
   lab->reader = hf_blob_reader_new(lab->cache, FAKE_DOMAIN, &error);
   g_assert_no_error(error);
   lab->fake.gets = 0;
   lab->fake.bytes_got = 0;
+}
+
+/* The same over an index that is read anew. */
+static void open_reader(Lab *lab, gsize cache_bytes)
+{
+  fake_reload(&lab->fake);
+  new_reader(lab, cache_bytes);
 }
 
 /* Writes everything once more into packs of its own: a second place for each blob. */
@@ -52,7 +59,8 @@ static void write_all(Lab *lab)
   for (guint i = 0; i < BLOBS; i++) {
     fill_text(payload, length_of(i), i);
     g_assert_true(hf_blob_write(writer, HF_BLOB_DATA, NULL, 0, payload, length_of(i), &lab->data[i], NULL, &error));
-    g_assert_true(hf_blob_write(writer, HF_BLOB_PAGE, lab->refs, i % 8, payload, length_of(i), &lab->meta[i], NULL, &error));
+    g_assert_true(
+      hf_blob_write(writer, HF_BLOB_PAGE, lab->refs, i % 8, payload, length_of(i), &lab->meta[i], NULL, &error));
   }
   fill_text(payload, LARGE_BYTES, 1000);
   g_assert_true(hf_blob_write(writer, HF_BLOB_DATA, NULL, 0, payload, LARGE_BYTES, &lab->large, NULL, &error));
@@ -218,7 +226,8 @@ static void test_pieces(void)
   guint8 byte;
   guint64 state = 4;
   for (guint i = 0; i < 300; i++) {
-    gsize offset = random_below(&state, BLOCK_BYTES), length = random_below(&state, MIN(BLOCK_BYTES - offset, i % 3 ? 5000 : BLOCK_BYTES) + 1);
+    gsize offset = random_below(&state, BLOCK_BYTES),
+          length = random_below(&state, MIN(BLOCK_BYTES - offset, i % 3 ? 5000 : BLOCK_BYTES) + 1);
     read_block(&lab, i % 4, offset, length);
   }
   /* Only the piece that is needed is read, and its table only once. */
@@ -331,10 +340,7 @@ static void test_mirror(void)
   gsize length;
   guint8 *bytes = pack_bytes(&lab, &place, &length);
   memset(bytes, 0, length); /* all of it */
-  hf_blob_cache_free(g_steal_pointer(&lab.cache));
-  lab.cache = hf_blob_cache_new(&lab.fake.repo, 4 << 20);
-  hf_blob_reader_free(lab.reader);
-  lab.reader = hf_blob_reader_new(lab.cache, FAKE_DOMAIN, NULL);
+  new_reader(&lab, 4 << 20);
   for (guint i = 0; i < BLOBS; i++)
     read_meta(&lab, i);
   assert_noted(&lab, &lab.meta[5], 1);
@@ -412,7 +418,8 @@ static void test_second_place(void)
     g_assert_true(found);
     gsize length;
     memset(pack_bytes(&lab, &second, &length) + second.offset, 0, second.stored_length);
-    g_assert_true(hf_index_find(lab.fake.repo.index, FAKE_DOMAIN, &lab.blocks[1], attempt, &found, &second_block, &error));
+    g_assert_true(
+      hf_index_find(lab.fake.repo.index, FAKE_DOMAIN, &lab.blocks[1], attempt, &found, &second_block, &error));
     memset(pack_bytes(&lab, &second_block, &length) + second_block.offset, 0, second_block.stored_length);
   }
   data_fails(&lab, 5, HF_ERROR_DAMAGED);
@@ -498,8 +505,7 @@ static void test_slots(void)
     if (round == 2)
       spoil_trailer(&lab, &data);
     read_data(&lab, 5);
-    lab.cache = (hf_blob_reader_free(lab.reader), hf_blob_cache_free(lab.cache), hf_blob_cache_new(&lab.fake.repo, 1 << 20));
-    lab.reader = hf_blob_reader_new(lab.cache, FAKE_DOMAIN, NULL);
+    new_reader(&lab, 1 << 20);
     spoil_head(&lab, &meta);
     if (round == 2)
       spoil_trailer(&lab, &meta);
@@ -544,10 +550,10 @@ static void test_keyring(void)
 /* ---- Lying writers: packs in order, with content that is not. ---- */
 
 typedef struct Lie {
-  HfId id;           /* what the directory says */
-  guint blobs;       /* what the directory says */
-  guint32 domain;    /* of the slot */
-  gboolean no_slot;  /* the frame's session is not that of the pack */
+  HfId id;          /* what the directory says */
+  guint blobs;      /* what the directory says */
+  guint32 domain;   /* of the slot */
+  gboolean no_slot; /* the frame's session is not that of the pack */
 } Lie;
 
 static void put_lie(Lab *lab, const Lie *lie)
@@ -555,14 +561,20 @@ static void put_lie(Lab *lab, const Lie *lie)
   g_autoptr(GError) error = NULL;
   HfSession *session = fake_session(&lab->fake), *other = fake_session(&lab->fake);
   fake_session_set_domain(session, lie->domain);
-  HfPackerOptions options = { .kind = HF_PACK_DATA, .domain = FAKE_DOMAIN, .target = 1 << 20, .parity = 5,
-                              .slots = hf_session_slot(lie->no_slot ? other : session), .slot_count = 1 };
+  HfPackerOptions options = { .kind = HF_PACK_DATA,
+                              .domain = FAKE_DOMAIN,
+                              .target = 1 << 20,
+                              .parity = 5,
+                              .slots = hf_session_slot(lie->no_slot ? other : session),
+                              .slot_count = 1 };
   g_autoptr(HfPacker) packer = hf_packer_new(lab->fake.repo.store, &options);
-  g_autoptr(HfSealer) sealer = hf_sealer_new(hf_session_id(session), hf_session_data_key(session),
-                                             hf_session_meta_key(session), HF_CODEC_NONE, 1);
+  g_autoptr(HfSealer) sealer =
+    hf_sealer_new(hf_session_id(session), hf_session_data_key(session), hf_session_meta_key(session), HF_CODEC_NONE, 1);
   HfGroupItem item = { HF_BLOB_DATA, 7 };
   guint32 none = 0;
-  HfGroup group = { .items = &item, .ref_counts = &none, .blobs = 1, .payloads = (const guint8 *)"garbage", .payload_bytes = 7 };
+  HfGroup group = {
+    .items = &item, .ref_counts = &none, .blobs = 1, .payloads = (const guint8 *)"garbage", .payload_bytes = 7
+  };
   HfSealed sealed;
   hf_sealed_init(&sealed);
   g_assert_true(hf_seal_group(sealer, FALSE, &group, &sealed, &error));
@@ -576,10 +588,10 @@ static void put_lie(Lab *lab, const Lie *lie)
 
 static void test_liars(void)
 {
-  const Lie lies[] = { { { { 200 } }, 1, FAKE_DOMAIN, FALSE },   /* garbage under another's id */
-                       { { { 201 } }, 2, FAKE_DOMAIN, FALSE },   /* a blob that the frame does not have */
+  const Lie lies[] = { { { { 200 } }, 1, FAKE_DOMAIN, FALSE },     /* garbage under another's id */
+                       { { { 201 } }, 2, FAKE_DOMAIN, FALSE },     /* a blob that the frame does not have */
                        { { { 202 } }, 1, FAKE_DOMAIN + 1, FALSE }, /* sealed in another domain */
-                       { { { 203 } }, 1, FAKE_DOMAIN, TRUE } };  /* no slot for the frame */
+                       { { { 203 } }, 1, FAKE_DOMAIN, TRUE } };    /* no slot for the frame */
   g_autoptr(GError) error = NULL;
   g_auto(Lab) lab;
   lab_init(&lab, 5);
@@ -603,11 +615,12 @@ static void test_lying_rows(void)
   guint8 out[1000];
   lab_init(&lab, 0);
   HfSession *session = fake_session(&lab.fake);
-  HfPackerOptions options = { .kind = HF_PACK_DATA, .domain = FAKE_DOMAIN, .target = 1 << 20,
-                              .slots = hf_session_slot(session), .slot_count = 1 };
+  HfPackerOptions options = {
+    .kind = HF_PACK_DATA, .domain = FAKE_DOMAIN, .target = 1 << 20, .slots = hf_session_slot(session), .slot_count = 1
+  };
   g_autoptr(HfPacker) packer = hf_packer_new(lab.fake.repo.store, &options);
-  g_autoptr(HfSealer) sealer = hf_sealer_new(hf_session_id(session), hf_session_data_key(session),
-                                             hf_session_meta_key(session), HF_CODEC_ZSTD, 1);
+  g_autoptr(HfSealer) sealer =
+    hf_sealer_new(hf_session_id(session), hf_session_data_key(session), hf_session_meta_key(session), HF_CODEC_ZSTD, 1);
   g_autoptr(HfIdentity) identity = fake_identity();
   HfSealed sealed;
   HfId leaf, ids[2];
@@ -637,14 +650,14 @@ static void test_lying_rows(void)
 
 /* ---- Whole frames. ---- */
 
-static void assert_wanted(Lab *lab, const HfOpened *opened, const HfWanted *wanted, guint count, const guint *numbers)
+static void assert_wanted(const HfOpened *opened, const HfWanted *wanted, guint count, const guint *numbers)
 {
   for (guint i = 0; i < count; i++) {
     const HfGroupItem *item = &g_array_index(opened->items, HfGroupItem, wanted[i].blob);
-    HfBlob blob = { .payload = opened->plain.data + g_array_index(opened->offsets, gsize, wanted[i].blob), .length = item->length };
+    HfBlob blob = { .payload = opened->plain.data + g_array_index(opened->offsets, gsize, wanted[i].blob),
+                    .length = item->length };
     assert_text(&blob, length_of(numbers[i]), numbers[i]);
   }
-  g_assert_nonnull(lab);
 }
 
 /* The blobs of number 0 to 59 that lie in the same frame as number 5. */
@@ -675,7 +688,7 @@ static void test_frames(void)
   guint count = wanted_with(&lab, lab.data, &place, wanted, numbers);
   g_assert_true(hf_frame_read(lab.reader, &place, wanted, count, &opened, &error));
   g_assert_cmpuint(opened.blobs, >=, count);
-  assert_wanted(&lab, &opened, wanted, count, numbers);
+  assert_wanted(&opened, wanted, count, numbers);
   HfLocation block = locate(&lab, &lab.blocks[2]);
   HfWanted whole = { block.blob, lab.blocks[2] };
   g_assert_true(hf_frame_read(lab.reader, &block, &whole, 1, &opened, &error));
@@ -686,7 +699,7 @@ static void test_frames(void)
   /* Damaged: parity has it. */
   spoil_frame(&lab, &place, 100);
   g_assert_true(hf_frame_read(lab.reader, &place, wanted, count, &opened, &error));
-  assert_wanted(&lab, &opened, wanted, count, numbers);
+  assert_wanted(&opened, wanted, count, numbers);
   assert_noted(&lab, &lab.data[5], 1);
   /* An id that nobody has. */
   whole.id.b[0] ^= 1;
@@ -721,9 +734,9 @@ static void test_gathered(void)
   spoil_frame(&lab, &block, 77);
   g_assert_true(hf_frame_read(lab.reader, &data, wanted, count, &opened, &error));
   g_assert_no_error(error);
-  assert_wanted(&lab, &opened, wanted, count, numbers);
+  assert_wanted(&opened, wanted, count, numbers);
   g_assert_true(hf_frame_read(lab.reader, &meta, of_meta, meta_count, &opened, &error));
-  assert_wanted(&lab, &opened, of_meta, meta_count, meta_numbers);
+  assert_wanted(&opened, of_meta, meta_count, meta_numbers);
   for (guint i = 0; i < meta_count; i++) {
     guint32 refs = g_array_index(opened.ref_counts, guint32, of_meta[i].blob);
     g_assert_cmpuint(refs, ==, meta_numbers[i] % 8);
@@ -759,10 +772,7 @@ static void test_random_bits(void)
     gsize at = random_below(&state, length);
     guint8 bit = (guint8)(1 << random_below(&state, 8));
     bytes[at] ^= bit;
-    hf_blob_reader_free(lab.reader);
-    hf_blob_cache_free(lab.cache);
-    lab.cache = hf_blob_cache_new(&lab.fake.repo, 1 << 20);
-    lab.reader = hf_blob_reader_new(lab.cache, FAKE_DOMAIN, NULL);
+    new_reader(&lab, 1 << 20);
     read_all(&lab);
     bytes[at] ^= bit;
   }

@@ -34,7 +34,8 @@ static void sample_init(Sample *sample, guint blobs, gsize largest, gboolean met
                       .sums = g_array_new(FALSE, TRUE, sizeof(guint64)) };
   gsize total = 0;
   for (guint i = 0; i < blobs; i++) {
-    HfGroupItem item = { meta ? HF_BLOB_PAGE : HF_BLOB_DATA, (guint32)(blobs == 1 ? largest : random_below(&state, largest + 1)) };
+    HfGroupItem item = { meta ? HF_BLOB_PAGE : HF_BLOB_DATA,
+                         (guint32)(blobs == 1 ? largest : random_below(&state, largest + 1)) };
     guint32 refs = meta && i % 2 == 0 ? (guint32)random_below(&state, 5) : 0;
     g_array_append_val(sample->items, item);
     g_array_append_val(sample->ref_counts, refs);
@@ -54,7 +55,8 @@ static void sample_init(Sample *sample, guint blobs, gsize largest, gboolean met
   const guint8 *payload = group->payloads;
   const HfId *refs = group->refs;
   for (guint i = 0; i < blobs; i++) {
-    guint64 sum = hf_seal_sum((HfBlobType)group->items[i].type, refs, group->ref_counts[i], payload, group->items[i].length);
+    guint64 sum =
+      hf_seal_sum((HfBlobType)group->items[i].type, refs, group->ref_counts[i], payload, group->items[i].length);
     g_array_append_val(sample->sums, sum);
     payload += group->items[i].length;
     refs += group->ref_counts[i];
@@ -87,7 +89,7 @@ static void assert_opened(const HfOpened *opened, const HfGroup *group)
     const HfGroupItem *item = &g_array_index(opened->items, HfGroupItem, i);
     g_assert_cmpuint(item->type, ==, group->items[i].type);
     assert_bytes(opened->plain.data + g_array_index(opened->offsets, gsize, i), item->length, group->payloads + offset,
-                    group->items[i].length);
+                 group->items[i].length);
     g_assert_cmpuint(g_array_index(opened->ref_counts, guint32, i), ==, group->ref_counts[i]);
     g_assert_cmpuint(g_array_index(opened->ref_starts, guint32, i), ==, ref);
     offset += item->length;
@@ -137,8 +139,8 @@ static void test_groups(void)
     guint blobs;
     gsize largest;
     gboolean noise;
-  } shapes[] = { { 1, 0, FALSE },    { 1, 1, FALSE },      { 1, 1 << 20, FALSE },   { 1, 1 << 20, TRUE },
-                 { 2, 5, FALSE },    { 1000, 900, FALSE }, { 1000, 900, TRUE },     { 9000, 40, FALSE },
+  } shapes[] = { { 1, 0, FALSE },    { 1, 1, FALSE },      { 1, 1 << 20, FALSE },       { 1, 1 << 20, TRUE },
+                 { 2, 5, FALSE },    { 1000, 900, FALSE }, { 1000, 900, TRUE },         { 9000, 40, FALSE },
                  { 65535, 3, TRUE }, { 3, 0, FALSE },      { 1, HF_PAYLOAD_MAX, FALSE } };
   for (guint i = 0; i < G_N_ELEMENTS(shapes); i++)
     for (int meta = 0; meta < 2; meta++) {
@@ -202,7 +204,9 @@ static void test_too_large(void)
     refs[i] = 65000;
   }
   small[0].length = 1 << 20;
-  group = (HfGroup){ .items = small, .ref_counts = refs, .blobs = 8, .refs = many, .payloads = payload, .payload_bytes = 1 << 20 };
+  group = (HfGroup){
+    .items = small, .ref_counts = refs, .blobs = 8, .refs = many, .payloads = payload, .payload_bytes = 1 << 20
+  };
   g_assert_false(hf_seal_group(sealer, TRUE, &group, &sealed, &error));
   assert_failed(&error, HF_ERROR_FAILED, 0);
   g_autoptr(HfSealer) wrong = new_sealer((HfCodec)77);
@@ -267,7 +271,8 @@ static void check_row(HfCodec codec, gsize length, int only)
   HfKey key = key_of(1);
   hf_sealed_init(&sealed);
   row_init(&row, length, only);
-  g_assert_true(hf_seal_row(sealer, row.block, length, row.leaves, only == 1 ? NULL : row.sums, row.pieces, &sealed, &error));
+  g_assert_true(
+    hf_seal_row(sealer, row.block, length, row.leaves, only == 1 ? NULL : row.sums, row.pieces, &sealed, &error));
   g_assert_no_error(error);
   g_autoptr(GByteArray) stored = stored_of(&sealed);
   g_assert_cmpuint(stored->len, ==, sealed.stored_length);
@@ -280,7 +285,8 @@ static void check_row(HfCodec codec, gsize length, int only)
   gsize prefix = HF_FRAME_PREFIX_BYTES + 36 * row.pieces, at = prefix;
   for (guint i = 0; i < row.pieces; i++) {
     gsize stored_length = hf_load_u32(stored->data + HF_FRAME_PREFIX_BYTES + 36 * i);
-    g_assert_true(hf_open_piece(opener, &key, identity, stored->data, prefix, i, stored->data + at, stored_length, piece, &error));
+    g_assert_true(
+      hf_open_piece(opener, &key, identity, stored->data, prefix, i, stored->data + at, stored_length, piece, &error));
     g_assert_no_error(error);
     gsize plain = hf_piece_length((guint32)length, i);
     assert_bytes(piece, plain, row.block + i * (gsize)HF_PIECE_BYTES, plain);
@@ -292,7 +298,9 @@ static void check_row(HfCodec codec, gsize length, int only)
 
 static void test_rows(void)
 {
-  static const gsize lengths[] = { 1, 17, 512, HF_PIECE_BYTES - 1, HF_PIECE_BYTES, HF_PIECE_BYTES + 1, 1 << 20, 4 << 20 };
+  static const gsize lengths[] = {
+    1, 17, 512, HF_PIECE_BYTES - 1, HF_PIECE_BYTES, HF_PIECE_BYTES + 1, 1 << 20, 4 << 20
+  };
   for (guint i = 0; i < G_N_ELEMENTS(lengths); i++)
     for (HfCodec codec = HF_CODEC_NONE; codec <= HF_CODEC_ZSTD; codec++)
       for (int only = -1; only < 3; only++)
@@ -439,7 +447,9 @@ static void test_forged(void)
   g_assert_cmpuint(sample.refs->len, >, 0);
   g_assert_true(hf_seal_group(sealer, TRUE, &sample.group, &sealed, &error));
   for (guint place = 0; place < 6; place++) {
-    static const guint bytes[] = { 8, 24, HF_FRAME_PREFIX_BYTES + 20, HF_FRAME_PREFIX_BYTES + 40, HF_FRAME_HEADER_BYTES - 1, 5 };
+    static const guint bytes[] = {
+      8, 24, HF_FRAME_PREFIX_BYTES + 20, HF_FRAME_PREFIX_BYTES + 40, HF_FRAME_HEADER_BYTES - 1, 5
+    };
     g_autoptr(GByteArray) stored = stored_of(&sealed);
     stored->data[bytes[place]] ^= 1; /* session, nonce, refs, refs, a length, the codec */
     forge_check(stored);
@@ -457,8 +467,12 @@ static void test_forged(void)
 /* Frames by who has the key, but not our encoder: the tag is right, the content is not. */
 static void check_crafted(HfCodec codec, guint count, gsize plain_length, const guint8 *body, gsize length)
 {
-  HfFrameHeader header = { .kind = HF_FRAME_GROUP, .codec = (guint8)codec, .count = (guint16)count, .session = short_id_of(3),
-                           .plain_length = (guint32)plain_length, .sealed_length = (guint32)(length + HF_TAG_BYTES) };
+  HfFrameHeader header = { .kind = HF_FRAME_GROUP,
+                           .codec = (guint8)codec,
+                           .count = (guint16)count,
+                           .session = short_id_of(3),
+                           .plain_length = (guint32)plain_length,
+                           .sealed_length = (guint32)(length + HF_TAG_BYTES) };
   HfKey key = key_of(1);
   g_autoptr(HfAead) aead = hf_aead_new(&key);
   g_autoptr(GByteArray) stored = g_byte_array_new();

@@ -226,6 +226,7 @@ static void test_groups(void)
     write_text(writer, 1024, i, TRUE);
   flush(writer, store);
   g_autoptr(GHashTable) data = stored_ids(&fake, HF_PACK_DATA, &frames, &most);
+  g_assert_cmpuint(g_hash_table_size(data), ==, 640);
   g_assert_cmpuint(frames, ==, 10);
   g_assert_cmpuint(most, ==, 64);
   /* Refs count as well: 40 maps of 32 KiB of refs and a few bytes. */
@@ -237,10 +238,12 @@ static void test_groups(void)
   }
   flush(writer, store);
   g_autoptr(GHashTable) meta = stored_ids(&fake, HF_PACK_META, &frames, &most);
+  g_assert_cmpuint(g_hash_table_size(meta), ==, 40);
   g_assert_cmpuint(frames, ==, 40);
   /* And empty groups are not sealed. */
   flush(writer, store);
   g_autoptr(GHashTable) again = stored_ids(&fake, HF_PACK_META, &frames, &most);
+  g_assert_cmpuint(g_hash_table_size(again), ==, 40);
   g_assert_cmpuint(frames, ==, 40);
 }
 
@@ -307,8 +310,8 @@ static gpointer write_many(gpointer user)
     if (number % 5 == 0)
       done = hf_block_write(writer, payload, length, &work->ids[number], &fresh, &error);
     else
-      done = hf_blob_write(writer, number % 2 ? HF_BLOB_DATA : HF_BLOB_PAGE, NULL, 0, payload, length, &work->ids[number],
-                           &fresh, &error);
+      done = hf_blob_write(writer, number % 2 ? HF_BLOB_DATA : HF_BLOB_PAGE, NULL, 0, payload, length,
+                           &work->ids[number], &fresh, &error);
     g_assert_no_error(error);
     g_assert_true(done);
     work->fresh += fresh;
@@ -341,7 +344,8 @@ static void test_threads(void)
   g_assert_cmpuint(hf_blob_store_totals(store).new_blobs, ==, 400);
   fake_reload(&fake);
   guint frames, most;
-  g_autoptr(GHashTable) data = stored_ids(&fake, HF_PACK_DATA, &frames, &most), meta = stored_ids(&fake, HF_PACK_META, &frames, &most);
+  g_autoptr(GHashTable) data = stored_ids(&fake, HF_PACK_DATA, &frames, &most),
+                        meta = stored_ids(&fake, HF_PACK_META, &frames, &most);
   g_assert_cmpuint(g_hash_table_size(data) + g_hash_table_size(meta), ==, 400);
   g_autofree guint8 *payload = g_malloc(600 << 10);
   for (guint number = 0; number < 400; number++)
@@ -369,9 +373,9 @@ static void test_failing_store(void)
   static const struct {
     LabOp op;
     const char *prefix;
-  } places[] = { { LAB_BEGIN, "data/" },      { LAB_WRITE, "data/" },     { LAB_READ_BACK, "data/" }, { LAB_COMMIT, "data/" },
-                 { LAB_COMMIT, "parity/" },   { LAB_BEGIN, "meta/" },     { LAB_WRITE, "meta/" },     { LAB_COMMIT, "meta/" },
-                 { LAB_COMMIT, "mirror/" } };
+  } places[] = { { LAB_BEGIN, "data/" },  { LAB_WRITE, "data/" },    { LAB_READ_BACK, "data/" },
+                 { LAB_COMMIT, "data/" }, { LAB_COMMIT, "parity/" }, { LAB_BEGIN, "meta/" },
+                 { LAB_WRITE, "meta/" },  { LAB_COMMIT, "meta/" },   { LAB_COMMIT, "mirror/" } };
   for (guint i = 0; i < G_N_ELEMENTS(places); i++)
     for (int nth = 1; nth < 4; nth++) {
       g_auto(FakeRepo) fake;
@@ -419,7 +423,8 @@ static void test_limits(void)
     g_autoptr(HfBlobStore) store = new_store(&fake, -1);
     g_autoptr(HfBlobWriter) writer = hf_blob_writer_new(store);
     HfId id;
-    gboolean done = i == 0   ? hf_blob_write(writer, HF_BLOB_DATA, NULL, 0, payload, HF_PAYLOAD_MAX + 1, &id, NULL, &error)
+    gboolean done = i == 0
+                      ? hf_blob_write(writer, HF_BLOB_DATA, NULL, 0, payload, HF_PAYLOAD_MAX + 1, &id, NULL, &error)
                     : i == 1 ? hf_blob_write(writer, HF_BLOB_MAP, refs, HF_REFS_MAX + 1, payload, 1, &id, NULL, &error)
                     : i == 2 ? hf_blob_write(writer, HF_BLOB_DATA, refs, 1, payload, 1, &id, NULL, &error)
                              : hf_block_write(writer, payload, (4 << 20) + 1, &id, NULL, &error);
