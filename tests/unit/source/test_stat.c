@@ -247,6 +247,7 @@ static void by_nobody(void)
   g_autoptr(GError) error = NULL;
   hf_autofd int fd = hf_source_file_open(here, "public", &error);
   g_assert_no_error(error);
+  g_assert_cmpint(fd, >=, 0);
   g_assert_cmpint(hf_source_file_open(here, "private", &error), ==, -1);
   g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
 }
