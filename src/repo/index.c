@@ -96,6 +96,7 @@ static gboolean cached_page(HfIndex *index, const HfRun *run, guint64 page, guin
 typedef struct Candidates {
   HfIndexTableEntry entries[CANDIDATES_MAX]; /* id and domain are not filled in */
   guint count;
+  char *bad_run; /* the run that could not be read; owned */
 } Candidates;
 
 static void add_candidate(Candidates *candidates, const HfIndexTableEntry *entry)
@@ -143,7 +144,7 @@ static gboolean find_in_run(HfIndex *index, const HfIndexRun *run, guint32 domai
         return hf_fail(error, HF_ERROR_INVALID, "index run '%s' names a pack that it does not list", run->run->name);
       guint32 number = run->packs[entry.pack];
       const HfIndexPack *pack = &g_array_index(run->run->packs, HfIndexPack, entry.pack);
-      if (number == HF_TABLE_NO_PACK || pack->domain != domain)
+      if (number == HF_TABLE_NO_PACK || pack->domain != domain || !pack_state(index, number)->in_store)
         continue;
       HfIndexTableEntry found = { .pack = number, .offset = entry.offset, .stored_length = entry.stored_length,
                              .blob = entry.blob };
@@ -163,15 +164,19 @@ static gboolean find_all_locked(HfIndex *index, guint32 domain, const HfId *id, 
     if (entry->pack != HF_TABLE_NO_PACK && pack_state(index, entry->pack)->in_store)
       add_candidate(candidates, entry);
   for (guint i = index->runs->len; i-- > 0;)
-    if (!find_in_run(index, index->runs->pdata[i], domain, id, candidates, error))
+    if (!find_in_run(index, index->runs->pdata[i], domain, id, candidates, error)) {
+      candidates->bad_run = g_strdup(((HfIndexRun *)index->runs->pdata[i])->run->name);
       return FALSE;
+    }
   return TRUE;
 }
 
 /* A run that cannot be read was merged away by another process, or is damaged: load the runs anew. */
-static gboolean reload(HfIndex *index, guint generation, GError **error)
+static gboolean reload(HfIndex *index, guint generation, const char *run, const GError *problem, GError **error)
 {
   g_mutex_lock(&index->load);
+  if (hf_error_is_damage(problem) && !hf_error_is(problem, HF_ERROR_NOT_FOUND))
+    hf_index_distrust(index, run, problem->message);
   g_rw_lock_reader_lock(&index->lock);
   gboolean stale = index->generation == generation;
   g_rw_lock_reader_unlock(&index->lock);
@@ -185,16 +190,18 @@ static gboolean find_all(HfIndex *index, guint32 domain, const HfId *id, Candida
 {
   for (guint tries = 0;; tries++) {
     g_autoptr(GError) problem = NULL;
+    candidates->bad_run = NULL;
     g_rw_lock_reader_lock(&index->lock);
     if (find_all_locked(index, domain, id, candidates, &problem))
       return TRUE;
     guint generation = index->generation;
     g_rw_lock_reader_unlock(&index->lock);
+    g_autofree char *run = g_steal_pointer(&candidates->bad_run);
     if (tries == RELOADS_MAX) {
       g_propagate_error(error, g_steal_pointer(&problem));
       return FALSE;
     }
-    if (!reload(index, generation, error))
+    if (!reload(index, generation, run, problem, error))
       return FALSE;
   }
 }
@@ -387,6 +394,7 @@ HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error)
   index->packs = g_array_new(FALSE, FALSE, sizeof(HfPackState));
   index->pack_numbers = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   index->runs = g_ptr_array_new_with_free_func((GDestroyNotify)hf_index_run_free);
+  index->distrusted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   index->thin = g_hash_table_new_full(place_hash, place_equal, g_free, NULL);
   index->damaged = g_hash_table_new_full(place_hash, place_equal, g_free, NULL);
   g_mutex_lock(&index->load);
@@ -409,6 +417,7 @@ void hf_index_free(HfIndex *index)
     return;
   g_ptr_array_unref(index->runs);
   g_hash_table_unref(index->thin);
+  g_hash_table_unref(index->distrusted);
   g_hash_table_unref(index->damaged);
   g_hash_table_unref(index->pack_numbers);
   g_array_unref(index->packs);

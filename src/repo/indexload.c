@@ -188,6 +188,12 @@ static gboolean is_superseded(GPtrArray *runs, const HfIndexRun *run)
   return FALSE;
 }
 
+void hf_index_distrust(HfIndex *index, const char *run, const char *message)
+{
+  if (g_hash_table_add(index->distrusted, g_strdup(run)))
+    hf_report_warning(index->report, run, "%s; the directories of its packs are read instead", message);
+}
+
 static GPtrArray *open_runs(HfIndex *index, GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, "index/", error);
@@ -197,6 +203,8 @@ static GPtrArray *open_runs(HfIndex *index, GError **error)
   g_autoptr(GPtrArray) superseded = g_ptr_array_new(); /* chosen first, freed after: runs name each other */
   for (guint i = 0; i < names->len; i++) {
     g_autoptr(GError) problem = NULL;
+    if (g_hash_table_contains(index->distrusted, names->pdata[i]))
+      continue;
     HfIndexRun *run = hf_index_run_open(index, names->pdata[i], &problem);
     if (run)
       g_ptr_array_add(runs, run);

@@ -9,6 +9,8 @@
 #include "repo/indexstate.h"
 #include "repo/objects.h"
 
+#define MERGE_FAILURES_MAX 8u
+
 /* Numbers for the pack table of a new run. */
 typedef struct PackTable {
   GArray *packs;   /* HfIndexPack */
@@ -77,6 +79,16 @@ static char *write_entries(HfIndex *index, const GArray *entries, PackTable *tab
                               error);
 }
 
+/* What stood in damaged runs stands in a new one now. */
+static void remove_distrusted(HfIndex *index)
+{
+  GHashTableIter iter;
+  gpointer name;
+  g_hash_table_iter_init(&iter, index->distrusted);
+  while (g_hash_table_iter_next(&iter, &name, NULL))
+    (void)hf_store_remove(index->store, name, NULL);
+}
+
 gboolean hf_index_write_table(HfIndex *index, GError **error)
 {
   g_rw_lock_writer_lock(&index->lock);
@@ -114,6 +126,7 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
       hf_index_table_add(&index->table, entry);
   }
   g_rw_lock_writer_unlock(&index->lock);
+  remove_distrusted(index);
   return TRUE;
 }
 
@@ -267,17 +280,42 @@ static GPtrArray *choose_runs(GPtrArray *sorted, guint keep)
   return chosen;
 }
 
+/* A merge failed: runs that cannot be read to the end, or are gone, are replaced by the directories of their packs. */
+static gboolean replace_damaged(HfIndex *index, GPtrArray *runs, GError **error)
+{
+  for (guint i = 0; i < runs->len; i++) {
+    HfRun *run = ((HfIndexRun *)runs->pdata[i])->run;
+    HfRunScan scan;
+    HfIndexEntry entry;
+    g_autoptr(GError) problem = NULL;
+    hf_run_scan_init(&scan, run);
+    while (hf_run_scan_next(&scan, &entry, &problem))
+      ;
+    hf_run_scan_clear(&scan);
+    if (problem)
+      hf_index_distrust(index, run->name, problem->message);
+  }
+  return hf_index_load(index, error) && hf_index_write_table(index, error);
+}
+
 /* Merges until at most `keep` runs remain. */
 gboolean hf_index_merge_down(HfIndex *index, guint keep, GError **error)
 {
-  while (index->runs->len > keep) {
+  for (guint failures = 0; index->runs->len > keep;) {
     if (!hf_index_load_states(index, error))
       return FALSE;
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
     g_ptr_array_extend(sorted, index->runs, NULL, NULL);
     g_ptr_array_sort(sorted, by_size);
     g_autoptr(GPtrArray) chosen = choose_runs(sorted, keep);
-    if (!merge_runs(index, chosen, error))
+    g_autoptr(GError) problem = NULL;
+    if (merge_runs(index, chosen, &problem))
+      continue;
+    if (!hf_error_is_damage(problem) || ++failures > MERGE_FAILURES_MAX) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    if (!replace_damaged(index, chosen, error))
       return FALSE;
   }
   return TRUE;

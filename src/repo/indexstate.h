@@ -34,6 +34,7 @@ struct HfIndex {
   GArray *packs;     /* of HfPackState; never shrinks while the index is open */
   GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
   GPtrArray *runs;   /* of HfIndexRun*, newest last */
+  GHashTable *distrusted; /* set of char*: names of runs of which a page is damaged; their packs' directories count instead */
   HfIndexTable table;
   GHashTable *thin;    /* set of HfPlace*, owned */
   GHashTable *damaged; /* set of HfPlace*, owned; whole packs are marked in `packs` instead */
@@ -53,6 +54,9 @@ gboolean hf_index_load_states(HfIndex *index, GError **error);
 void hf_index_run_free(HfIndexRun *run);
 /* Opens a run and maps its packs. */
 HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error);
+
+/* A page of the run is damaged: hf_index_load passes over it from now on. `load` is held. */
+void hf_index_distrust(HfIndex *index, const char *run, const char *message);
 
 /* indexmerge.c: `load` is held. */
 gboolean hf_index_write_table(HfIndex *index, GError **error);

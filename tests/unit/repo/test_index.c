@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "repo/index.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "repo/indexstate.h"
+#include "repo/objects.h"
+#include "repolab.h"
+
+static HfId make_id(guint64 number)
+{
+  HfId id;
+  hf_sha256(&number, sizeof number, id.b);
+  return id;
+}
+
+/* A pack of `frames` frames of `blobs` blobs each, their numbers rising from `first`. */
+static void make_info(HfPackInfo *info, HfPackKind kind, guint32 domain, guint frames, guint blobs, guint64 first)
+{
+  hf_pack_info_init(info);
+  HfSessionSlot slot = { .domain = domain };
+  hf_random(&info->id, sizeof info->id);
+  g_array_append_val(info->slots, slot);
+  info->kind = kind;
+  info->domain = domain;
+  guint32 offset = (guint32)hf_pack_head_length(1);
+  for (guint f = 0; f < frames; f++) {
+    HfPackFrame frame = { .offset = offset, .stored_length = 100, .kind = HF_FRAME_GROUP, .blobs = (guint16)blobs,
+                          .first_blob = info->ids->len };
+    offset += frame.stored_length;
+    g_array_append_val(info->frames, frame);
+    for (guint b = 0; b < blobs; b++) {
+      HfId id = make_id(first++);
+      g_array_append_val(info->ids, id);
+    }
+  }
+  info->length = offset;
+}
+
+/* Writes the pack; the frames' bytes are zeros, which no directory minds. */
+static void put_pack(HfStore *store, HfPackInfo *info)
+{
+  g_autoptr(GByteArray) bytes = g_byte_array_new();
+  char name[HF_NAME_BYTES];
+  hf_pack_head_encode(info, bytes);
+  guint64 offset = bytes->len + info->frames->len * 100;
+  g_byte_array_set_size(bytes, (guint)offset);
+  memset(bytes->data + hf_pack_head_length(1), 0, info->frames->len * 100);
+  hf_pack_end_encode(info, offset, bytes);
+  info->length = bytes->len;
+  hf_name_pack(name, info->kind, &info->id);
+  g_assert_true(hf_store_put(store, name, bytes->data, bytes->len, NULL));
+}
+
+static gboolean claims(HfIndex *index, guint32 domain, guint64 number)
+{
+  HfId id = make_id(number);
+  gboolean claimed;
+  g_assert_true(hf_index_claim(index, domain, &id, &claimed, NULL));
+  return claimed;
+}
+
+static gboolean finds(HfIndex *index, guint32 domain, guint64 number, guint attempt, HfLocation *location)
+{
+  HfId id = make_id(number);
+  HfLocation ignored;
+  gboolean found;
+  GError *error = NULL;
+  g_assert_true(hf_index_find(index, domain, &id, attempt, &found, location ? location : &ignored, &error));
+  g_assert_no_error(error);
+  return found;
+}
+
+static HfIndex *open_index(Lab *lab, HfStore *store)
+{
+  GError *error = NULL;
+  HfIndex *index = hf_index_open(store, lab->report, &error);
+  g_assert_no_error(error);
+  return index;
+}
+
+/* A pack in the store and in the index, as a finished packer leaves it. */
+static HfShortId add_pack(HfStore *store, HfIndex *index, guint frames, guint blobs, guint64 first)
+{
+  g_auto(HfPackInfo) info;
+  make_info(&info, HF_PACK_DATA, 1, frames, blobs, first);
+  put_pack(store, &info);
+  g_assert_true(hf_index_add_pack(index, &info, NULL));
+  return info.id;
+}
+
+static void test_claim(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  HfLocation location;
+  g_assert_true(claims(index, 1, 7));
+  g_assert_false(claims(index, 1, 7));
+  g_assert_true(claims(index, 2, 7)); /* domains never meet */
+  g_assert_false(finds(index, 1, 7, 0, NULL));
+  HfShortId pack = add_pack(store, index, 2, 3, 5); /* numbers 5 to 10 */
+  g_assert_false(claims(index, 1, 7));
+  g_assert_true(finds(index, 1, 7, 0, &location));
+  g_assert_true(hf_short_id_equal(&location.pack, &pack));
+  g_assert_cmpuint(location.offset, ==, hf_pack_head_length(1));
+  g_assert_cmpuint(location.blob, ==, 2);
+  g_assert_cmpuint(location.stored_length, ==, 100);
+  g_assert_cmpint(location.kind, ==, HF_PACK_DATA);
+  g_assert_true(finds(index, 1, 8, 0, &location));
+  g_assert_cmpuint(location.offset, ==, hf_pack_head_length(1) + 100);
+  g_assert_cmpuint(location.blob, ==, 0);
+  g_assert_false(finds(index, 1, 7, 1, NULL));
+  g_assert_false(finds(index, 2, 8, 0, NULL));
+  g_assert_false(finds(index, 1, 11, 0, NULL));
+  g_assert_cmpuint(hf_index_entries(index), ==, 6);
+}
+
+static void test_runs(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  add_pack(store, index, 1, 200, 0);
+  g_assert_true(claims(index, 1, 999));
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  g_assert_true(hf_index_flush(index, TRUE, NULL)); /* nothing new: nothing written */
+  g_assert_cmpuint(hf_index_runs(index), ==, 1);
+  g_assert_false(claims(index, 1, 999)); /* what is only claimed stays */
+  for (guint64 i = 0; i < 200; i++)
+    g_assert_true(finds(index, 1, i, 0, NULL));
+  g_autoptr(HfIndex) again = open_index(lab, store);
+  for (guint64 i = 0; i < 200; i++) {
+    g_assert_true(finds(again, 1, i, 0, NULL));
+    g_assert_false(claims(again, 1, i));
+    g_assert_false(finds(again, 9, i, 0, NULL));
+  }
+  g_assert_true(claims(again, 1, 999));
+  g_assert_cmpuint(lab->warnings->len, ==, 0);
+}
+
+static void test_many_runs(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  guint64 next = 0;
+  for (guint i = 0; i < 30; i++) {
+    guint blobs = 1 + (i * 37) % 300;
+    add_pack(store, index, 1, blobs, next);
+    next += blobs;
+    g_assert_true(hf_index_flush(index, TRUE, NULL));
+    g_assert_cmpuint(hf_index_runs(index), <=, 4);
+  }
+  for (guint64 i = 0; i < next; i++)
+    g_assert_true(finds(index, 1, i, 0, NULL));
+  g_assert_cmpuint(hf_index_entries(index), ==, next);
+  g_autoptr(GPtrArray) runs = lab_names(lab, "index/");
+  g_assert_cmpuint(runs->len, ==, hf_index_runs(index));
+}
+
+static void test_bounded(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  guint64 total = 3 * HF_INDEX_TABLE_MAX;
+  for (guint64 first = 0; first < total; first += 65536)
+    add_pack(store, index, 2, 32768, first);
+  g_assert_cmpuint(hf_index_entries(index), ==, total);
+  g_assert_cmpuint(hf_index_runs(index), >=, 1);
+  g_assert_cmpuint(index->table.durable, <, HF_INDEX_TABLE_MAX);
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  guint64 fixed = HF_INDEX_CACHE_PAGES * (guint64)HF_INDEX_PAGE_BYTES + (1u << 20);
+  g_assert_cmpuint(hf_index_memory(index), <=, 2 * total + fixed);
+  for (guint64 i = 0; i < total; i += 997)
+    g_assert_true(finds(index, 1, i, 0, NULL));
+  for (guint64 i = total; i < total + 2000; i++)
+    g_assert_false(finds(index, 1, i, 0, NULL));
+}
+
+static void test_packs_decide(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  char name[HF_NAME_BYTES];
+  HfShortId one = add_pack(store, index, 1, 10, 0);
+  add_pack(store, index, 1, 10, 5); /* 5 to 9 twice */
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  g_assert_true(finds(index, 1, 6, 1, NULL));
+  hf_name_pack(name, HF_PACK_DATA, &one);
+  lab_drop(lab, name);
+  g_assert_true(hf_index_refresh(index, NULL));
+  g_assert_false(finds(index, 1, 0, 0, NULL));
+  g_assert_true(finds(index, 1, 6, 0, NULL));
+  g_assert_false(finds(index, 1, 6, 1, NULL));
+  g_assert_true(claims(index, 1, 0));
+  g_autoptr(HfIndex) again = open_index(lab, store);
+  g_assert_false(finds(again, 1, 0, 0, NULL));
+  g_assert_true(finds(again, 1, 6, 0, NULL));
+  g_assert_true(hf_index_compact(again, NULL));
+  g_assert_cmpuint(hf_index_entries(again), ==, 10);
+  g_autoptr(GArray) packs = hf_index_packs(again);
+  g_assert_cmpuint(packs->len, ==, 1);
+}
+
+static void test_uncovered(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_auto(HfPackInfo) data, meta, bad;
+  char name[HF_NAME_BYTES];
+  make_info(&data, HF_PACK_DATA, 1, 1, 5, 0);
+  make_info(&meta, HF_PACK_META, 1, 1, 5, 10);
+  make_info(&bad, HF_PACK_DATA, 1, 1, 5, 20);
+  put_pack(store, &data);
+  put_pack(store, &meta);
+  put_pack(store, &bad);
+  hf_name_pack(name, HF_PACK_META, &meta.id);
+  g_autoptr(GBytes) bytes = lab_get(lab, name);
+  lab_drop(lab, name); /* only its mirror is left */
+  hf_name_mirror(name, &meta.id);
+  lab_put(lab, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+  hf_name_pack(name, HF_PACK_DATA, &bad.id);
+  lab_flip(lab, name, bad.length - 70); /* its directory */
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  g_assert_true(finds(index, 1, 3, 0, NULL));
+  g_assert_true(finds(index, 1, 13, 0, NULL));
+  g_assert_false(finds(index, 1, 23, 0, NULL));
+  g_assert_true(lab_warned(lab, "holdfast repair"));
+  g_assert_true(claims(index, 1, 23));
+  g_assert_false(claims(index, 1, 3));
+  g_assert_true(hf_index_flush(index, TRUE, NULL)); /* the next one finds a run */
+  g_autoptr(HfIndex) again = open_index(lab, store);
+  g_assert_cmpuint(hf_index_runs(again), ==, 1);
+  g_assert_true(finds(again, 1, 3, 0, NULL));
+}
+
+static void put_places(Lab *lab, HfRecordKind kind, const char *name, const HfShortId *pack, guint32 offset)
+{
+  g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
+  HfPlace place = { *pack, offset };
+  g_array_append_val(places, place);
+  g_autoptr(GBytes) record = hf_places_encode(kind, places);
+  lab_put(lab, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+}
+
+static void test_absent(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  HfShortId thin = add_pack(store, index, 2, 5, 0), damaged = add_pack(store, index, 2, 5, 20);
+  HfShortId whole = add_pack(store, index, 2, 5, 40), condemned = add_pack(store, index, 2, 5, 60);
+  guint32 first = (guint32)hf_pack_head_length(1);
+  HfId id = make_id(0);
+  gboolean absent;
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  g_assert_false(hf_index_has_absent(index));
+  g_assert_true(hf_index_is_absent(index, 1, &id, &absent, NULL));
+  g_assert_false(absent);
+
+  put_places(lab, HF_RECORD_THIN, "gc/thin.0000000000000001", &thin, first);
+  put_places(lab, HF_RECORD_DAMAGE, "damage/00", &damaged, first + 100);
+  put_places(lab, HF_RECORD_DAMAGE, "damage/01", &whole, HF_PLACE_WHOLE_PACK);
+  lab_put(lab, "damage/02", "rubbish", 7);
+  HfMark mark;
+  hf_mark_init(&mark);
+  g_array_append_val(mark.packs, condemned);
+  g_autoptr(GBytes) record = hf_mark_encode(&mark);
+  hf_mark_clear(&mark);
+  lab_put(lab, "gc/mark.0000000000000001", g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+  g_assert_true(hf_index_refresh(index, NULL));
+  g_assert_true(lab_warned(lab, "passed over"));
+  g_assert_true(hf_index_has_absent(index));
+  g_assert_true(hf_index_is_absent(index, 1, &id, &absent, NULL));
+  g_assert_true(absent);
+  for (guint64 i = 0; i < 10; i++) {
+    g_assert_true(finds(index, 1, i, 0, NULL)); /* all can still be read */
+    g_assert_true(finds(index, 1, 20 + i, 0, NULL));
+    g_assert_cmpint(claims(index, 1, i), ==, i < 5);
+    g_assert_cmpint(claims(index, 1, 20 + i), ==, i >= 5);
+    g_assert_true(claims(index, 1, 40 + i));
+    g_assert_true(claims(index, 1, 60 + i));
+  }
+  g_assert_true(hf_index_is_absent(index, 1, &id, &absent, NULL));
+  g_assert_false(absent); /* claimed meanwhile */
+
+  /* What is stored anew counts, and comes first. */
+  HfLocation location;
+  HfShortId fresh = add_pack(store, index, 1, 5, 0);
+  g_assert_false(claims(index, 1, 0));
+  g_assert_true(finds(index, 1, 0, 0, &location));
+  g_assert_true(hf_short_id_equal(&location.pack, &fresh));
+  g_assert_true(finds(index, 1, 0, 1, &location));
+  g_assert_true(hf_short_id_equal(&location.pack, &thin));
+}
+
+static void test_damaged_run(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  add_pack(store, index, 1, 500, 0);
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  g_autofree char *name = lab_name(lab, "index/", 0);
+  g_autoptr(GBytes) good = lab_get(lab, name);
+  gsize size = g_bytes_get_size(good);
+  /* A page is found out when it is read, tables and foot when the run is opened. */
+  gsize places[] = { 10, 4096 + 50, size - 4096 - 10, size - 4090, size - 3 };
+  for (guint i = 0; i < G_N_ELEMENTS(places); i++) {
+    lab_flip(lab, name, places[i]);
+    g_autoptr(HfIndex) again = open_index(lab, store);
+    for (guint64 b = 0; b < 500; b++)
+      g_assert_true(finds(again, 1, b, 0, NULL));
+    g_assert_true(lab_warned(lab, "directories"));
+    g_assert_true(hf_index_flush(again, TRUE, NULL)); /* a run that is whole stands in its place */
+    lab_forget_report(lab);
+    g_autoptr(HfIndex) later = open_index(lab, store);
+    for (guint64 b = 0; b < 500; b++)
+      g_assert_true(finds(later, 1, b, 0, NULL));
+    g_assert_cmpint(lab_warned(lab, "directories"), ==, i >= 2);
+    lab_drop_all(lab, "index/");
+    lab_forget_report(lab);
+    lab_put(lab, name, g_bytes_get_data(good, NULL), size);
+  }
+  lab_cut(lab, name, 100);
+  g_autoptr(HfIndex) cut = open_index(lab, store);
+  g_assert_true(finds(cut, 1, 3, 0, NULL));
+}
+
+static void test_merged_away(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  add_pack(store, index, 1, 300, 0);
+  g_assert_true(hf_index_flush(index, TRUE, NULL));
+  g_autoptr(HfIndex) reader = open_index(lab, store);
+  add_pack(store, index, 1, 300, 300);
+  g_assert_true(hf_index_compact(index, NULL));
+  g_assert_cmpuint(hf_index_runs(index), ==, 1);
+  g_autoptr(HfStore) other = lab_store(lab); /* the reader's store may still hold the old file open */
+  for (guint64 i = 0; i < 600; i++)
+    g_assert_true(finds(index, 1, i, 0, NULL));
+  g_assert_true(hf_index_refresh(reader, NULL));
+  for (guint64 i = 0; i < 300; i++)
+    g_assert_true(finds(reader, 1, i, 0, NULL));
+  g_autoptr(HfIndex) late = open_index(lab, other);
+  g_assert_cmpuint(hf_index_entries(late), ==, 600);
+}
+
+/* A crash between the new run and the removal of the old ones leaves both: the old ones are passed over. */
+static void test_superseded(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  add_pack(store, index, 1, 100, 0);
+  g_assert_true(hf_index_flush(index, FALSE, NULL));
+  g_autofree char *old = lab_name(lab, "index/", 0);
+  g_autoptr(GBytes) bytes = lab_get(lab, old);
+  add_pack(store, index, 1, 100, 100);
+  g_assert_true(hf_index_compact(index, NULL));
+  g_assert_false(lab_has(lab, old));
+  lab_put(lab, old, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+  g_autoptr(HfIndex) again = open_index(lab, store);
+  g_assert_cmpuint(hf_index_runs(again), ==, 1);
+  g_assert_cmpuint(hf_index_entries(again), ==, 200);
+}
+
+static void test_rebuild(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  guint64 packs, blobs;
+  {
+    g_autoptr(HfIndex) index = open_index(lab, store);
+    add_pack(store, index, 1, 100, 0);
+    g_assert_true(hf_index_flush(index, TRUE, NULL));
+    add_pack(store, index, 1, 50, 100);
+  }
+  g_assert_true(hf_index_rebuild(store, lab->report, &packs, &blobs, NULL));
+  g_assert_cmpuint(packs, ==, 2);
+  g_assert_cmpuint(blobs, ==, 150);
+  g_autoptr(HfIndex) again = open_index(lab, store);
+  for (guint64 i = 0; i < 150; i++)
+    g_assert_true(finds(again, 1, i, 0, NULL));
+}
+
+/* Every call of the store fails once, in turn: no crash, an error that is set, and after it all is as before. */
+static int fail_nth(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  gint *left = user;
+  (void)op;
+  (void)name;
+  return before && --*left == 0 ? HF_ERROR_IO : 0;
+}
+
+static void test_failures(void)
+{
+  for (gint nth = 1; nth < 200; nth++) {
+    g_autoptr(Lab) lab = lab_new();
+    g_autoptr(HfStore) plain = lab_store(lab);
+    gint left = G_MAXINT;
+    g_autoptr(HfStore) store = lab_hooked(lab, fail_nth, &left);
+    g_autoptr(GError) error = NULL;
+    {
+      g_autoptr(HfIndex) index = open_index(lab, plain);
+      for (guint i = 0; i < 6; i++) {
+        add_pack(plain, index, 1, 20, i * 20);
+        g_assert_true(hf_index_flush(index, FALSE, NULL));
+      }
+    }
+    left = nth;
+    g_autoptr(HfIndex) index = hf_index_open(store, lab->report, &error);
+    gboolean done = index && hf_index_flush(index, TRUE, &error) && hf_index_compact(index, &error);
+    g_assert_true(done == (error == NULL));
+    gboolean struck = left <= 0;
+    left = G_MAXINT;
+    g_autoptr(HfIndex) again = open_index(lab, plain);
+    for (guint64 i = 0; i < 120; i++)
+      g_assert_true(finds(again, 1, i, 0, NULL));
+    if (!struck) {
+      g_assert_cmpint(nth, >, 10);
+      return;
+    }
+  }
+  g_assert_not_reached();
+}
+
+typedef struct Race {
+  HfIndex *index;
+  guint64 won;
+} Race;
+
+static gpointer claim_all(gpointer data)
+{
+  Race *race = data;
+  for (guint64 i = 0; i < 20000; i++)
+    race->won += claims(race->index, 1, i);
+  return NULL;
+}
+
+static void test_race(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  Race races[4];
+  GThread *threads[4];
+  guint64 won = 0;
+  for (guint i = 0; i < 4; i++) {
+    races[i] = (Race){ index, 0 };
+    threads[i] = g_thread_new("claim", claim_all, &races[i]);
+  }
+  for (guint i = 0; i < 4; i++) {
+    g_thread_join(threads[i]);
+    won += races[i].won;
+  }
+  g_assert_cmpuint(won, ==, 20000);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  g_assert_true(hf_crypto_init(NULL));
+  g_test_add_func("/index/claim", test_claim);
+  g_test_add_func("/index/runs", test_runs);
+  g_test_add_func("/index/many-runs", test_many_runs);
+  g_test_add_func("/index/bounded", test_bounded);
+  g_test_add_func("/index/packs-decide", test_packs_decide);
+  g_test_add_func("/index/uncovered", test_uncovered);
+  g_test_add_func("/index/absent", test_absent);
+  g_test_add_func("/index/damaged-run", test_damaged_run);
+  g_test_add_func("/index/merged-away", test_merged_away);
+  g_test_add_func("/index/superseded", test_superseded);
+  g_test_add_func("/index/rebuild", test_rebuild);
+  g_test_add_func("/index/failures", test_failures);
+  g_test_add_func("/index/race", test_race);
+  return g_test_run();
+}
