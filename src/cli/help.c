@@ -15,7 +15,7 @@ const char *hf_help_text(char *const *topic, GError **error)
     return hf_verb_group_specs[group].help;
   HfVerb verb;
   guint used;
-  if (!hf_verb_find(topic, &verb, &used, error))
+  if (!hf_verb_lookup(topic, &verb, &used, error))
     return NULL;
   if (topic[used] != NULL) {
     hf_fail(error, HF_ERROR_USAGE, "'%s' is one word too many; 'holdfast help' lists the verbs", topic[used]);

@@ -49,7 +49,7 @@ static gboolean unknown_verb(const char *first, const char *second, GError **err
   return hf_fail(error, HF_ERROR_USAGE, "there is no verb '%s'; 'holdfast help' lists them", wanted);
 }
 
-gboolean hf_verb_find(char *const *words, HfVerb *verb, guint *used, GError **error)
+gboolean hf_verb_lookup(char *const *words, HfVerb *verb, guint *used, GError **error)
 {
   const char *first = words[0];
   if (first == NULL)
@@ -413,7 +413,7 @@ HfOptions *hf_options_parse(char *const *arguments, GError **error)
 {
   HfVerb verb;
   guint used;
-  if (!hf_verb_find(arguments, &verb, &used, error))
+  if (!hf_verb_lookup(arguments, &verb, &used, error))
     return NULL;
   g_autoptr(HfOptions) options = g_new0(HfOptions, 1);
   options->verb = verb;

@@ -20,7 +20,7 @@ void hf_options_free(HfOptions *options);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfOptions, hf_options_free)
 
 /* The verb of `words` (the first or the first two) and how many words name it; HF_ERROR_USAGE when there is none. */
-gboolean hf_verb_find(char *const *words, HfVerb *verb, guint *used, GError **error);
+gboolean hf_verb_lookup(char *const *words, HfVerb *verb, guint *used, GError **error);
 
 /* The place of the group called `word`, or -1. */
 int hf_verb_group_find(const char *word);

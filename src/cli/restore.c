@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/restore/restore.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "cli/open.h"
+
+static void print_result(HfCli *cli, const HfPointInfo *info, const char *target, const HfRestoreResult *result,
+                         double seconds)
+{
+  g_autofree char *id = hf_hex(info->point.id.b, sizeof info->point.id.b), *bytes = hf_format_size(result->bytes);
+  hf_output_note(cli->output,
+                 "point %.8s: %" G_GUINT64_FORMAT " files, %" G_GUINT64_FORMAT " folders, %s restored to '%s' in %.1f s\n",
+                 id, result->files, result->directories, bytes, target, seconds);
+  if (!hf_output_is_json(cli->output))
+    return;
+  json_t *document =
+    json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", "summary", "point", id, "files",
+              (json_int_t)result->files, "directories", (json_int_t)result->directories, "bytes",
+              (json_int_t)result->bytes, "warnings", (json_int_t)result->warnings, "damaged", (json_int_t)result->damaged,
+              "failed", (json_int_t)result->failed, "seconds", seconds);
+  json_t *missing = json_array();
+  for (guint i = 0; i < result->missing->len; i++) {
+    json_t *item = json_object();
+    hf_json_set_name(item, "path", result->missing->pdata[i]);
+    json_array_append_new(missing, item);
+  }
+  json_object_set_new(document, "missing", missing);
+  hf_output_document(cli->output, document);
+}
+
+static gboolean restore_files(HfRepo *repo, const HfPointInfo *info, const HfOptions *options, HfRestoreResult *result,
+                              GError **error)
+{
+  g_autoptr(GPtrArray) paths = g_ptr_array_new();
+  for (guint i = 0; options->paths[i] != NULL; i++)
+    g_ptr_array_add(paths, options->paths[i]);
+  HfRestoreOptions restore = {
+    .target = options->to, .paths = paths, .overwrite = options->overwrite, .full_path = options->full_path,
+  };
+  return hf_restore(repo, info, &restore, result, error);
+}
+
+static gboolean restore_disk(HfRepo *repo, const HfPointInfo *info, const HfOptions *options, HfRestoreResult *result,
+                             GError **error)
+{
+  if (options->paths[0] != NULL && options->paths[1] != NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "only one disk can be restored with --disk-to");
+  HfRestoreDiskOptions restore = {
+    .target = options->disk_to, .path = options->paths[0], .overwrite = options->overwrite,
+  };
+  return hf_restore_disk(repo, info, &restore, result, error);
+}
+
+gboolean hf_verb_restore(const HfOptions *options, HfCli *cli, GError **error)
+{
+  g_autoptr(HfRepo) repo = hf_cli_open_repository(cli, options, TRUE, error);
+  if (repo == NULL)
+    return FALSE;
+  g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, error);
+  const HfPointInfo *info = points != NULL ? hf_points_resolve(points, options->point, error) : NULL;
+  if (info == NULL)
+    return FALSE;
+  g_auto(HfRestoreResult) result = { 0 };
+  const char *target = options->to != NULL ? options->to : options->disk_to;
+  gint64 begun = hf_clock_monotonic_us();
+  if (!(options->to != NULL ? restore_files : restore_disk)(repo, info, options, &result, error))
+    return FALSE;
+  print_result(cli, info, target, &result, (double)(hf_clock_monotonic_us() - begun) / G_USEC_PER_SEC);
+  return result.damaged == 0 ||
+    hf_fail(error, HF_ERROR_DAMAGED,
+            "%" G_GUINT64_FORMAT " files or folders cannot be given back whole; each is named above; try 'holdfast repair'",
+            result.damaged);
+}
