@@ -85,7 +85,9 @@ static void test_bundle(void)
                             { .kind = HF_BUNDLE_OWNER }, { .kind = HF_BUNDLE_DOMAIN, .number = 0x01020304 } };
   for (guint i = 0; i < 4; i++)
     fill(&items[i].secret, (guint8)(0x51 + i), HF_KEY_BYTES);
-  g_autoptr(GByteArray) plain = g_byte_array_new();
+  g_autoptr(GByteArray) plain = g_byte_array_new(), longer = parts("'abc'");
+  hf_bundle_encode(items, 1, longer);
+  assert_array_parts(longer, "'abc' 01 01 07000000 51*32");
   hf_bundle_encode(items, 4, plain);
   assert_array_parts(plain, "04 01 07000000 51*32 02 00000000 52*32 03 00000000 53*32 04 04030201 54*32");
   g_autoptr(GArray) decoded = g_array_new(FALSE, FALSE, sizeof(HfBundleItem));
