@@ -72,8 +72,8 @@ static int count_and_fail(LabOp op, const char *name, guint64 offset G_GNUC_UNUS
 {
   FakeRepo *fake = user;
   if (op == LAB_GET) {
-    fake->gets++;
-    fake->bytes_got += length;
+    g_atomic_int_inc(&fake->gets);
+    g_atomic_pointer_add(&fake->bytes_got, (gssize)length);
   }
   if (fake->fail_prefix == NULL || (op != fake->fail_op && fake->fail_op != FAKE_ANY_OP) ||
       !g_str_has_prefix(name, fake->fail_prefix) || g_atomic_int_add(&fake->fail_nth, -1) > 1)

@@ -22,7 +22,7 @@ typedef struct FakeRepo {
   char *last_warning;
   /* What the store was asked for. */
   guint gets;
-  guint64 bytes_got;
+  gsize bytes_got;
   /* The call that is to fail: `op` on names with `prefix`, from the `nth` on, with `code`. */
   LabOp fail_op;
   const char *fail_prefix;

@@ -233,7 +233,7 @@ static void test_pieces(void)
   /* Only the piece that is needed is read, and its table only once. */
   open_reader(&lab, 4 << 20);
   read_block(&lab, 0, 5, 10);
-  guint64 first = lab.fake.bytes_got;
+  gsize first = lab.fake.bytes_got;
   g_assert_cmpuint(first, <, HF_PIECE_BYTES);
   guint gets = lab.fake.gets;
   read_block(&lab, 0, 1000, 5000); /* of the same piece: it is at hand */
@@ -782,14 +782,10 @@ static void test_random_bits(void)
 
 static gpointer read_many(gpointer user)
 {
-  Lab lab = *(Lab *)user; /* a reader of its own, everything else is shared */
-  g_autoptr(GError) error = NULL;
-  g_autoptr(HfBlobReader) reader = hf_blob_reader_new(lab.cache, FAKE_DOMAIN, &error);
-  lab.reader = reader;
   for (guint round = 0; round < 5; round++)
     for (guint i = 0; i < BLOBS; i++) {
-      read_data(&lab, i);
-      read_meta(&lab, BLOBS - 1 - i);
+      read_data(user, i);
+      read_meta(user, BLOBS - 1 - i);
     }
   return NULL;
 }
@@ -805,10 +801,17 @@ static void test_threads(void)
       spoil_frame(&lab, &place, 90);
     }
     GThread *threads[4];
+    Lab labs[4]; /* a reader of its own for each thread; everything else is shared */
+    for (guint i = 0; i < 4; i++) {
+      labs[i] = lab;
+      labs[i].reader = hf_blob_reader_new(lab.cache, FAKE_DOMAIN, NULL);
+    }
     for (guint i = 0; i < 4; i++)
-      threads[i] = g_thread_new("reads", read_many, &lab);
-    for (guint i = 0; i < 4; i++)
+      threads[i] = g_thread_new("reads", read_many, &labs[i]);
+    for (guint i = 0; i < 4; i++) {
       g_thread_join(threads[i]);
+      hf_blob_reader_free(labs[i].reader);
+    }
     g_assert_cmpuint(lab.fake.warnings, ==, spoilt);
   }
 }
