@@ -18,6 +18,8 @@ typedef struct HfDiskOps {
   /* The extent at `offset`: kind and length (at least 1, at most to the end). */
   gboolean (*extent)(HfDisk *disk, guint64 offset, HfExtentKind *kind, guint64 *length, GError **error);
   gboolean (*read)(HfDisk *disk, guint64 offset, void *bytes, gsize length, GError **error);
+  /* Was it written to since it was opened, as far as can be seen? May be NULL. */
+  gboolean (*changed)(HfDisk *disk);
   /* A new cookie that stands for the state just read; NULL when there is no tracking. May be NULL. */
   GBytes *(*cookie)(HfDisk *disk);
   void (*free)(HfDisk *disk);

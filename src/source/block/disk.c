@@ -17,6 +17,7 @@ typedef struct RawDisk {
   HfDisk disk; /* first */
   int fd;
   gboolean regular;
+  struct stat opened; /* what it was like then */
 } RawDisk;
 
 static gboolean raw_extent(HfDisk *disk, guint64 offset, HfExtentKind *kind, guint64 *length, GError **error)
@@ -47,27 +48,41 @@ static gboolean raw_read(HfDisk *disk, guint64 offset, void *bytes, gsize length
   return (gsize)got == length || hf_fail(error, HF_ERROR_IO, "'%s' became shorter while it was read", disk->path);
 }
 
+static gboolean same_time(const struct timespec *a, const struct timespec *b)
+{
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Of a file the times tell; a device keeps none. */
+static gboolean raw_changed(HfDisk *disk)
+{
+  const RawDisk *raw = (const RawDisk *)disk;
+  struct stat now;
+  return raw->regular && fstat(raw->fd, &now) == 0 &&
+         (now.st_size != raw->opened.st_size || !same_time(&now.st_mtim, &raw->opened.st_mtim) ||
+          !same_time(&now.st_ctim, &raw->opened.st_ctim));
+}
+
 static void raw_free(HfDisk *disk)
 {
   RawDisk *raw = (RawDisk *)disk;
   hf_close_ptr(&raw->fd);
 }
 
-static const HfDiskOps raw_ops = { .extent = raw_extent, .read = raw_read, .free = raw_free };
+static const HfDiskOps raw_ops = { .extent = raw_extent, .read = raw_read, .changed = raw_changed, .free = raw_free };
 
 static gboolean find_size(RawDisk *raw, GError **error)
 {
-  struct stat status;
   const char *path = raw->disk.path;
-  if (fstat(raw->fd, &status) != 0)
+  if (fstat(raw->fd, &raw->opened) != 0)
     return hf_fail_errno(error, errno, "cannot look at '%s'", path);
   raw->disk.sector_size = 512;
-  raw->regular = S_ISREG(status.st_mode);
+  raw->regular = S_ISREG(raw->opened.st_mode);
   if (raw->regular) {
-    raw->disk.size = (guint64)status.st_size;
+    raw->disk.size = (guint64)raw->opened.st_size;
     return TRUE;
   }
-  if (!S_ISBLK(status.st_mode))
+  if (!S_ISBLK(raw->opened.st_mode))
     return hf_fail(error, HF_ERROR_USAGE, "'%s' is neither a regular file nor a block device", path);
   guint64 size;
   int sector;
@@ -81,17 +96,12 @@ static gboolean find_size(RawDisk *raw, GError **error)
 HfDisk *hf_disk_open(const char *path, GBytes *since, GError **error)
 {
   (void)since; /* no driver here tracks changes */
-  g_autoptr(GError) problem = NULL;
   RawDisk *raw = g_new0(RawDisk, 1);
   g_autoptr(HfDisk) disk = &raw->disk;
   disk->ops = &raw_ops;
   disk->path = g_canonicalize_filename(path, NULL);
-  raw->fd = hf_open(AT_FDCWD, disk->path, O_RDONLY | O_NONBLOCK, 0, &problem);
-  if (raw->fd < 0) {
-    g_propagate_prefixed_error(error, g_steal_pointer(&problem), "cannot open disk '%s': ", path);
-    return NULL;
-  }
-  if (!find_size(raw, error))
+  raw->fd = hf_open(AT_FDCWD, disk->path, O_RDONLY | O_NONBLOCK, 0, error);
+  if (raw->fd < 0 || !find_size(raw, error))
     return NULL;
   if (disk->size == 0) {
     hf_fail(error, HF_ERROR_USAGE, "disk '%s' is empty", path);
