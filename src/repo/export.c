@@ -79,7 +79,8 @@ void hf_keyring_heal(HfStore *store, HfReport *report)
 
 /* ---- Export. ---- */
 
-/* Objects that cannot be read are left out: an export of the rest is worth more than none. Without config, it is refused. */
+/* Objects that cannot be read are left out: an export of the rest is worth more than none. Without config, it is
+ * refused. */
 static GByteArray *gather(HfStore *store, GError **error)
 {
   g_autoptr(GPtrArray) bases = list_bases(store, TRUE, error);

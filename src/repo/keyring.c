@@ -87,8 +87,10 @@ static void add_generation(HfKeyring *keyring, guint32 number, const guint8 publ
 
 static gboolean fail_swapped(const char *what, GError **error)
 {
-  return hf_fail(error, HF_ERROR_DAMAGED, "%s does not fit the keys of this repository: somebody has swapped it; keep the "
-                 "repository as it is and restore its keys from an export", what);
+  return hf_fail(error, HF_ERROR_DAMAGED,
+                 "%s does not fit the keys of this repository: somebody has swapped it; keep the "
+                 "repository as it is and restore its keys from an export",
+                 what);
 }
 
 /* Takes in a ring record that the admin key signed (K1). */
@@ -115,8 +117,8 @@ static gboolean take_ring(HfKeyring *keyring, const HfRing *ring, const char *ba
   return TRUE;
 }
 
-/* A ring object that rotted away is only complained about; one that is whole but not signed by the admin key is the work of
- * a liar. */
+/* A ring object that rotted away is only complained about; one that is whole but not signed by the admin key is the
+ * work of a liar. */
 static gboolean load_ring(HfKeyring *keyring, HfStore *store, const char *base, guint32 number, GError **error)
 {
   g_autoptr(GError) why = NULL;
@@ -233,11 +235,13 @@ static gboolean find_owner(HfKeyring *keyring, GError **error)
       return TRUE;
     }
   }
-  return hf_fail(error, HF_ERROR_DAMAGED, "the record of the repository's owner below 'writers/' is missing or damaged; put "
+  return hf_fail(error, HF_ERROR_DAMAGED,
+                 "the record of the repository's owner below 'writers/' is missing or damaged; put "
                  "it back from an export of the keys");
 }
 
-static HfKeyring *open_slot(HfStore *store, const HfConfig *config, const HfSlot *slot, const HfKey *secret, GError **error)
+static HfKeyring *open_slot(HfStore *store, const HfConfig *config, const HfSlot *slot, const HfKey *secret,
+                            GError **error)
 {
   g_autoptr(GArray) items = hf_slot_open_bundle(slot, secret, error);
   if (items == NULL)
@@ -266,8 +270,10 @@ static gboolean fail_locked(const GPtrArray *slots, HfStore *store, const char *
   for (guint i = 0; i < slots->len; i++)
     damaged += !((const HfSlotState *)g_ptr_array_index(slots, i))->usable;
   if (damaged == slots->len)
-    return hf_fail(error, HF_ERROR_DAMAGED, "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
-                   "not signed by the key in its config; put the keys back from an export", store->location);
+    return hf_fail(error, HF_ERROR_DAMAGED,
+                   "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
+                   "not signed by the key in its config; put the keys back from an export",
+                   store->location);
   g_autofree char *ways = hf_slots_describe(slots);
   return hf_fail(error, HF_ERROR_PASSWORD, "cannot unlock '%s': %s; it opens %s%s", store->location, what, ways,
                  damaged > 0 ? ", and a key slot of it is damaged" : "");
@@ -305,8 +311,8 @@ static HfKeyring *open_without_key(HfStore *store, const HfConfig *config, const
   return NULL;
 }
 
-static HfKeyring *open_with_secret(HfStore *store, const HfConfig *config, const GPtrArray *slots, const HfShortId *slot,
-                                   const HfKey *secret, GError **error)
+static HfKeyring *open_with_secret(HfStore *store, const HfConfig *config, const GPtrArray *slots,
+                                   const HfShortId *slot, const HfKey *secret, GError **error)
 {
   const char *what = "the key slot of this key is not in it";
   gboolean damaged = FALSE;
@@ -320,8 +326,10 @@ static HfKeyring *open_with_secret(HfStore *store, const HfConfig *config, const
     what = state->hidden ? "the key slot of this key was hidden" : "this key does not fit its slot";
   }
   if (damaged)
-    hf_fail(error, HF_ERROR_DAMAGED, "cannot unlock '%s': the key slot of this key is damaged; try another key, or put the "
-            "keys back from an export", store->location);
+    hf_fail(error, HF_ERROR_DAMAGED,
+            "cannot unlock '%s': the key slot of this key is damaged; try another key, or put the "
+            "keys back from an export",
+            store->location);
   else
     fail_locked(slots, store, what, error);
   return NULL;
@@ -401,8 +409,8 @@ static HfKeyring *open_with_text(HfStore *store, const HfConfig *config, const H
   return keyring;
 }
 
-static HfKeyring *open_with_paper(HfStore *store, const HfConfig *config, const HfUnlock *unlock, const GPtrArray *slots,
-                                  GError **error)
+static HfKeyring *open_with_paper(HfStore *store, const HfConfig *config, const HfUnlock *unlock,
+                                  const GPtrArray *slots, GError **error)
 {
   HfShortId slot;
   g_auto(HfKey) secret = { 0 };
@@ -466,7 +474,8 @@ HfKeyring *hf_keyring_create(HfStore *store, HfConfig *config, const HfUnlock *u
 {
   g_auto(HfKey) admin_seed;
   if (unlock->kind == HF_UNLOCK_PAPER || (unlock->kind == HF_UNLOCK_KEY_FILE && made == NULL)) {
-    hf_fail(error, HF_ERROR_USAGE, "a new repository is locked with a password, with a key file that is to be kept, or not");
+    hf_fail(error, HF_ERROR_USAGE,
+            "a new repository is locked with a password, with a key file that is to be kept, or not");
     return NULL;
   }
   hf_random(admin_seed.b, sizeof admin_seed.b);
@@ -494,7 +503,8 @@ GBytes *hf_keyring_sign_config(const HfKeyring *keyring, const HfConfig *config,
 gboolean hf_keyring_need_admin(const HfKeyring *keyring, const char *what, GError **error)
 {
   return (keyring != NULL && keyring->access == HF_ACCESS_FULL) ||
-    hf_fail(error, HF_ERROR_PERMISSION, "%s needs the password or a key file of the repository, not a credential", what);
+      hf_fail(error, HF_ERROR_PERMISSION, "%s needs the password or a key file of the repository, not a credential",
+              what);
 }
 
 HfAccess hf_keyring_access(const HfKeyring *keyring)

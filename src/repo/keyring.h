@@ -40,10 +40,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfKeyring, hf_keyring_free)
 /* Takes in the ring generations and writers that are new in the store. Thread-safe. */
 gboolean hf_keyring_reload(HfKeyring *keyring, HfStore *store, GError **error);
 
-/* Makes all keys of a new repository of config->family: fills config->admin_public, writes ring/0, the owner's writer and one
- * slot. With unlock NONE that is all; with PASSWORD and `made` given also a paper key slot, whose text *made becomes; with
- * KEY_FILE (`text` is ignored) *made becomes the text of the new key file. The caller wipes and frees *made. The config itself
- * is written by the caller, last: hf_keyring_sign_config. */
+/* Makes all keys of a new repository of config->family: fills config->admin_public, writes ring/0, the owner's writer
+ * and one slot. With unlock NONE that is all; with PASSWORD and `made` given also a paper key slot, whose text *made
+ * becomes; with KEY_FILE (`text` is ignored) *made becomes the text of the new key file. The caller wipes and frees
+ * *made. The config itself is written by the caller, last: hf_keyring_sign_config. */
 HfKeyring *hf_keyring_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **made, GError **error);
 /* Copies keys, ring and writers of `from` (same family) into `store`, byte for byte. */
 gboolean hf_keyring_clone(HfStore *from, HfStore *store, GError **error);
@@ -61,16 +61,17 @@ gboolean hf_keyring_domain_key(const HfKeyring *keyring, guint32 domain, HfKey *
 
 /* A new session's slot: draws KS, seals it to the newest generation (and K_meta to the own state key of a credential),
  * signs. data_key and meta_key are K_data and K_meta. */
-gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *session, HfSessionSlot *slot, HfKey *data_key,
-                                HfKey *meta_key, GError **error);
+gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *session, HfSessionSlot *slot,
+                                HfKey *data_key, HfKey *meta_key, GError **error);
 /* Opens a slot found in a pack or point (cached by session id). The writer's signature and its domain are checked:
  * HF_ERROR_DAMAGED when wrong. With a write-only credential only K_meta of own sessions comes out: *data_key is NULL
  * then, HF_ERROR_PERMISSION for others' sessions. The keys live as long as the keyring. */
 gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key,
                               const HfKey **meta_key, GError **error);
 
-/* The record of an enrolled writer, NULL when it is not enrolled. *removed tells whether it was removed since; with `removed`
- * NULL a removed writer counts as not enrolled. Borrowed; valid as long as the keyring, also after a reload. */
+/* The record of an enrolled writer, NULL when it is not enrolled. *removed tells whether it was removed since; with
+ * `removed` NULL a removed writer counts as not enrolled. Borrowed; valid as long as the keyring, also after a
+ * reload. */
 const HfWriter *hf_keyring_find_writer(HfKeyring *keyring, const HfShortId *writer, gboolean *removed);
 
 /* ---- key list|add|hide|change|rotate|export; all but list need HF_ACCESS_FULL. ---- */
@@ -83,15 +84,18 @@ typedef struct HfSlotInfo {
 } HfSlotInfo;
 void hf_slot_info_free(HfSlotInfo *info);
 GPtrArray *hf_keys_list(HfStore *store, const HfConfig *config, HfKeyring *keyring, GError **error);
-/* Adds a way in. For PASSWORD the bytes are the password. For KEY_FILE and PAPER `text` is ignored and *made becomes the
- * text to keep (caller wipes and frees). */
-gboolean hf_keys_add(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfUnlock *unlock, const char *label,
-                     char **made, HfShortId *slot, GError **error);
+/* Adds a way in. For PASSWORD the bytes are the password. For KEY_FILE and PAPER `text` is ignored and *made becomes
+ * the text to keep (caller wipes and frees). */
+gboolean hf_keys_add(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfUnlock *unlock,
+                     const char *label, char **made, HfShortId *slot, GError **error);
 /* Refuses (HF_ERROR_REFUSED) to hide the last visible slot. */
-gboolean hf_keys_hide(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfShortId *slot, GError **error);
+gboolean hf_keys_hide(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfShortId *slot,
+                      GError **error);
 /* A new ring generation, sealed to all visible slots. */
-gboolean hf_keys_rotate(HfStore *store, const HfConfig *config, HfKeyring *keyring, guint32 *generation, GError **error);
-/* All key objects, config and writers in one text (still locked), to be kept elsewhere; import puts back what is missing. */
+gboolean hf_keys_rotate(HfStore *store, const HfConfig *config, HfKeyring *keyring, guint32 *generation,
+                        GError **error);
+/* All key objects, config and writers in one text (still locked), to be kept elsewhere; import puts back what is
+ * missing. */
 char *hf_keys_export(HfStore *store, GError **error);
 gboolean hf_keys_import(HfStore *store, const char *text, gsize length, guint *restored, GError **error);
 

@@ -42,8 +42,8 @@ static gboolean label_valid(const char *label, GError **error)
   return hf_fail(error, HF_ERROR_USAGE, "the label of a key must be UTF-8 text of less than %u bytes", HF_TEXT_MAX);
 }
 
-/* Makes a slot, and looks whether a generation came up meanwhile that it lacks: *complete is FALSE then, and the slot is
- * gone again. */
+/* Makes a slot, and looks whether a generation came up meanwhile that it lacks: *complete is FALSE then, and the slot
+ * is gone again. */
 static gboolean try_add(HfStore *store, HfKeyring *keyring, const HfNewSlot *new_slot, char **made, HfShortId *slot,
                         gboolean *complete, GError **error)
 {
@@ -67,8 +67,8 @@ static gboolean fail_busy(GError **error)
   return hf_fail(error, HF_ERROR_BUSY, "others change the keys at the same time; try again");
 }
 
-gboolean hf_keys_add(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfUnlock *unlock, const char *label,
-                     char **made, HfShortId *slot, GError **error)
+gboolean hf_keys_add(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfUnlock *unlock,
+                     const char *label, char **made, HfShortId *slot, GError **error)
 {
   HfNewSlot new_slot = { .kind = unlock->kind, .password = unlock->text, .length = unlock->length, .label = label };
   gboolean complete = FALSE;
@@ -77,7 +77,8 @@ gboolean hf_keys_add(HfStore *store, const HfConfig *config, HfKeyring *keyring,
   if (!hf_keyring_need_admin(keyring, "adding a key", error) || !label_valid(label, error))
     return FALSE;
   if (unlock->kind == HF_UNLOCK_NONE)
-    return hf_fail(error, HF_ERROR_USAGE, "a key that everybody knows cannot be added; give a password or ask for a key "
+    return hf_fail(error, HF_ERROR_USAGE,
+                   "a key that everybody knows cannot be added; give a password or ask for a key "
                    "file");
   if (!hf_keyring_reload(keyring, store, error))
     return FALSE;

@@ -84,7 +84,8 @@ GPtrArray *hf_slots_load(HfStore *store, const guint8 admin_public[32], GPtrArra
 char *hf_slots_describe(const GPtrArray *slots);
 /* The secret of a slot opened by a password. */
 gboolean hf_slot_password_secret(const HfSlot *slot, const char *password, gsize length, HfKey *secret, GError **error);
-/* Opens the bundle: an array of HfBundleItem that wipes itself. HF_ERROR_DAMAGED when it was not made by who knew `secret`. */
+/* Opens the bundle: an array of HfBundleItem that wipes itself. HF_ERROR_DAMAGED when it was not made by who knew
+ * `secret`. */
 GArray *hf_slot_open_bundle(const HfSlot *slot, const HfKey *secret, GError **error);
 
 typedef struct HfNewSlot {
@@ -93,8 +94,8 @@ typedef struct HfNewSlot {
   gsize length;
   const char *label;
 } HfNewSlot;
-/* Makes a slot that opens all that the keyring holds and puts it into the store. *made (may be NULL for NONE and PASSWORD)
- * becomes the text of the key file or paper key. `secret` (may be NULL) becomes the slot's. */
+/* Makes a slot that opens all that the keyring holds and puts it into the store. *made (may be NULL for NONE and
+ * PASSWORD) becomes the text of the key file or paper key. `secret` (may be NULL) becomes the slot's. */
 gboolean hf_slot_make(HfStore *store, HfKeyring *keyring, const HfNewSlot *new_slot, char **made, HfShortId *id,
                       HfKey *secret, GError **error);
 

@@ -284,8 +284,8 @@ void hf_triple_heal(HfStore *store, const char *base, guint kind, HfReport *repo
     return;
   }
   if (copies_differ(&triple, good)) {
-    hf_report_warning(report, base, "the copies of '%s' differ though each is whole; somebody has put a false one there",
-                      base);
+    hf_report_warning(report, base,
+                      "the copies of '%s' differ though each is whole; somebody has put a false one there", base);
     return;
   }
   for (guint i = 0; i < HF_COPIES; i++) {

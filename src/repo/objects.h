@@ -29,15 +29,15 @@ gboolean hf_object_exists(HfStore *store, const char *name, gboolean *exists, GE
 /* As hf_store_remove, but an object that is not there is no failure. */
 gboolean hf_object_remove(HfStore *store, const char *name, GError **error);
 
-/* Three copies `base`.0 .1 .2 put, in this order: all three durable, or an error (what was written of it may stay; it is
- * valid). A copy that exists already with the same bytes is as good as put; with other bytes: HF_ERROR_EXISTS. */
+/* Three copies `base`.0 .1 .2 put, in this order: all three durable, or an error (what was written of it may stay; it
+ * is valid). A copy that exists already with the same bytes is as good as put; with other bytes: HF_ERROR_EXISTS. */
 gboolean hf_triple_put(HfStore *store, const char *base, GBytes *record, GError **error);
 /* The first copy whose envelope, digest and kind are right; what is in it is the caller's to check. *healthy (may be
- * NULL) tells whether all three were good and equal. HF_ERROR_NOT_FOUND when none exists, HF_ERROR_DAMAGED when all that
- * exist are bad, HF_ERROR_FORMAT when one is of a newer version, else the error of the store. */
+ * NULL) tells whether all three were good and equal. HF_ERROR_NOT_FOUND when none exists, HF_ERROR_DAMAGED when all
+ * that exist are bad, HF_ERROR_FORMAT when one is of a newer version, else the error of the store. */
 GBytes *hf_triple_get(HfStore *store, const char *base, guint kind, gboolean *healthy, GError **error);
-/* Puts bad and missing copies right from a good one. The report gets a warning for each bad copy, an item for each missing
- * one, and a warning when all are bad. Failing is not an error (read-only). */
+/* Puts bad and missing copies right from a good one. The report gets a warning for each bad copy, an item for each
+ * missing one, and a warning when all are bad. Failing is not an error (read-only). */
 void hf_triple_heal(HfStore *store, const char *base, guint kind, HfReport *report);
 /* Copies that are missing are no failure. */
 gboolean hf_triple_remove(HfStore *store, const char *base, GError **error);

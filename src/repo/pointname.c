@@ -10,6 +10,7 @@
 #define ID_DIGITS 32
 #define PREFIX_DIGITS 4
 #define SHOWN_MAX 5
+#define SHORT_DIGITS 8
 
 /* 4 to 32 hex digits and nothing else. */
 static gboolean looks_like_id(const char *text)
@@ -27,8 +28,50 @@ gboolean hf_point_name_valid(const char *name, GError **error)
   if (valid && !looks_like_id(name))
     return TRUE;
   g_autofree char *shown = hf_printable(name, -1);
-  return hf_fail(error, HF_ERROR_USAGE, "'%s' cannot be the name of a backup: a name is 1 to %d bytes of printable text "
-                 "without '@', not 'latest', and not only hex digits", shown, NAME_MAX_BYTES);
+  return hf_fail(error, HF_ERROR_USAGE,
+                 "'%s' cannot be the name of a backup: a name is 1 to %d bytes of printable text "
+                 "without '@', not 'latest', and not only hex digits",
+                 shown, NAME_MAX_BYTES);
+}
+
+/* ---- Short names. ---- */
+
+static gint compare_ids(gconstpointer a, gconstpointer b)
+{
+  return memcmp(&(*(HfPointInfo *const *)a)->point.id, &(*(HfPointInfo *const *)b)->point.id, sizeof(HfShortId));
+}
+
+/* Hex digits that two ids have in common. */
+static guint common_digits(const HfShortId *a, const HfShortId *b)
+{
+  guint i = 0;
+  while (i < sizeof a->b && a->b[i] == b->b[i])
+    i++;
+  return 2 * i + (i < sizeof a->b && a->b[i] >> 4 == b->b[i] >> 4);
+}
+
+/* Its neighbours among the sorted ids decide. */
+void hf_points_count_digits(const GPtrArray *infos)
+{
+  g_autoptr(GPtrArray) sorted = g_ptr_array_copy((GPtrArray *)infos, NULL, NULL);
+  g_ptr_array_set_free_func(sorted, NULL);
+  g_ptr_array_sort(sorted, compare_ids);
+  guint before = 0;
+  for (guint i = 0; i < sorted->len; i++) {
+    HfPointInfo *info = g_ptr_array_index(sorted, i);
+    const HfPointInfo *next = i + 1 < sorted->len ? g_ptr_array_index(sorted, i + 1) : NULL;
+    guint after = next != NULL ? 1 + common_digits(&info->point.id, &next->point.id) : 0;
+    info->digits = (guint8)MAX(SHORT_DIGITS, MAX(before, after));
+    before = after;
+  }
+}
+
+void hf_point_short_name(const HfPointInfo *info, char out[33])
+{
+  g_autofree char *hex = hf_hex(info->point.id.b, sizeof info->point.id.b);
+  gsize digits = CLAMP(info->digits, SHORT_DIGITS, 32);
+  memcpy(out, hex, digits);
+  out[digits] = '\0';
 }
 
 /* ---- What was found. ---- */
@@ -143,9 +186,9 @@ static gboolean contains_writer(const GPtrArray *found, const HfShortId *writer)
   return FALSE;
 }
 
-/* The newest point of `name` (NULL: any) at or before `limit`, of each writer that is enrolled; of all those that were
- * removed, the newest. One host cannot put a point of its own in the place of another's: who is asked for a name that two
- * writers use must choose. */
+/* The newest point of `name` (NULL: any) at or before `limit`, of each writer that is enrolled; of all those that
+ * were removed, the newest. One host cannot put a point of its own in the place of another's: who is asked for a name
+ * that two writers use must choose. */
 static void find_by_name(const GPtrArray *points, const char *name, gint64 limit, GPtrArray *found)
 {
   HfPointInfo *removed = NULL;

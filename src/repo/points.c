@@ -14,7 +14,6 @@
 #define FOLDER "points/"
 #define GONE ".gone"
 #define FUTURE_NS (86400 * G_GINT64_CONSTANT(1000000000))
-#define SHORT_DIGITS 8
 
 /* ---- What is there. ---- */
 
@@ -222,7 +221,8 @@ static void judge_signer(Loading *loading, HfPointInfo *info)
   info->removed_signer = removed;
 }
 
-/* That the slot is of the point's session and writer, and the sealed part longer than its tag, hf_point_decode has seen. */
+/* That the slot is of the point's session and writer, and the sealed part longer than its tag, hf_point_decode has
+ * seen. */
 static gboolean open_details(HfKeyring *keys, HfPointInfo *info, GError **error)
 {
   const HfPoint *point = &info->point;
@@ -271,46 +271,8 @@ gint hf_point_info_compare(gconstpointer a, gconstpointer b)
   return memcmp(&left->id, &right->id, sizeof left->id);
 }
 
-static gint compare_ids(gconstpointer a, gconstpointer b)
-{
-  return memcmp(&(*(HfPointInfo *const *)a)->point.id, &(*(HfPointInfo *const *)b)->point.id, sizeof(HfShortId));
-}
-
-/* Hex digits that two ids have in common. */
-static guint common_digits(const HfShortId *a, const HfShortId *b)
-{
-  guint i = 0;
-  while (i < sizeof a->b && a->b[i] == b->b[i])
-    i++;
-  return 2 * i + (i < sizeof a->b && a->b[i] >> 4 == b->b[i] >> 4);
-}
-
-/* How many digits tell each point apart from all others: its neighbours among the sorted ids decide. */
-static void count_digits(const GPtrArray *infos)
-{
-  g_autoptr(GPtrArray) sorted = g_ptr_array_copy((GPtrArray *)infos, NULL, NULL);
-  g_ptr_array_set_free_func(sorted, NULL);
-  g_ptr_array_sort(sorted, compare_ids);
-  for (guint i = 0; i < sorted->len; i++) {
-    HfPointInfo *info = g_ptr_array_index(sorted, i);
-    guint digits = SHORT_DIGITS;
-    if (i > 0)
-      digits = MAX(digits, 1 + common_digits(&info->point.id, &((HfPointInfo *)g_ptr_array_index(sorted, i - 1))->point.id));
-    if (i + 1 < sorted->len)
-      digits = MAX(digits, 1 + common_digits(&info->point.id, &((HfPointInfo *)g_ptr_array_index(sorted, i + 1))->point.id));
-    info->digits = (guint8)MIN(digits, 2 * sizeof info->point.id.b);
-  }
-}
-
-void hf_point_short_name(const HfPointInfo *info, char out[33])
-{
-  g_autofree char *hex = hf_hex(info->point.id.b, sizeof info->point.id.b);
-  gsize digits = CLAMP(info->digits, SHORT_DIGITS, 32);
-  memcpy(out, hex, digits);
-  out[digits] = '\0';
-}
-
-/* Without keys the records of the writers are checked by the key in the config: against accidents, not against liars. */
+/* Without keys the records of the writers are checked by the key in the config: against accidents, not against
+ * liars. */
 static HfWriterTable *load_writers(HfRepo *repo, GError **error)
 {
   g_autoptr(HfWriterTable) table = hf_writer_table_new(repo->config.admin_public);
@@ -339,7 +301,7 @@ GPtrArray *hf_points_load(HfRepo *repo, guint *damaged, GError **error)
   if (!hf_points_each(repo, repo->report, damaged, load_point, &loading, error))
     return NULL;
   g_ptr_array_sort(infos, hf_point_info_compare);
-  count_digits(infos);
+  hf_points_count_digits(infos);
   return g_steal_pointer(&infos);
 }
 
@@ -351,8 +313,8 @@ gboolean hf_points_forget(HfRepo *repo, const HfPointInfo *info, GError **error)
   g_autoptr(GError) why = NULL;
   hf_point_short_name(info, shown);
   if (repo->read_only)
-    return hf_fail(error, HF_ERROR_PERMISSION, "cannot forget point '%s': repository '%s' is open for reading only", shown,
-                   repo->store->location);
+    return hf_fail(error, HF_ERROR_PERMISSION, "cannot forget point '%s': repository '%s' is open for reading only",
+                   shown, repo->store->location);
   if (info->point.lock != 0)
     return hf_fail(error, HF_ERROR_REFUSED, "point '%s' is locked; it can be forgotten when its lock has ended", shown);
   g_autoptr(GBytes) record = hf_notice_encode(HF_RECORD_TOMBSTONE, &info->point.id, hf_clock_real_ns(), NULL);

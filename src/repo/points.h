@@ -18,10 +18,11 @@ void hf_point_info_free(HfPointInfo *info);
  * *damaged (may be NULL). Elements HfPointInfo*, freed with the array. */
 GPtrArray *hf_points_load(HfRepo *repo, guint *damaged, GError **error);
 
-/* POINT of the command line: an id prefix (4 or more hex digits), `latest`, NAME, NAME@latest, NAME@TIME (newest at or
- * before). Ambiguity is HF_ERROR_USAGE with all meanings: an id prefix of several points, or a name that several enrolled
- * writers use (points of removed writers count when there are no others). Nothing found: HF_ERROR_NOT_FOUND with the nearest
- * names. Unknown signers and points from the future are only found by id. The result is borrowed from `points`. */
+/* POINT of the command line: an id prefix (4 or more hex digits), `latest`, NAME, NAME@latest, NAME@TIME (newest at
+ * or before). Ambiguity is HF_ERROR_USAGE with all meanings: an id prefix of several points, or a name that several
+ * enrolled writers use (points of removed writers count when there are no others). Nothing found: HF_ERROR_NOT_FOUND
+ * with the nearest names. Unknown signers and points from the future are only found by id. The result is borrowed
+ * from `points`. */
 HfPointInfo *hf_points_resolve(GPtrArray *points, const char *spec, GError **error);
 /* Names may not look like ids (4 or more hex digits only), hold '@' or control characters, be "latest" or empty. */
 gboolean hf_point_name_valid(const char *name, GError **error);
@@ -41,11 +42,11 @@ typedef struct HfKeepDecision {
   gboolean keep;
   const char *reason; /* "last", "daily", "locked", "last of its name", ... static */
 } HfKeepDecision;
-/* Judges by the service's sequence and time, apart for each name and writer (the source stands for a name that cannot be
- * read); only points that pass `name` (NULL: all). Buckets (hour, day, ISO week, month, year) are of local time; in each the
- * newest point is kept. `within` counts back from the newest point of the name. Unknown signers and points from the future
- * never count and are kept. With `all` FALSE the newest point of each name is always kept. Elements HfKeepDecision, oldest
- * first. Pure, but for the local time zone. */
+/* Judges by the service's sequence and time, apart for each name and writer (the source stands for a name that cannot
+ * be read); only points that pass `name` (NULL: all). Buckets (hour, day, ISO week, month, year) are of local time;
+ * in each the newest point is kept. `within` counts back from the newest point of the name. Unknown signers and
+ * points from the future never count and are kept. With `all` FALSE the newest point of each name is always kept.
+ * Elements HfKeepDecision, oldest first. Pure, but for the local time zone. */
 GArray *hf_points_apply_rules(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all);
 
 /* Forgets: tombstone first, then the copies. HF_ERROR_REFUSED for a locked point. Works on a full store. */

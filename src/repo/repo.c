@@ -28,10 +28,12 @@ static gboolean read_config(HfRepo *repo, GError **error)
     return TRUE;
   }
   if (hf_error_is(why, HF_ERROR_NOT_FOUND))
-    return hf_fail(error, HF_ERROR_FORMAT, "'%s' is not a repository; 'holdfast init' makes one", repo->store->location);
+    return hf_fail(error, HF_ERROR_FORMAT, "'%s' is not a repository; 'holdfast init' makes one",
+                   repo->store->location);
   if (hf_error_is(why, HF_ERROR_DAMAGED))
-    return hf_fail(error, HF_ERROR_DAMAGED, "cannot open repository '%s': %s; put the config back from an export of the "
-                   "keys", repo->store->location, why->message);
+    return hf_fail(error, HF_ERROR_DAMAGED,
+                   "cannot open repository '%s': %s; put the config back from an export of the keys",
+                   repo->store->location, why->message);
   g_propagate_prefixed_error(error, g_steal_pointer(&why), "cannot open repository '%s': ", repo->store->location);
   return FALSE;
 }
@@ -95,7 +97,8 @@ static gboolean refuse_object(const char *name, guint64 size, gpointer user, GEr
 {
   HfStore *store = user;
   (void)size;
-  return hf_fail(error, HF_ERROR_REFUSED, "'%s' is not empty: it holds '%s'; choose another place", store->location, name);
+  return hf_fail(error, HF_ERROR_REFUSED, "'%s' is not empty: it holds '%s'; choose another place", store->location,
+                 name);
 }
 
 static gboolean check_empty(HfStore *store, GError **error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An open repository: store, config, keys, index. The struct is filled by hf_repo_open and read-only afterwards; what it
- * points to is thread-safe.
+ * An open repository: store, config, keys, index. The struct is filled by hf_repo_open and read-only afterwards; what
+ * it points to is thread-safe.
  */
 #pragma once
 
@@ -29,16 +29,16 @@ typedef struct HfRepoOptions {
   HfCancel *cancel;
 } HfRepoOptions;
 
-/* Opens; takes `store` over in any case. Damaged copies of config, keys and points are healed, unless read_only; sessions
- * that committed without finishing are finished (format.md 10.2). HF_ERROR_FORMAT when it is not a repository or a newer
- * one, HF_ERROR_PASSWORD, HF_ERROR_DAMAGED when all copies of the config are bad. */
+/* Opens; takes `store` over in any case. Damaged copies of config, keys and points are healed, unless read_only;
+ * sessions that committed without finishing are finished (format.md 10.2). HF_ERROR_FORMAT when it is not a
+ * repository or a newer one, HF_ERROR_PASSWORD, HF_ERROR_DAMAGED when all copies of the config are bad. */
 HfRepo *hf_repo_open(HfStore *store, const HfRepoOptions *options, GError **error);
 void hf_repo_free(HfRepo *repo);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfRepo, hf_repo_free)
 
-/* Makes a repository in an empty store (HF_ERROR_REFUSED when it is not empty). `config` holds the parameters; ids and keys
- * are filled in. *made (may be NULL) is the text of the paper key, or of the key file (hf_keyring_create; NULL for encryption
- * none); wipe and free. */
+/* Makes a repository in an empty store (HF_ERROR_REFUSED when it is not empty). `config` holds the parameters; ids
+ * and keys are filled in. *made (may be NULL) is the text of the paper key, or of the key file (hf_keyring_create;
+ * NULL for encryption none); wipe and free. */
 gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **made, GError **error);
 /* A sibling of `like` in an empty store: same family and keys. Needs HF_ACCESS_FULL of `like`. */
 gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error);

@@ -178,8 +178,8 @@ static gboolean announce(HfSession *session, HfPurpose purpose, GError **error)
     return FALSE;
   }
   if (!hf_error_is(why, HF_ERROR_PERMISSION))
-    hf_report_warning(repo->report, NULL, "reading without a lease: a prune at the same time may take away what is read: %s",
-                      why->message);
+    hf_report_warning(repo->report, NULL,
+                      "reading without a lease: a prune at the same time may take away what is read: %s", why->message);
   return TRUE;
 }
 
@@ -307,8 +307,8 @@ static gboolean place_outcome(HfSession *session, const char *name, GBytes *reco
   return FALSE;
 }
 
-/* The outcome is ours, but does it count (F1)? When `open` is gone, either another has finished our commit, and then the
- * point or its tombstone is there, or we were fenced and cleared away before the outcome was made. */
+/* The outcome is ours, but does it count (F1)? When `open` is gone, either another has finished our commit, and then
+ * the point or its tombstone is there, or we were fenced and cleared away before the outcome was made. */
 static gboolean outcome_counts(HfSession *session, const char *outcome, const HfShortId *point, gboolean *finished,
                                GError **error)
 {
@@ -414,8 +414,8 @@ gboolean hf_session_commit_copy(HfSession *session, GBytes *point_record, GError
 
 /* ---- The end. ---- */
 
-/* Nothing was committed. Without a checkpoint to keep the objects go, `open` first: should an outcome be there whose answer was
- * an error, or come late, it is void (F1). */
+/* Nothing was committed. Without a checkpoint to keep the objects go, `open` first: should an outcome be there whose
+ * answer was an error, or come late, it is void (F1). */
 static void end(HfSession *session)
 {
   char name[HF_NAME_BYTES];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Sessions: who is at work in the repository (format.md 10). A thread of its own beats. Nothing ever waits for a session:
- * collection goes by outcomes.
+ * Sessions: who is at work in the repository (format.md 10). A thread of its own beats. Nothing ever waits for a
+ * session: collection goes by outcomes.
  *
  *   open --beat--> open --commit--> committed (outcome with point) --finish--> gone
  *     |                 \--end----> ended ------------------------------------> gone
@@ -11,7 +11,8 @@
  *  E1 sessions/ID/outcome is created exactly once; who finds it existing obeys it: a fenced writer fails with
  *     HF_ERROR_FENCED and its point is never listed.
  *  E2 The open object is durable before marks are read (hf_index_open or hf_index_refresh comes after hf_session_open).
- *  E3 Death is judged by the observer's monotonic clock, or, on the same boot and process namespace, by the process's absence.
+ *  E3 Death is judged by the observer's monotonic clock, or, on the same boot and process namespace, by the process's
+ *     absence.
  */
 #pragma once
 
@@ -23,7 +24,8 @@ typedef struct HfSession HfSession;
 /* Writing purposes (BACKUP, COPY with keys) get a slot and keys; READ, COLLECT, REPAIR and keyless COPY do not. With
  * repo->read_only and purpose READ nothing is written. */
 HfSession *hf_session_open(HfRepo *repo, HfPurpose purpose, GError **error);
-/* Ends it when it was not committed: outcome ended, objects removed. Checkpoints stay when `keep_checkpoint` was said. */
+/* Ends it when it was not committed: its objects are removed; with hf_session_keep_checkpoint and a checkpoint they
+ * stay, with the outcome `ended`. What was fenced is left to who fenced it. */
 void hf_session_free(HfSession *session);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSession, hf_session_free)
 
@@ -38,8 +40,8 @@ gboolean hf_session_check(HfSession *session, GError **error);
 gboolean hf_session_checkpoint(HfSession *session, const HfShortId *source, const HfId *roots, GError **error);
 void hf_session_keep_checkpoint(HfSession *session);
 
-/* Commits: seals details, signs, stamps, creates the outcome, publishes the copies (format.md 10.2). point->flags, source,
- * domain and roots are set by the caller; the rest is filled in. HF_ERROR_FENCED when fenced. */
+/* Commits: seals details, signs, stamps, creates the outcome, publishes the copies (format.md 10.2). point->flags,
+ * source, domain and roots are set by the caller; the rest is filled in. HF_ERROR_FENCED when fenced. */
 gboolean hf_session_commit(HfSession *session, HfPoint *point, const HfPointDetails *details, GError **error);
 /* Publishes a point of another repository of the family as it is (keyless copy); sequence and time are kept. */
 gboolean hf_session_commit_copy(HfSession *session, GBytes *point_record, GError **error);
@@ -57,9 +59,9 @@ typedef struct HfSessionInfo {
 } HfSessionInfo;
 /* All sessions in the store but `own` (may be NULL); elements HfSessionInfo*, freed with the array. */
 GPtrArray *hf_sessions_list(HfRepo *repo, const HfSession *own, GError **error);
-/* Fences those of `ids` (GArray of HfShortId) that are dead; waits up to `patience_seconds` to observe beats (0: only by
- * process). On return `ids` holds those that are still at work. */
+/* Fences those of `ids` (GArray of HfShortId) that are dead; waits up to `patience_seconds` to observe beats (0: only
+ * by process). On return `ids` holds those that are still at work. */
 gboolean hf_sessions_settle(HfRepo *repo, GArray *ids, guint patience_seconds, GError **error);
-/* Removes the objects of sessions that have an outcome (fenced or ended) and whose checkpoint is not to be kept; finishes
- * committed ones. */
+/* Removes the objects of sessions that have an outcome (fenced or ended) and whose checkpoint is not to be kept;
+ * finishes committed ones. */
 gboolean hf_sessions_tidy(HfRepo *repo, GError **error);

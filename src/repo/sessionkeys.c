@@ -39,8 +39,10 @@ static gboolean open_domain_key(HfKeyring *keyring, const HfWriter *writer, HfKe
 {
   const HfGeneration *generation = hf_keyring_generation(keyring, writer->generation);
   if (generation == NULL || !generation->open)
-    return hf_fail(error, HF_ERROR_PERMISSION, "the key of domain %u is sealed to key generation %u, which this key slot "
-                   "does not open; use another", writer->domain, writer->generation);
+    return hf_fail(error, HF_ERROR_PERMISSION,
+                   "the key of domain %u is sealed to key generation %u, which this key slot "
+                   "does not open; use another",
+                   writer->domain, writer->generation);
   return hf_box_open(&generation->secret, writer->sealed_domain_key, sizeof writer->sealed_domain_key, key, error);
 }
 
@@ -72,8 +74,8 @@ gboolean hf_keyring_domain_key(const HfKeyring *keyring, guint32 domain, HfKey *
     return TRUE;
   }
   if (keyring->access != HF_ACCESS_FULL)
-    return hf_fail(error, HF_ERROR_PERMISSION, "a credential opens its own domain %u only, not domain %u", keyring->domain,
-                   domain);
+    return hf_fail(error, HF_ERROR_PERMISSION, "a credential opens its own domain %u only, not domain %u",
+                   keyring->domain, domain);
   if (cached_domain_key(inner, domain, key))
     return TRUE;
   if (!find_domain_key(inner, domain, key, error))
@@ -98,11 +100,12 @@ static gboolean check_enrolled(HfKeyring *keyring, GError **error)
   if (own != NULL && !removed)
     return TRUE;
   return hf_fail(error, HF_ERROR_PERMISSION, "this host %s; enrol it anew with 'holdfast writer add'",
-                 removed ? "was removed from the writers of the repository" : "is not among the writers of the repository");
+                 removed ? "was removed from the writers of the repository"
+                         : "is not among the writers of the repository");
 }
 
-gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *session, HfSessionSlot *slot, HfKey *data_key,
-                                HfKey *meta_key, GError **error)
+gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *session, HfSessionSlot *slot,
+                                HfKey *data_key, HfKey *meta_key, GError **error)
 {
   const HfGeneration *newest = hf_keyring_newest(keyring);
   g_auto(HfKey) session_key;
@@ -146,8 +149,8 @@ static gboolean check_slot(HfKeyring *keyring, const HfSessionSlot *slot, GError
   if (!hf_session_slot_verify(slot, public_key))
     return hf_fail(error, HF_ERROR_DAMAGED, "a session's key slot is not signed by the writer that it names");
   if (slot->domain != domain)
-    return hf_fail(error, HF_ERROR_DAMAGED, "a session's key slot is of domain %u, its writer of domain %u", slot->domain,
-                   domain);
+    return hf_fail(error, HF_ERROR_DAMAGED, "a session's key slot is of domain %u, its writer of domain %u",
+                   slot->domain, domain);
   return TRUE;
 }
 
@@ -192,8 +195,8 @@ static const OpenedSession *keep_opened(HfKeyring *keyring, OpenedSession *opene
   return opened;
 }
 
-gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key, const HfKey **meta_key,
-                              GError **error)
+gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key,
+                              const HfKey **meta_key, GError **error)
 {
   const OpenedSession *found = find_opened(keyring, slot);
   if (found == NULL) {

@@ -191,11 +191,14 @@ GPtrArray *hf_sessions_list(HfRepo *repo, const HfSession *own, GError **error)
 static gboolean fail_outcome(const HfShortId *session, const GError *why, GError **error)
 {
   g_autofree char *hex = hf_hex(session->b, sizeof session->b);
-  return hf_fail(error, HF_ERROR_DAMAGED, "the outcome of session %s is damaged; a point that it committed just before is "
-                 "lost, the ones that are listed are not: %s", hex, why->message);
+  return hf_fail(error, HF_ERROR_DAMAGED,
+                 "the outcome of session %s is damaged; a point that it committed just before is "
+                 "lost, the ones that are listed are not: %s",
+                 hex, why->message);
 }
 
-gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeState *state, GBytes **point, GError **error)
+gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeState *state, GBytes **point,
+                         GError **error)
 {
   char name[HF_NAME_BYTES];
   gboolean is_open;
@@ -333,7 +336,8 @@ gboolean hf_session_remove(HfStore *store, const HfShortId *session, GError **er
 }
 
 /* Puts one copy; one that is there already is looked at by the caller. */
-static gboolean put_point_copy(HfRepo *repo, const char *base, guint copy, GBytes *record, gboolean *met, GError **error)
+static gboolean put_point_copy(HfRepo *repo, const char *base, guint copy, GBytes *record, gboolean *met,
+                               GError **error)
 {
   char name[HF_NAME_BYTES];
   g_autoptr(GError) why = NULL;

@@ -4,11 +4,11 @@
  *
  * Invariants of the objects below sessions/ID/
  *  F1 `open` is made first and once, and is removed first; `outcome` is removed last. So an outcome counts only while
- *     `open` is there: one made by a session that was fenced and cleared away meanwhile (its process was stopped, then went
- *     on) is void. A committed outcome whose `open` is gone was finished before `open` went, or its writer was told that
- *     the commit failed.
- *  F2 Who finds a committed outcome reads the outcome first and then asks for `open`: `open` never comes back, so it was
- *     there when the outcome was made.
+ *     `open` is there: one made by a session that was fenced and cleared away meanwhile (its process was stopped, then
+ *     went on) is void. A committed outcome whose `open` is gone was finished before `open` went, or its writer was
+ *     told that the commit failed.
+ *  F2 Who finds a committed outcome reads the outcome first and then asks for `open`: `open` never comes back, so it
+ *     was there when the outcome was made.
  *  F3 The copies of a point are put only while its outcome is there, and taken away again when there is a tombstone.
  */
 #pragma once
@@ -28,7 +28,8 @@ gboolean hf_process_is_gone(const HfSessionOpen *open);
 gboolean hf_session_remove(HfStore *store, const HfShortId *session, GError **error);
 
 /* The outcome, if there is one that counts: *state is 0 when there is none, or a void one. *point is new, or NULL. */
-gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeState *state, GBytes **point, GError **error);
+gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeState *state, GBytes **point,
+                         GError **error);
 
 /* Publishes the point of a committed outcome (F3) and removes the session's objects. */
 gboolean hf_session_finish(HfRepo *repo, const HfShortId *session, GBytes *point, GError **error);

@@ -183,7 +183,8 @@ static GArray *held_items(HfKeyring *keyring)
 static gboolean seal_bundle(HfKeyring *keyring, HfSlot *slot, const HfKey *secret, GError **error)
 {
   g_autoptr(GArray) items = held_items(keyring);
-  g_autoptr(GByteArray) plain = g_byte_array_sized_new(HF_VARINT_BYTES + items->len * (1 + 4 + HF_KEY_BYTES) + CODE_BYTES);
+  g_autoptr(GByteArray) plain =
+      g_byte_array_sized_new(HF_VARINT_BYTES + items->len * (1 + 4 + HF_KEY_BYTES) + CODE_BYTES);
   guint8 code[CODE_BYTES];
   hf_bundle_encode((const HfBundleItem *)(gpointer)items->data, items->len, plain);
   bundle_code(secret, &slot->id, plain->data, plain->len, code);

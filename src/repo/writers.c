@@ -50,8 +50,8 @@ void hf_writer_table_free(HfWriterTable *table)
   g_free(table);
 }
 
-static gboolean read_writer(HfWriterTable *table, HfStore *store, const char *base, const HfShortId *id, HfWriter *writer,
-                            GError **error)
+static gboolean read_writer(HfWriterTable *table, HfStore *store, const char *base, const HfShortId *id,
+                            HfWriter *writer, GError **error)
 {
   g_autoptr(GBytes) record = hf_triple_get(store, base, HF_RECORD_WRITER, NULL, error);
   if (record == NULL || !hf_writer_decode(record, table->admin_public, writer, error))
@@ -81,7 +81,8 @@ static void complain(HfWriterTable *table, const char *base, GPtrArray *complain
   g_ptr_array_add(complaints, g_strdup_printf("'%s' cannot be used: %s", base, why->message));
 }
 
-static void load_writer(HfWriterTable *table, HfStore *store, const char *base, const HfShortId *id, GPtrArray *complaints)
+static void load_writer(HfWriterTable *table, HfStore *store, const char *base, const HfShortId *id,
+                        GPtrArray *complaints)
 {
   g_autoptr(GError) why = NULL;
   HfEnrolled *enrolled = g_new0(HfEnrolled, 1);
@@ -218,8 +219,8 @@ static gboolean name_valid(const char *name, GError **error)
   if (valid)
     return TRUE;
   g_autofree char *shown = hf_printable(name, -1);
-  return hf_fail(error, HF_ERROR_USAGE, "'%s' cannot be the name of a writer; use 1 to %d bytes of printable text", shown,
-                 NAME_MAX_BYTES);
+  return hf_fail(error, HF_ERROR_USAGE, "'%s' cannot be the name of a writer; use 1 to %d bytes of printable text",
+                 shown, NAME_MAX_BYTES);
 }
 
 static gboolean name_free(HfKeyring *keyring, const char *name, GError **error)
@@ -268,10 +269,10 @@ static char *credential_text(HfKeyring *keyring, const HfWriter *writer, HfCrede
   return hf_credential_encode(credential);
 }
 
-/* Enrols under a domain that seems free. Two at once may choose the same: each looks again after its record is in the store,
- * so at least the later one sees the other and withdraws; *done is FALSE then. */
-static gboolean try_enrol(HfStore *store, HfKeyring *keyring, const char *name, guint attempt, char **text, gboolean *done,
-                          GError **error)
+/* Enrols under a domain that seems free. Two at once may choose the same: each looks again after its record is in the
+ * store, so at least the later one sees the other and withdraws; *done is FALSE then. */
+static gboolean try_enrol(HfStore *store, HfKeyring *keyring, const char *name, guint attempt, char **text,
+                          gboolean *done, GError **error)
 {
   g_auto(HfWriter) writer = { .created = hf_clock_real_ns(), .name = g_strdup(name) };
   g_auto(HfCredential) credential = { 0 };

@@ -183,7 +183,8 @@ int fault_hook(gboolean before, HookOp op, const char *name, gpointer user)
   (void)name;
   if (before)
     fault->calls++;
-  gboolean due = fault->strike != 0 && (fault->calls == fault->strike || (fault->persist && fault->calls > fault->strike));
+  gboolean due =
+      fault->strike != 0 && (fault->calls == fault->strike || (fault->persist && fault->calls > fault->strike));
   return due && before != fault->after ? fault->code : 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who decides a session's outcome: threads and processes that commit and fence at the same time, are killed, or are stopped
- * for long and go on. However it ends: what a writer was told is what is listed. */
+/* Who decides a session's outcome: threads and processes that commit and fence at the same time, are killed, or are
+ * stopped for long and go on. However it ends: what a writer was told is what is listed. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>

@@ -234,7 +234,8 @@ static void test_damaged_slots(void)
   g_free(made);
 }
 
-/* A store that knows the public half seals a bundle of its own keys to it, and signs everything by its own admin key. */
+/* A store that knows the public half seals a bundle of its own keys to it, and signs everything by its own admin
+ * key. */
 static void test_forged_bundle(void)
 {
   g_autoptr(Lab) lab = lab_with_repo();

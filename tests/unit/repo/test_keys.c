@@ -169,7 +169,8 @@ static void test_rotate(void)
   g_assert_cmpuint(rotate(&scene), ==, 1);
   g_assert_cmpuint(rotate(&scene), ==, 2);
   /* Slots from before the rotation open what is sealed since, and the other way round. */
-  g_autoptr(HfKeyring) by_file = open_with(scene.lab, &file, &error), by_none = open_with(scene.lab, &lab_no_key, &error);
+  g_autoptr(HfKeyring) by_file = open_with(scene.lab, &file, &error),
+                       by_none = open_with(scene.lab, &lab_no_key, &error);
   g_assert_no_error(error);
   g_assert_cmpuint(hf_keyring_newest(by_file)->number, ==, 2);
   expect_reads(by_file, scene.keyring);
@@ -306,8 +307,10 @@ static void test_add_while_rotating(void)
   g_assert_cmpuint(infos->len, ==, 2);
   /* It does not go on for ever. */
   race.times = 1000;
-  g_assert_false(hf_keys_add(store, &scene.config, scene.keyring, &new_file, NULL, &made, &slot, &error));
+  char *more;
+  g_assert_false(hf_keys_add(store, &scene.config, scene.keyring, &new_file, NULL, &more, &slot, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_BUSY);
+  g_assert_null(more);
 }
 
 static void test_rotate_while_adding(void)

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "repo/points.h"
+#include "repo/pointstate.h"
 
 #define SECOND_NS G_GINT64_CONSTANT(1000000000)
 
@@ -55,7 +55,8 @@ static void expect_fail(GPtrArray *points, const char *spec, int code, const cha
 static void test_valid(void)
 {
   g_autofree char *long_name = g_strnfill(256, 'x'), *longest = g_strnfill(255, 'x');
-  const char *good[] = { "a", "abc", "dead-beef", "web server", "größe", "latest1", "Latest", "123", "a/b", longest };
+  const char *good[] = { "a", "abc", "dead-beef", "web server", "gr\xc3\xb6\xc3\x9f" "e", "latest1", "Latest", "123",
+                         "a/b", longest };
   const char *bad[] = { "", "abcd", "DEADbeef", "1234", "latest", "a@b", "a\nb", "a\x7f" "b", "\xff", long_name };
   for (guint i = 0; i < G_N_ELEMENTS(good); i++)
     g_assert_true(hf_point_name_valid(good[i], NULL));
@@ -81,18 +82,35 @@ static void test_short_name(void)
   g_assert_cmpuint(strlen(out), ==, 32);
 }
 
+static void test_digits(void)
+{
+  g_autoptr(GPtrArray) points = new_points();
+  static const char *const ids[] = { "aaaaaaaaaaaa1", "b", "aaaaaaaaaaaa2", "aaaaaaaaa1", "ab" };
+  static const guint8 digits[] = { 13, 8, 13, 10, 8 };
+  for (guint i = 0; i < G_N_ELEMENTS(ids); i++)
+    add(points, ids[i], "one", "2026-01-01", 1);
+  HfPointInfo *near = add(points, "cccccccccccccccccccccccccccccccc", "one", "2026-01-01", 1);
+  add(points, "cccccccccccccccccccccccccccccccd", "one", "2026-01-01", 1);
+  hf_points_count_digits(points);
+  for (guint i = 0; i < G_N_ELEMENTS(ids); i++)
+    g_assert_cmpuint(((HfPointInfo *)g_ptr_array_index(points, i))->digits, ==, digits[i]);
+  g_assert_cmpuint(near->digits, ==, 32);
+}
+
 static void test_by_id(void)
 {
   g_autoptr(GPtrArray) points = new_points();
   HfPointInfo *a = add(points, "abcd11", "one", "2026-01-01", 1), *b = add(points, "abcd22", NULL, "2026-01-02", 1);
-  HfPointInfo *future = add(points, "ffff11", "one", "2126-01-01", 1), *unknown = add(points, "eeee11", NULL, "2026-01-01", 9);
+  HfPointInfo *future = add(points, "ffff11", "one", "2126-01-01", 1),
+              *unknown = add(points, "eeee11", NULL, "2026-01-01", 9);
   future->future = TRUE;
   unknown->known_signer = FALSE;
   expect(points, "abcd1", a);
   expect(points, "ABCD2", b);
   expect(points, "ffff", future);
   expect(points, "eeee", unknown);
-  expect_fail(points, "abcd", HF_ERROR_USAGE, "'abcd' means more than one point: 'abcd1177' (one of host host1, 2026-01-01");
+  expect_fail(points, "abcd", HF_ERROR_USAGE,
+              "'abcd' means more than one point: 'abcd1177' (one of host host1, 2026-01-01");
   expect_fail(points, "abcd", HF_ERROR_USAGE, "'abcd2277' (2026-01-02");
   expect_fail(points, "abc", HF_ERROR_NOT_FOUND, "there is no point 'abc'; there are points of 'one'");
   expect_fail(points, "dddd", HF_ERROR_NOT_FOUND, "there is no point 'dddd'");
@@ -126,7 +144,8 @@ static void test_latest(void)
 static void test_by_time(void)
 {
   g_autoptr(GPtrArray) points = new_points();
-  HfPointInfo *a = add(points, "a111", "one", "2026-01-01T10:00", 1), *b = add(points, "b111", "one", "2026-01-01T12:00", 1);
+  HfPointInfo *a = add(points, "a111", "one", "2026-01-01T10:00", 1),
+              *b = add(points, "b111", "one", "2026-01-01T12:00", 1);
   add(points, "c111", NULL, "2026-01-01T13:00", 1);
   expect(points, "one@2026-01-01T10:00", a);
   expect(points, "one@2026-01-01T11:59", a);
@@ -183,6 +202,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/pointname/valid", test_valid);
   g_test_add_func("/pointname/short-name", test_short_name);
+  g_test_add_func("/pointname/digits", test_digits);
   g_test_add_func("/pointname/by-id", test_by_id);
   g_test_add_func("/pointname/latest", test_latest);
   g_test_add_func("/pointname/by-time", test_by_time);

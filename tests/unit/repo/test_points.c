@@ -79,7 +79,8 @@ static void test_order(void)
   g_assert_cmpuint(none->len, ==, 0);
   g_assert_cmpuint(damaged, ==, 0);
   HfPointInfo a = { .point = { .sequence = 1, .time = 5 } }, b = { .point = { .sequence = 2, .time = 1 } };
-  HfPointInfo c = { .point = { .sequence = 2, .time = 2 } }, d = { .point = { .sequence = 2, .time = 2, .id = { { 1 } } } };
+  HfPointInfo c = { .point = { .sequence = 2, .time = 2 } },
+              d = { .point = { .sequence = 2, .time = 2, .id = { { 1 } } } };
   HfPointInfo *order[] = { &a, &b, &c, &d };
   for (guint i = 0; i < 4; i++)
     for (guint j = 0; j < 4; j++) {
@@ -147,7 +148,8 @@ static void test_removed_writer(void)
   g_autoptr(HfRepo) web = lab_open(lab, NULL, &unlock);
   HfShortId good = lab_commit(web, "mine");
   g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, hf_keyring_writer_id(web->keys), NULL));
-  HfShortId late = put_point(lab, web->keys, NULL, NULL, NULL), backdated = put_point(lab, web->keys, set_old, NULL, NULL);
+  HfShortId late = put_point(lab, web->keys, NULL, NULL, NULL),
+            backdated = put_point(lab, web->keys, set_old, NULL, NULL);
   g_autoptr(GPtrArray) points = load(repo, NULL);
   g_assert_cmpuint(points->len, ==, 3);
   for (guint i = 0; i < 3; i++) {
@@ -310,7 +312,8 @@ static void test_forget(void)
   g_assert_cmpstr(nth(left, 0)->details->name, ==, "two");
   g_assert_true(hf_points_forget(repo, nth(left, 0), &error));
   g_assert_cmpuint(count_names(lab, "points/"), ==, 2);
-  /* A copy that comes back (a power loss, a late healer) does not bring the point back, and goes with the next opening. */
+  /* A copy that comes back (a power loss, a late healer) does not bring the point back, and goes with the next
+   * opening. */
   lab_put(lab, copy_name, g_bytes_get_data(copy, NULL), g_bytes_get_size(copy));
   g_autoptr(GPtrArray) none = load(repo, NULL);
   g_assert_cmpuint(none->len, ==, 0);
@@ -329,7 +332,8 @@ static int fail_removing(gboolean before, HookOp op, const char *name, gpointer 
 static void test_forget_half(void)
 {
   g_autoptr(Lab) lab = lab_with_repo();
-  g_autoptr(HfRepo) repo = lab_open_full(lab), failing = lab_open(lab, lab_hooked(lab, fail_removing, NULL), &lab_no_key);
+  g_autoptr(HfRepo) repo = lab_open_full(lab),
+                    failing = lab_open(lab, lab_hooked(lab, fail_removing, NULL), &lab_no_key);
   g_autoptr(GError) error = NULL;
   lab_commit(repo, "one");
   g_autoptr(GPtrArray) points = load(failing, NULL);

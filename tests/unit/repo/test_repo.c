@@ -268,7 +268,8 @@ static void fill_up(const char *folder)
   fclose(file);
 }
 
-/* A store on a file system of its own that is full to the last byte: points can be forgotten, sessions collect and read. */
+/* A store on a file system of its own that is full to the last byte: points can be forgotten, sessions collect and
+ * read. */
 static void test_full_disk(void)
 {
   g_autoptr(Lab) lab = lab_new();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Retention against a slow and obvious oracle. Local time is that of Berlin, where two days a year are 23 and 25 hours. */
+/* Retention against a slow and obvious oracle. Local time is that of Berlin, where two days a year are 23 and 25
+ * hours. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -145,8 +146,9 @@ static void test_oracle(void)
       info->point.lock = g_test_rand_int_range(0, 40) == 0 ? 9 : 0;
       g_ptr_array_add(points, info);
     }
-    HfKeepRules rules = { random_count(), random_count(), random_count(), random_count(), random_count(), random_count(),
-                          g_test_rand_bit() ? (gint64)g_test_rand_int_range(0, 90 * 86400) * SECOND_NS : 0 };
+    gint64 within = g_test_rand_bit() ? (gint64)g_test_rand_int_range(0, 90 * 86400) * SECOND_NS : 0;
+    HfKeepRules rules = { random_count(), random_count(), random_count(), random_count(), random_count(),
+                          random_count(), within };
     g_autoptr(GArray) decisions = hf_points_apply_rules(points, &rules, NULL, all);
     g_assert_cmpuint(decisions->len, ==, POINTS);
     for (guint i = 0; i < POINTS; i++) {
@@ -165,7 +167,8 @@ static void test_oracle(void)
 
 /* ---- Single rules. ---- */
 
-static void expect_kept(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all, const char *expected)
+static void expect_kept(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all,
+                        const char *expected)
 {
   g_autoptr(GArray) decisions = hf_points_apply_rules(points, rules, name, all);
   g_autoptr(GString) found = g_string_new(NULL);
@@ -186,7 +189,8 @@ static void add_at(GPtrArray *points, const char *time, const char *name)
 static void test_reasons(void)
 {
   g_autoptr(GPtrArray) points = new_points();
-  HfKeepRules none = { 0 }, last = { .last = 2 }, daily = { .daily = 2 }, weekly = { .weekly = 5 }, yearly = { .yearly = 9 };
+  HfKeepRules none = { 0 }, last = { .last = 2 }, daily = { .daily = 2 }, weekly = { .weekly = 5 },
+              yearly = { .yearly = 9 };
   HfKeepRules within = { .within_ns = 2 * 86400 * SECOND_NS }, monthly = { .monthly = 1 }, hourly = { .hourly = 1 };
   add_at(points, "2025-12-28T10:00", "one"); /* Sunday of week 52 */
   add_at(points, "2025-12-29T10:00", "one"); /* Monday of week 1 of 2026 */
@@ -273,8 +277,10 @@ static void test_within(void)
   static const struct {
     const char *text;
     gint64 seconds;
-  } good[] = { { "1h", 3600 }, { "30d", 30 * 86400 }, { "2w", 14 * 86400 }, { "6m", 180 * 86400 }, { "1y", 365 * 86400 },
-               { "1y6m", 545 * 86400 }, { "0d1h", 3600 }, { "292y", 292 * G_GINT64_CONSTANT(31536000) } };
+  } good[] = { { "1h", 3600 },        { "30d", 30 * 86400 },
+               { "2w", 14 * 86400 },  { "6m", 180 * 86400 },
+               { "1y", 365 * 86400 }, { "1y6m", 545 * 86400 },
+               { "0d1h", 3600 },      { "292y", 292 * G_GINT64_CONSTANT(31536000) } };
   static const char *const bad[] = { "", "0d", "d", "1", "1x", "-1d", "1d ", "1.5d", "293y", "99999999999999999999d",
                                      "292y9999d", "1d2" };
   for (guint i = 0; i < G_N_ELEMENTS(good); i++) {

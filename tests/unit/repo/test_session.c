@@ -257,7 +257,8 @@ static void test_check_looks(void)
 static int fail_beats(gboolean before, HookOp op, const char *name, gpointer user)
 {
   gint *failing = user;
-  return before && op == HOOK_PUT && strstr(name, "/beat.") != NULL && g_atomic_int_get(failing) ? HF_ERROR_NO_SPACE : 0;
+  return before && op == HOOK_PUT && strstr(name, "/beat.") != NULL && g_atomic_int_get(failing) ? HF_ERROR_NO_SPACE
+                                                                                                 : 0;
 }
 
 /* A beat that fails is made up for. */
@@ -366,8 +367,8 @@ static void test_commit_faults(void)
   }
   g_setenv("HOLDFAST_TEST_BEAT_MS", BEAT_MS, TRUE);
   g_assert_cmpuint(failed, >, 20);
-  g_test_message("%u commits failed, %u of them are listed: their outcome was made and no later call got through", failed,
-                 listed_all_the_same);
+  g_test_message("%u commits failed, %u of them are listed: their outcome was made and no later call got through",
+                 failed, listed_all_the_same);
 }
 
 typedef struct Meanwhile {
@@ -382,7 +383,8 @@ typedef struct Meanwhile {
 static int meanwhile(gboolean before, HookOp op, const char *name, gpointer user)
 {
   Meanwhile *plan = user;
-  if (plan->act == NULL || before != plan->before || op != plan->op || strstr(name, plan->part) == NULL || plan->wait-- > 0)
+  if (plan->act == NULL || before != plan->before || op != plan->op || strstr(name, plan->part) == NULL ||
+      plan->wait-- > 0)
     return 0;
   void (*act)(Lab *lab) = g_steal_pointer(&plan->act);
   act(plan->lab);
@@ -534,7 +536,8 @@ static void test_forgotten_while_publishing(void)
     for (guint when = 0; when < 2; when++)
       for (guint act = 0; act < 2; act++) {
         g_autoptr(Lab) lab = lab_with_repo();
-        Meanwhile plan = { lab, when == 0, i < 3 ? HOOK_PUT : HOOK_REMOVE, parts[i], 0, act == 0 ? act_forget : act_just_open };
+        Meanwhile plan = { lab,      when == 0, i < 3 ? HOOK_PUT : HOOK_REMOVE,
+                           parts[i], 0,         act == 0 ? act_forget : act_just_open };
         g_autoptr(GError) error = NULL;
         g_assert_true(commit_meanwhile(&plan, &error));
         g_assert_cmpuint(count_points(lab), ==, act);
@@ -567,7 +570,8 @@ static void test_answer_lost(void)
 static int fail_copies(gboolean before, HookOp op, const char *name, gpointer user)
 {
   (void)user;
-  return before && op == HOOK_PUT && g_str_has_prefix(name, "points/") && g_str_has_suffix(name, ".1") ? HF_ERROR_IO : 0;
+  return before && op == HOOK_PUT && g_str_has_prefix(name, "points/") && g_str_has_suffix(name, ".1") ? HF_ERROR_IO
+                                                                                                       : 0;
 }
 
 static void test_unpublished(void)

@@ -25,7 +25,8 @@ static void put_part(Lab *lab, const HfShortId *session, const char *part, GByte
 {
   char name[HF_NAME_BYTES];
   hf_name_session(name, session, part);
-  lab_put(lab, name, record != NULL ? g_bytes_get_data(record, NULL) : "", record != NULL ? g_bytes_get_size(record) : 0);
+  lab_put(lab, name, record != NULL ? g_bytes_get_data(record, NULL) : "",
+          record != NULL ? g_bytes_get_size(record) : 0);
 }
 
 static gboolean has_part(Lab *lab, const HfShortId *session, const char *part)
@@ -386,7 +387,8 @@ static void test_tidy(void)
   g_assert_true(lab_warned(lab, "is damaged; a point that it committed just before is lost"));
   g_assert_true(has_part(lab, &working, "open"));
   g_assert_true(has_part(lab, &undecided, "checkpoint.1"));
-  g_assert_true(has_part(lab, &young, "checkpoint.1") && has_part(lab, &young, "open") && has_part(lab, &young, "outcome"));
+  g_assert_true(has_part(lab, &young, "checkpoint.1") && has_part(lab, &young, "open") &&
+                has_part(lab, &young, "outcome"));
   /* A point of the source ends the wait, another's does not. */
   g_assert_true(hf_sessions_tidy(repo, &error));
   g_assert_false(is_gone(lab, &young));

@@ -329,7 +329,8 @@ typedef struct Race {
 static int enrol_meanwhile(gboolean before, HookOp op, const char *name, gpointer user)
 {
   Race *race = user;
-  if (!before || op != HOOK_PUT || race->times == 0 || !g_str_has_prefix(name, "writers/") || !g_str_has_suffix(name, ".0"))
+  if (!before || op != HOOK_PUT || race->times == 0 || !g_str_has_prefix(name, "writers/") ||
+      !g_str_has_suffix(name, ".0"))
     return 0;
   g_autoptr(HfKeyring) other = open_with(race->lab, &lab_no_key, NULL);
   g_autofree char *who = g_strdup_printf("other%u", race->times--);
