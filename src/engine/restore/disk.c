@@ -56,8 +56,11 @@ static gboolean write_disk(HfRestoreWorker *walker, const HfTreeNode *disk, HfDi
     hf_running_stop(state, walker, error);
   }
   good = good && zero_lost(file, target, error);
+  if (file->lost != NULL)
+    hf_disk_target_set_damaged(target);
+  good = good && hf_disk_target_finish(target, error);
   hf_file_release(walker, file);
-  return good && hf_disk_target_finish(target, error);
+  return good;
 }
 
 static gboolean restore_disk(HfRestoreState *state, const HfPointInfo *point, const HfRestoreDiskOptions *options,

@@ -51,6 +51,7 @@ typedef struct HfRestoreDiskOptions {
   gboolean overwrite;
 } HfRestoreDiskOptions;
 
-/* Writes a disk, holes and zeros included. Lost bytes become zeros, are warned about and make *damaged in `result` 1. */
+/* Writes a disk, holes and zeros included. Lost bytes become zeros, are warned about and count as damaged in `result`; a new
+ * file is called NAME.damaged then. */
 gboolean hf_restore_disk(HfRepo *repo, const HfPointInfo *point, const HfRestoreDiskOptions *options,
                          HfRestoreResult *result, GError **error);
