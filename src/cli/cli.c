@@ -29,7 +29,6 @@ static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_REBUILD] = hf_verb_rebuild,
   [HF_VERB_REPAIR] = hf_verb_repair,
   [HF_VERB_RESTORE] = hf_verb_restore,
-  [HF_VERB_RESTORE] = hf_verb_restore,
   [HF_VERB_STATS] = hf_verb_stats,
   [HF_VERB_VERIFY] = hf_verb_verify,
   [HF_VERB_VERSION] = hf_verb_version,
