@@ -30,23 +30,33 @@ static void print_result(HfCli *cli, const HfCopyResult *result)
                                             (json_int_t)result->blobs, "new_bytes", (json_int_t)result->new_bytes));
 }
 
-/* Siblings are copied without keys: the target is opened without first, and with them only when it is a stranger. */
-static HfRepo *open_target(HfCli *cli, const HfOptions *options, const HfRepo *from, GError **error)
+/* Siblings are copied without keys; keys are asked for when names of points must be read, or the target is a stranger. */
+static gboolean open_both(HfCli *cli, const HfOptions *options, HfRepo **from, HfRepo **to, GError **error)
 {
-  HfRepo *to = hf_cli_open_other(cli, options, options->to, NULL, error);
-  if (!to || hf_short_id_equal(&to->config.family, &from->config.family))
-    return to;
-  hf_repo_free(to);
-  HfKeySource source = hf_key_source_to(options);
-  return hf_cli_open_other(cli, options, options->to, &source, error);
+  HfKeySource target = hf_key_source_to(options);
+  *from = hf_cli_open_other(cli, options, options->repository, NULL, error);
+  *to = *from ? hf_cli_open_other(cli, options, options->to, NULL, error) : NULL;
+  if (!*to)
+    return FALSE;
+  gboolean siblings = hf_short_id_equal(&(*to)->config.family, &(*from)->config.family);
+  if (!siblings || options->points[0]) {
+    hf_repo_free(*from);
+    *from = hf_cli_open_repository(cli, options, TRUE, error);
+  }
+  if (*from && !siblings) {
+    hf_repo_free(*to);
+    *to = hf_cli_open_other(cli, options, options->to, &target, error);
+  }
+  return *from && *to;
 }
 
 gboolean hf_verb_copy(const HfOptions *options, HfCli *cli, GError **error)
 {
   HfCopyResult result;
-  g_autoptr(HfRepo) from = hf_cli_open_repository(cli, options, TRUE, error);
-  g_autoptr(HfRepo) to = from ? open_target(cli, options, from, error) : NULL;
-  g_autoptr(GPtrArray) points = to ? hf_points_load(from, NULL, error) : NULL;
+  g_autoptr(HfRepo) from = NULL, to = NULL;
+  if (!open_both(cli, options, &from, &to, error))
+    return FALSE;
+  g_autoptr(GPtrArray) points = hf_points_load(from, NULL, error);
   g_autoptr(GPtrArray) chosen = points ? choose_points(options, points, error) : NULL;
   if (!chosen || !hf_copy(from, to, chosen, &result, error))
     return FALSE;
