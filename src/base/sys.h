@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
 #include <sys/stat.h>
@@ -43,6 +44,16 @@ typedef struct HfSys {
 
 /* The table in force. Never NULL. */
 extern const HfSys *hf_sys;
+
+/* The value of a system call that is made again while a signal interrupts it. */
+#define HF_AGAIN(call) \
+  ({ \
+    __typeof__(call) hf_result; \
+    do \
+      hf_result = (call); \
+    while (hf_result < 0 && errno == EINTR); \
+    hf_result; \
+  })
 
 /* Writes all of `length` bytes at the file position. */
 gboolean hf_write_all(int fd, const void *buffer, gsize length, const char *what, GError **error);

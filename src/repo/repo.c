@@ -129,13 +129,29 @@ static void new_ids(HfConfig *config, gboolean family)
   config->created = hf_clock_real_ns();
 }
 
+/* After a failure: takes away what was put, so that the place can be used again; the config first, so that what stays
+ * when this fails too is no repository. Not when an object was there already: another is making a repository here. */
+static gboolean undo(HfStore *store, GError *why, GError **error)
+{
+  g_autoptr(GPtrArray) names = NULL;
+  if (!hf_error_is(why, HF_ERROR_EXISTS)) {
+    hf_triple_remove(store, "config", NULL);
+    names = hf_store_list_names(store, "", NULL);
+  }
+  for (guint i = 0; names != NULL && i < names->len; i++)
+    hf_object_remove(store, names->pdata[i], NULL);
+  g_propagate_error(error, why);
+  return FALSE;
+}
+
 gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *how, char **made, GError **error)
 {
   if (!check_empty(store, error))
     return FALSE;
   new_ids(config, TRUE);
-  g_autoptr(HfKeyring) keys = hf_keyring_create(store, config, how, made, error);
-  return keys != NULL && put_config(store, keys, config, error);
+  GError *why = NULL;
+  g_autoptr(HfKeyring) keys = hf_keyring_create(store, config, how, made, &why);
+  return (keys != NULL && put_config(store, keys, config, &why)) || undo(store, why, error);
 }
 
 gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error)
@@ -145,7 +161,9 @@ gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error)
       !check_empty(store, error))
     return FALSE;
   new_ids(&config, FALSE);
-  return hf_keyring_clone(like->store, store, error) && put_config(store, like->keys, &config, error);
+  GError *why = NULL;
+  return (hf_keyring_clone(like->store, store, &why) && put_config(store, like->keys, &config, &why)) ||
+         undo(store, why, error);
 }
 
 /* ---- The reserve. ---- */

@@ -399,8 +399,8 @@ static void note_link(HfBackupState *state, const HfEntry *entry)
 static void check_unchanged(HfBackupWorker *worker, const HfFilePlace *place, int fd, HfEntry *entry, guint64 size)
 {
   struct statx now;
-  gboolean same = hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &now) == 0 && now.stx_size == size &&
-                  entry->size == size && now.stx_mtime.tv_sec == entry->mtime_sec &&
+  gboolean same = HF_AGAIN(hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &now)) == 0 &&
+                  now.stx_size == size && entry->size == size && now.stx_mtime.tv_sec == entry->mtime_sec &&
                   now.stx_mtime.tv_nsec == entry->mtime_nsec;
   if (same)
     return;

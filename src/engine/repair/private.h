@@ -17,5 +17,6 @@ gboolean hf_repair_objects(HfRepairRun *run, GError **error);
 gboolean hf_repair_packs(HfRepairRun *run, GError **error);
 /* fetch.c: finds what points need and is nowhere (adds it to `lost`), and fetches lost blobs from the sibling. */
 gboolean hf_repair_fetch(HfRepairRun *run, GError **error);
+gboolean hf_repair_is_aside(const HfRepairRun *run, const HfShortId *pack);
 /* redundancy.c: parity and mirrors. */
 gboolean hf_repair_redundancy(HfRepairRun *run, GError **error);

@@ -54,7 +54,7 @@ static gboolean remake_mirror(HfRepairRun *run, const HfShortId *pack, const cha
   return hf_object_remove(run->repo->store, mirror, error) && copy_object(run->repo->store, name, mirror, error);
 }
 
-static gboolean is_aside(const HfRepairRun *run, const HfShortId *pack)
+gboolean hf_repair_is_aside(const HfRepairRun *run, const HfShortId *pack)
 {
   for (guint i = 0; i < run->aside->len; i++)
     if (hf_short_id_equal(&g_array_index(run->aside, HfPlace, i).pack, pack))
@@ -71,7 +71,7 @@ gboolean hf_repair_redundancy(HfRepairRun *run, GError **error)
     hf_name_pack(data, HF_PACK_DATA, pack);
     hf_name_pack(meta, HF_PACK_META, pack);
     hf_name_mirror(mirror, pack);
-    if (is_aside(run, pack))
+    if (hf_repair_is_aside(run, pack))
       continue;
     if (!hf_object_exists(run->repo->store, data, &has_data, error) ||
         !hf_object_exists(run->repo->store, meta, &has_meta, error) ||

@@ -32,11 +32,24 @@ static gboolean replace_records(HfRepo *repo, const char *folder, const char *pr
   return TRUE;
 }
 
+/* What an earlier repair has put aside and verify therefore passed over stays so, until prune has taken it away. */
+static void keep_aside(HfRepairRun *run)
+{
+  g_autoptr(GArray) packs = hf_index_packs(run->repo->index);
+  for (guint i = 0; i < packs->len; i++) {
+    const HfPackState *pack = &g_array_index(packs, HfPackState, i);
+    HfPlace place = { pack->pack.id, HF_PLACE_WHOLE_PACK };
+    if (pack->damaged && !hf_repair_is_aside(run, &pack->pack.id))
+      g_array_append_val(run->aside, place);
+  }
+}
+
 static gboolean record_state(HfRepairRun *run, GError **error)
 {
   g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId));
   GHashTableIter iter;
   gpointer id;
+  keep_aside(run);
   g_hash_table_iter_init(&iter, run->lost);
   while (g_hash_table_iter_next(&iter, &id, NULL))
     g_array_append_vals(ids, id, 1);

@@ -12,6 +12,7 @@
 
 #define DAMAGED_SUFFIX ".damaged"
 #define RANGES_NAMED 8u
+#define SPARSE_BYTES (64u << 10)
 #define LOCKING_FLAGS ((guint32)(FS_IMMUTABLE_FL | FS_APPEND_FL))
 
 /* ---- Messages. ---- */
@@ -250,6 +251,18 @@ void hf_file_make(HfRestoreWorker *worker, HfRestoreFile *file)
     hf_spot_unpin(&worker->state->spots, &file->spot);
 }
 
+/* A disk image is sparse wherever it can be. */
+static gboolean write_sparse(int fd, guint64 offset, const guint8 *bytes, gsize length, const char *name, GError **error)
+{
+  for (gsize at = 0; at < length; at += SPARSE_BYTES) {
+    gsize part = MIN(SPARSE_BYTES, length - at);
+    if (!hf_bytes_all_zero(bytes + at, part) &&
+        !hf_pwrite_all(fd, bytes + at, part, (goffset)(offset + at), name, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean write_file(HfRestoreWorker *worker, HfRestoreFile *file, guint64 offset, const void *bytes,
                            gsize length, GError **error)
 {
@@ -259,7 +272,9 @@ static gboolean write_file(HfRestoreWorker *worker, HfRestoreFile *file, guint64
   int fd = hf_spot_open(spots, &file->spot, error);
   if (fd < 0)
     return FALSE;
-  gboolean good = hf_pwrite_all(fd, bytes, length, (goffset)offset, file->name, error);
+  gboolean good = hf_tree_node_is_disk(file->node)
+    ? write_sparse(fd, offset, bytes, length, file->name, error)
+    : hf_pwrite_all(fd, bytes, length, (goffset)offset, file->name, error);
   hf_spot_unpin(spots, &file->spot);
   return good;
 }
@@ -309,7 +324,7 @@ static void remove_made(HfRestoreWorker *worker, HfRestoreFile *file)
   int parent = file->made ? hf_spot_open(spots, file->spot.parent, NULL) : -1;
   if (parent < 0)
     return;
-  hf_sys->unlinkat(parent, file->name, 0);
+  HF_AGAIN(hf_sys->unlinkat(parent, file->name, 0));
   hf_spot_unpin(spots, file->spot.parent);
 }
 
@@ -341,9 +356,10 @@ static char *describe_ranges(GArray *lost)
 /* Like renameat2 with RENAME_NOREPLACE, which some file systems lack. */
 static gboolean rename_new(int parent, const char *from, const char *to)
 {
-  if (hf_sys->renameat2(parent, from, parent, to, RENAME_NOREPLACE) == 0)
+  if (HF_AGAIN(hf_sys->renameat2(parent, from, parent, to, RENAME_NOREPLACE)) == 0)
     return TRUE;
-  return errno == EINVAL && hf_sys->linkat(parent, from, parent, to, 0) == 0 && hf_sys->unlinkat(parent, from, 0) == 0;
+  return errno == EINVAL && HF_AGAIN(hf_sys->linkat(parent, from, parent, to, 0)) == 0 &&
+         HF_AGAIN(hf_sys->unlinkat(parent, from, 0)) == 0;
 }
 
 /* Puts what is there of a damaged file under its other name (D1). */
@@ -409,7 +425,7 @@ static gboolean complete(HfRestoreWorker *worker, HfRestoreFile *file)
   }
   int fd = hf_spot_open(spots, &file->spot, &problem);
   gboolean good = fd >= 0;
-  if (good && file->lost != NULL && hf_sys->ftruncate(fd, (off_t)file->node->entry.size) < 0)
+  if (good && file->lost != NULL && HF_AGAIN(hf_sys->ftruncate(fd, (off_t)file->node->entry.size)) < 0)
     good = hf_fail_errno(&problem, errno, "cannot set the size of '%s'", file->name);
   if (good && !hf_tree_node_is_disk(file->node))
     hf_restore_apply(worker, &file->spot, fd, file->node, lock, &file->locked);
@@ -446,7 +462,7 @@ static void finish_file(HfRestoreWorker *worker, HfRestoreFile *file)
   }
   if (!in_place)
     remove_made(worker, file);
-  if (in_place && !damaged)
+  if (in_place && !damaged && file->link == NULL)
     count_whole(worker, file);
   if (file->failure != NULL) {
     const char *path = hf_restore_path(worker, &file->spot);

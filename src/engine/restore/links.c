@@ -105,11 +105,11 @@ static gboolean copy_bytes(int from, int to, guint64 size, GError **error)
   g_autofree guint8 *bytes = g_malloc(COPIED_BYTES);
   off_t at = 0;
   while (at < (off_t)size) {
-    off_t start = hf_sys->lseek(from, at, SEEK_DATA), end = start;
+    off_t start = HF_AGAIN(hf_sys->lseek(from, at, SEEK_DATA)), end = start;
     if (start < 0 && errno == ENXIO)
       break;
     if (start >= 0)
-      end = hf_sys->lseek(from, start, SEEK_HOLE);
+      end = HF_AGAIN(hf_sys->lseek(from, start, SEEK_HOLE));
     if (start < 0 || end < 0) {
       start = at; /* no holes on this file system */
       end = (off_t)size;
@@ -118,7 +118,8 @@ static gboolean copy_bytes(int from, int to, guint64 size, GError **error)
       return FALSE;
     at = end;
   }
-  return hf_sys->ftruncate(to, (off_t)size) == 0 || hf_fail_errno(error, errno, "cannot set the size of a copy");
+  return HF_AGAIN(hf_sys->ftruncate(to, (off_t)size)) == 0 ||
+         hf_fail_errno(error, errno, "cannot set the size of a copy");
 }
 
 static gboolean copy_file(HfRestoreWorker *worker, const HfTreeNode *node, int from_folder, const char *key, int folder,
@@ -141,7 +142,7 @@ static gboolean copy_file(HfRestoreWorker *worker, const HfTreeNode *node, int f
     hf_restore_apply(worker, &spot, to, node, FALSE, &locked);
     return TRUE;
   }
-  hf_sys->unlinkat(folder, name->name, 0);
+  HF_AGAIN(hf_sys->unlinkat(folder, name->name, 0));
   return FALSE;
 }
 
@@ -245,7 +246,7 @@ static gboolean stands(HfRestoreWorker *worker, const char *key)
   int folder = hf_spot_open(spots, spot, NULL);
   if (folder < 0)
     return FALSE;
-  gboolean found = hf_sys->fstatat(folder, key, &status, AT_SYMLINK_NOFOLLOW) == 0;
+  gboolean found = HF_AGAIN(hf_sys->fstatat(folder, key, &status, AT_SYMLINK_NOFOLLOW)) == 0;
   hf_spot_unpin(spots, spot);
   return found;
 }
@@ -357,15 +358,15 @@ static void remove_all(int folder)
 {
   char buffer[16384];
   gboolean any = TRUE;
-  while (any && hf_sys->lseek(folder, 0, SEEK_SET) == 0) {
+  while (any && HF_AGAIN(hf_sys->lseek(folder, 0, SEEK_SET)) == 0) {
     gssize got;
     any = FALSE;
-    while ((got = hf_sys->getdents64(folder, buffer, sizeof buffer)) > 0)
+    while ((got = HF_AGAIN(hf_sys->getdents64(folder, buffer, sizeof buffer))) > 0)
       for (char *at = buffer; at < buffer + got;) {
         const struct dirent64 *entry = (const struct dirent64 *)(void *)at;
         at += entry->d_reclen;
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-          any = hf_sys->unlinkat(folder, entry->d_name, 0) == 0 || any;
+          any = HF_AGAIN(hf_sys->unlinkat(folder, entry->d_name, 0)) == 0 || any;
       }
   }
 }
@@ -380,7 +381,7 @@ static void remove_folder(HfRestoreWorker *worker)
     hf_spot_unpin(&state->spots, spot);
   }
   hf_spot_close(&state->spots, spot);
-  if (hf_sys->unlinkat(state->target->spot.fd, spot->name, AT_REMOVEDIR) < 0)
+  if (HF_AGAIN(hf_sys->unlinkat(state->target->spot.fd, spot->name, AT_REMOVEDIR)) < 0)
     hf_report_warning(state->report, spot->name, "cannot be removed: %s; remove it by hand", g_strerror(errno));
   hf_folder_release(worker, state->links.folder);
   state->links.folder = NULL;

@@ -31,7 +31,8 @@ static gboolean add_need(HfRestoreWorker *walker, HfRestoreFile *file, const HfT
 
 static gboolean pass_hole(HfRestoreWorker *walker, HfRestoreFile *file, const HfTreeExtent *extent, GError **error)
 {
-  walker->progress += extent->length;
+  if (file->counted)
+    walker->progress += extent->length;
   return file->disk == NULL || hf_disk_target_zero(file->disk, extent->offset, extent->length, error);
 }
 
@@ -40,7 +41,7 @@ gboolean hf_plan_extents(HfRestoreWorker *walker, HfRestoreFile *file, GError **
   g_autoptr(HfTreeFile) content = hf_tree_file_open(walker->browser, walker->state->tree, file->node, error);
   guint64 size = content != NULL ? hf_tree_file_size(content) : 0;
   gboolean good = content != NULL;
-  file->counted = TRUE;
+  file->counted = file->link == NULL; /* names of links are counted when they stand */
   for (guint64 at = 0; good && at < size;) {
     HfTreeExtent extent;
     g_autoptr(GError) problem = NULL;
@@ -68,7 +69,7 @@ static gboolean plan_long(HfRestoreWorker *walker, HfRestoreFile *file, GError *
   if (!file->made)
     return TRUE;
   int fd = hf_spot_open(spots, &file->spot, &problem);
-  gboolean sized = fd >= 0 && hf_sys->ftruncate(fd, (off_t)file->node->entry.size) == 0;
+  gboolean sized = fd >= 0 && HF_AGAIN(hf_sys->ftruncate(fd, (off_t)file->node->entry.size)) == 0;
   if (fd >= 0 && !sized)
     hf_fail_errno(&problem, errno, "cannot make it as large as %" G_GUINT64_FORMAT " bytes", file->node->entry.size);
   if (fd >= 0)
@@ -235,7 +236,7 @@ static HfRestoreFolder *make_parent(HfRestoreWorker *walker, HfRestoreFolder *pa
   if (state->overwrite == HF_OVERWRITE_REPLACE) {
     struct stat status;
     int fd = hf_spot_open(&state->spots, &parent->spot, NULL);
-    known = known && fd >= 0 && hf_sys->fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0;
+    known = known && fd >= 0 && HF_AGAIN(hf_sys->fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW)) < 0;
     if (fd >= 0)
       hf_spot_unpin(&state->spots, &parent->spot);
   }

@@ -22,7 +22,7 @@ static gboolean check_empty(int fd, const char *path, GError **error)
 {
   char buffer[4096];
   gssize got;
-  while ((got = hf_sys->getdents64(fd, buffer, sizeof buffer)) > 0)
+  while ((got = HF_AGAIN(hf_sys->getdents64(fd, buffer, sizeof buffer))) > 0)
     for (char *at = buffer; at < buffer + got;) {
       const struct dirent64 *entry = (const struct dirent64 *)(void *)at;
       at += entry->d_reclen;
@@ -36,7 +36,7 @@ static gboolean check_empty(int fd, const char *path, GError **error)
 static gboolean open_target(HfRestoreState *state, const HfRestoreOptions *options, GError **error)
 {
   const char *path = options->target;
-  if (hf_sys->mkdirat(AT_FDCWD, path, 0777) < 0 && errno != EEXIST)
+  if (HF_AGAIN(hf_sys->mkdirat(AT_FDCWD, path, 0777)) < 0 && errno != EEXIST)
     return hf_fail_errno(error, errno, "cannot make the folder '%s'", path);
   hf_autofd int fd = hf_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, error);
   if (fd < 0 || (!options->overwrite && !check_empty(fd, path, error)))
@@ -48,7 +48,7 @@ static gboolean open_target(HfRestoreState *state, const HfRestoreOptions *optio
 
 static gboolean sync_target(HfRestoreState *state, const char *path, GError **error)
 {
-  if (hf_sys->syncfs(state->target->spot.fd) == 0)
+  if (HF_AGAIN(hf_sys->syncfs(state->target->spot.fd)) == 0)
     return TRUE;
   return hf_fail_errno(error, errno, "cannot make what was restored into '%s' durable", path);
 }

@@ -132,7 +132,7 @@ static int open_thing(int folder, const char *name, guint32 mode, gboolean *read
   if (fd >= 0)
     return fd;
   *reading = FALSE;
-  return hf_sys->openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+  return HF_AGAIN(hf_sys->openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
 }
 
 gboolean hf_source_extras(HfSourceDir *dir, const char *name, int fd, guint32 mode, GByteArray *extras,

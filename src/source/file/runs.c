@@ -9,7 +9,7 @@
 /* As lseek; *found is 0 where the kernel knows of nothing more (ENXIO). */
 static gboolean seek(int fd, guint64 from, int whence, guint64 *found, GError **error)
 {
-  off_t at = hf_sys->lseek(fd, (off_t)from, whence);
+  off_t at = HF_AGAIN(hf_sys->lseek(fd, (off_t)from, whence));
   *found = at > 0 ? (guint64)at : 0;
   return at >= 0 || errno == ENXIO || hf_fail_errno(error, errno, "cannot find the holes of a file");
 }
@@ -21,7 +21,7 @@ gboolean hf_source_next_run(int fd, guint64 from, guint64 end, gboolean *hole, g
   *hole = FALSE;
   if (from >= end)
     return FALSE;
-  off_t data = hf_sys->lseek(fd, (off_t)from, SEEK_DATA);
+  off_t data = HF_AGAIN(hf_sys->lseek(fd, (off_t)from, SEEK_DATA));
   if (data < 0 && errno == EINVAL) { /* a file system without holes */
     *length = end - from;
     return TRUE;

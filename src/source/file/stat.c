@@ -55,10 +55,7 @@ static gboolean stat_at(int fd, const char *name, HfEntry *entry, HfSourceStat *
                         GError **error)
 {
   struct statx found;
-  int got;
-  do
-    got = hf_sys->statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, WANTED, &found);
-  while (got < 0 && errno == EINTR);
+  int got = HF_AGAIN(hf_sys->statx(fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, WANTED, &found));
   if (got < 0) {
     int errnum = errno;
     g_autofree char *shown = hf_printable(name, -1);
@@ -100,15 +97,15 @@ static int open_leased(int folder, const char *name)
 {
   char proc[HF_PROC_FD_BYTES];
   struct statx found;
-  hf_autofd int fd = hf_sys->openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
-  if (fd < 0 || hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &found) < 0)
+  hf_autofd int fd = HF_AGAIN(hf_sys->openat(folder, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
+  if (fd < 0 || HF_AGAIN(hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &found)) < 0)
     return -1;
   if (!S_ISREG(found.stx_mode)) {
     errno = ELOOP;
     return -1;
   }
   hf_proc_fd(fd, proc);
-  return hf_sys->openat(AT_FDCWD, proc, O_RDONLY | O_CLOEXEC, 0);
+  return HF_AGAIN(hf_sys->openat(AT_FDCWD, proc, O_RDONLY | O_CLOEXEC, 0));
 }
 
 int hf_source_file_open(HfSourceDir *dir, const char *name, GError **error)
@@ -117,7 +114,7 @@ int hf_source_file_open(HfSourceDir *dir, const char *name, GError **error)
   hf_autofd int fd = hf_open_quietly(hf_source_dir_fd(dir), name, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   if (fd < 0 && errno == EAGAIN)
     fd = open_leased(hf_source_dir_fd(dir), name);
-  gboolean known = fd >= 0 && hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &found) == 0;
+  gboolean known = fd >= 0 && HF_AGAIN(hf_sys->statx(fd, "", AT_EMPTY_PATH, STATX_TYPE, &found)) == 0;
   if (known && S_ISREG(found.stx_mode))
     return hf_steal_fd(&fd);
 

@@ -4,21 +4,12 @@
 
 #include <errno.h>
 
+#include "base/sys.h"
 #include "storage/local/fds.h"
 #include "storage/store.h"
 
 /* Unfinished files of file systems without O_TMPFILE have names that start with this. */
 #define HF_LOCAL_TEMPORARY ".tmp-"
-
-/* The value of a system call that is made again while a signal interrupts it. */
-#define HF_AGAIN(call) \
-  ({ \
-    __typeof__(call) hf_result; \
-    do \
-      hf_result = (call); \
-    while (hf_result < 0 && errno == EINTR); \
-    hf_result; \
-  })
 
 typedef struct HfLocal {
   HfStore store;

@@ -29,7 +29,7 @@
 
 static gboolean get_status(const HfApply *apply, struct statx *found)
 {
-  return hf_sys->statx(apply->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, found) == 0;
+  return HF_AGAIN(hf_sys->statx(apply->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, found)) == 0;
 }
 
 static gboolean set_owner(const HfApply *apply, uid_t uid, gid_t gid)
@@ -172,11 +172,11 @@ static int open_entry(int parent, const char *name, HfApply *apply)
   int fd = -1, flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC;
   apply->path = FALSE;
   if (S_ISREG(mode) || S_ISDIR(mode))
-    fd = hf_sys->openat(parent, name, S_ISDIR(mode) ? flags | O_DIRECTORY : flags, 0);
+    fd = HF_AGAIN(hf_sys->openat(parent, name, S_ISDIR(mode) ? flags | O_DIRECTORY : flags, 0));
   if (fd >= 0)
     return fd;
   apply->path = TRUE;
-  return hf_sys->openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0);
+  return HF_AGAIN(hf_sys->openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC, 0));
 }
 
 static gboolean open_checked(HfApply *apply, int parent, const char *name, int *own, GError **error)

@@ -31,7 +31,7 @@ typedef struct Making {
 
 static int open_folder(const Making *making)
 {
-  return hf_sys->openat(making->parent, making->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
+  return HF_AGAIN(hf_sys->openat(making->parent, making->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0));
 }
 
 static int make_folder(const Making *making)
@@ -41,19 +41,20 @@ static int make_folder(const Making *making)
     if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
       return fd;
   }
-  return hf_sys->mkdirat(making->parent, making->name, 0700) < 0 ? -1 : open_folder(making);
+  return HF_AGAIN(hf_sys->mkdirat(making->parent, making->name, 0700)) < 0 ? -1 : open_folder(making);
 }
 
 static int make_file(const Making *making)
 {
-  return hf_sys->openat(making->parent, making->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  return HF_AGAIN(hf_sys->openat(making->parent, making->name, flags, 0600));
 }
 
 static int make_symlink(const Making *making)
 {
   const HfView *target = &making->entry->target;
   g_autofree char *text = g_strndup((const char *)target->data, target->length);
-  return symlinkat(text, making->parent, making->name);
+  return HF_AGAIN(symlinkat(text, making->parent, making->name));
 }
 
 static int make_node(const Making *making)
@@ -66,14 +67,14 @@ static int make_node(const Making *making)
 static gboolean is_same(const Making *making)
 {
   struct stat old, now;
-  return hf_sys->fstatat(making->old_parent, making->old_name, &old, AT_SYMLINK_NOFOLLOW) == 0 &&
-         hf_sys->fstatat(making->parent, making->name, &now, AT_SYMLINK_NOFOLLOW) == 0 && old.st_dev == now.st_dev &&
-         old.st_ino == now.st_ino;
+  return HF_AGAIN(hf_sys->fstatat(making->old_parent, making->old_name, &old, AT_SYMLINK_NOFOLLOW)) == 0 &&
+         HF_AGAIN(hf_sys->fstatat(making->parent, making->name, &now, AT_SYMLINK_NOFOLLOW)) == 0 &&
+         old.st_dev == now.st_dev && old.st_ino == now.st_ino;
 }
 
 static int make_link(const Making *making)
 {
-  int made = hf_sys->linkat(making->old_parent, making->old_name, making->parent, making->name, 0);
+  int made = HF_AGAIN(hf_sys->linkat(making->old_parent, making->old_name, making->parent, making->name, 0));
   if (made == 0 || errno != EEXIST || making->overwrite == HF_OVERWRITE_REFUSE)
     return made;
   if (is_same(making))
@@ -93,7 +94,7 @@ static gboolean check_name(const char *name, GError **error)
 static gboolean is_folder(int parent, const char *name)
 {
   struct stat status;
-  return hf_sys->fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode);
+  return HF_AGAIN(hf_sys->fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW)) == 0 && S_ISDIR(status.st_mode);
 }
 
 /* Makes way for what is to be made. */
@@ -103,7 +104,7 @@ static gboolean remove_old(const Making *making, GError **error)
   if (making->overwrite == HF_OVERWRITE_REFUSE)
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite",
                    shown);
-  if (hf_sys->unlinkat(making->parent, making->name, 0) == 0 || errno == ENOENT || errno == EINTR)
+  if (HF_AGAIN(hf_sys->unlinkat(making->parent, making->name, 0)) == 0 || errno == ENOENT || errno == EINTR)
     return TRUE;
   int errnum = errno;
   if (is_folder(making->parent, making->name))
