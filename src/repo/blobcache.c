@@ -188,6 +188,12 @@ void hf_cache_note_keys(HfBlobCache *cache, const HfShortId *session, const HfKe
 
 /* ---- Damage. ---- */
 
+gboolean hf_cache_is_damage(const GError *why)
+{
+  return hf_error_is(why, HF_ERROR_DAMAGED) || hf_error_is(why, HF_ERROR_INVALID) || hf_error_is(why, HF_ERROR_IO) ||
+         hf_error_is(why, HF_ERROR_NOT_FOUND);
+}
+
 static gboolean add_pack(GHashTable *set, const HfShortId *pack)
 {
   return g_hash_table_add(set, g_memdup2(pack, sizeof *pack));
@@ -199,21 +205,32 @@ gboolean hf_cache_first_warning(HfBlobCache *cache, const HfShortId *pack)
   return add_pack(cache->warned, pack);
 }
 
-GBytes *hf_cache_mended(HfBlobCache *cache, const HfShortId *pack, GError **error)
+/* `mending` is held. TRUE with `cache->mended` when parity gave the pack back. */
+static gboolean mend_locked(HfBlobCache *cache, const HfShortId *pack, GError **error)
 {
-  HF_LOCK(&cache->mending);
-  if (cache->mended != NULL && hf_short_id_equal(&cache->mended_pack, pack))
-    return g_bytes_ref(cache->mended);
   g_autoptr(GError) why = NULL;
   HfParityResult result = { 0 };
-  if (!g_hash_table_contains(cache->hopeless, pack) && hf_parity_check(cache->repo->store, pack, TRUE, &result, &why) &&
-      result.mended != NULL) {
+  if (hf_parity_check(cache->repo->store, pack, TRUE, &result, &why) && result.mended != NULL) {
     g_clear_pointer(&cache->mended, g_bytes_unref);
     cache->mended = g_steal_pointer(&result.mended);
     cache->mended_pack = *pack;
-    return g_bytes_ref(cache->mended);
+    return TRUE;
+  }
+  if (why != NULL && !hf_cache_is_damage(why)) {
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
   }
   add_pack(cache->hopeless, pack);
-  hf_fail(error, HF_ERROR_DAMAGED, "there is no parity that mends it");
-  return NULL;
+  return hf_fail(error, HF_ERROR_DAMAGED, "there is no parity that mends it");
+}
+
+GBytes *hf_cache_mended(HfBlobCache *cache, const HfShortId *pack, GError **error)
+{
+  HF_LOCK(&cache->mending);
+  if (g_hash_table_contains(cache->hopeless, pack)) {
+    hf_fail(error, HF_ERROR_DAMAGED, "there is no parity that mends it");
+    return NULL;
+  }
+  gboolean at_hand = cache->mended != NULL && hf_short_id_equal(&cache->mended_pack, pack);
+  return at_hand || mend_locked(cache, pack, error) ? g_bytes_ref(cache->mended) : NULL;
 }

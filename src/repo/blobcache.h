@@ -38,6 +38,8 @@ void hf_cache_note_id(HfBlobCache *cache, HfCachedFrame *frame, guint blob, cons
 gboolean hf_cache_keys(HfBlobCache *cache, const HfShortId *session, const HfKey **data_key, const HfKey **meta_key);
 void hf_cache_note_keys(HfBlobCache *cache, const HfShortId *session, const HfKey *data_key, const HfKey *meta_key);
 
+/* Damage is what other ways are tried for. Anything else (no permission, no memory) is the caller's to know. */
+gboolean hf_cache_is_damage(const GError *why);
 /* TRUE the first time for each pack. */
 gboolean hf_cache_first_warning(HfBlobCache *cache, const HfShortId *pack);
 /* A damaged data pack as its parity gives it: the last one is kept, and hopeless ones are not tried again. Free with

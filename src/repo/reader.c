@@ -99,16 +99,10 @@ static gboolean fetch_stored(HfBlobReader *reader, const HfLocation *place, Way 
          fetch(reader, place, way, offset, reader->stored.data, length, error);
 }
 
-/* Damage is what other ways are tried for. Anything else (no permission, no memory) is the caller's to know. */
-static gboolean is_damage(const GError *why)
-{
-  return hf_error_is(why, HF_ERROR_DAMAGED) || hf_error_is(why, HF_ERROR_INVALID) || hf_error_is(why, HF_ERROR_IO) ||
-         hf_error_is(why, HF_ERROR_NOT_FOUND);
-}
-
 static void note_damage(HfBlobReader *reader, const HfLocation *place, const GError *why)
 {
-  HfPlace damage = { place->pack, place->offset };
+  gboolean gone = hf_error_is(why, HF_ERROR_NOT_FOUND);
+  HfPlace damage = { place->pack, gone ? HF_PLACE_WHOLE_PACK : place->offset };
   hf_index_note_damage(reader->repo->index, &damage);
   if (!hf_cache_first_warning(reader->cache, &place->pack))
     return;
@@ -180,7 +174,7 @@ static const HfKey *find_key(HfBlobReader *reader, const HfLocation *place, cons
   if (!hf_cache_keys(reader->cache, session, &data_key, &meta_key)) {
     g_autoptr(GError) why = NULL;
     if (!slots_at_head(reader, place, WAY_PACK, session, &why) &&
-        (!is_damage(why) ||
+        (!hf_cache_is_damage(why) ||
          (!slots_at_end(reader, place, session) && !slots_at_head(reader, place, WAY_SPARE, session, NULL)))) {
       g_propagate_error(error, g_steal_pointer(&why));
       return NULL;
@@ -249,7 +243,7 @@ static gboolean try_other_ways(HfBlobReader *reader, const HfId *id, const HfLoc
         continue;
       if (try(reader, place, way, what, &why))
         return TRUE;
-      if (!is_damage(why)) {
+      if (!hf_cache_is_damage(why)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
       }
@@ -270,7 +264,7 @@ static gboolean try_ways(HfBlobReader *reader, const HfId *id, TryFunc try, gpoi
     return lost(id, NULL, error);
   if (try(reader, &place, WAY_PACK, what, &why))
     return TRUE;
-  if (is_damage(why))
+  if (hf_cache_is_damage(why))
     return try_other_ways(reader, id, &place, why, try, what, error);
   g_propagate_error(error, g_steal_pointer(&why));
   return FALSE;
@@ -572,7 +566,7 @@ gboolean hf_frame_read(HfBlobReader *reader, const HfLocation *location, const H
   g_autoptr(GError) why = NULL;
   if (open_wanted(reader, location, WAY_PACK, wanted, count, opened, &why))
     return TRUE;
-  if (!is_damage(why)) {
+  if (!hf_cache_is_damage(why)) {
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
   }

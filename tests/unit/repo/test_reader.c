@@ -360,8 +360,14 @@ static void test_vanished(void)
   hf_name_pack(name, HF_PACK_DATA, &place.pack);
   lab_drop(lab.fake.repo.store, name);
   data_fails(&lab, 5, HF_ERROR_DAMAGED);
-  data_fails(&lab, 6, HF_ERROR_DAMAGED); /* hopeless: not tried again */
-  assert_noted(&lab, &lab.data[5], 2);
+  for (guint i = 0; i < BLOBS; i++) { /* with it, all that the pack had */
+    HfLocation other = locate(&lab, &lab.data[i]);
+    if (hf_short_id_equal(&other.pack, &place.pack))
+      assert_noted(&lab, &lab.data[i], 2);
+  }
+  guint gets = lab.fake.gets;
+  data_fails(&lab, 5, HF_ERROR_DAMAGED); /* hopeless: parity is not tried again */
+  g_assert_cmpuint(lab.fake.gets, <=, gets + 2);
 }
 
 static void test_no_spare(void)
@@ -451,9 +457,14 @@ static void test_other_errors(void)
   fake_fail(&lab.fake, LAB_GET, "data/", 1, HF_ERROR_IO);
   data_fails(&lab, 5, HF_ERROR_DAMAGED); /* every sector */
   g_assert_cmpuint(lab.fake.warnings, ==, 1);
-  /* The spare fails for another reason. */
+  /* The spare fails for another reason: it is not given up for good. */
   spoil_frame(&lab, &place, 50);
+  fake_fail(&lab.fake, LAB_GET, NULL, 0, 0);
   open_reader(&lab, 0);
+  fake_fail(&lab.fake, LAB_GET, "parity/", 1, HF_ERROR_PERMISSION);
+  data_fails(&lab, 5, HF_ERROR_PERMISSION);
+  fake_fail(&lab.fake, LAB_GET, NULL, 0, 0);
+  read_data(&lab, 5);
   place = locate(&lab, &lab.meta[5]);
   spoil_frame(&lab, &place, 50);
   fake_fail(&lab.fake, LAB_GET, "mirror/", 1, HF_ERROR_PERMISSION);
