@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * No single place tells who uses a device. Mounts are told by mountinfo (also read-only ones apart), swap by /proc/swaps,
- * LVM, RAID and the like by sysfs, loop devices by themselves; whatever else claims a device for itself alone shows when
- * one tries to claim it, too.
+ * No single place tells who uses a device. Mounts are told by mountinfo (also read-only ones apart), swap by
+ * /proc/swaps, LVM, RAID and the like by sysfs, loop devices by themselves; whatever else claims a device for itself
+ * alone shows when one tries to claim it, too.
  */
 #include "base/device.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who uses a block device or an image file: mounts, swap, holders (LVM, RAID, device mapper), loop devices, whoever else
- * claims it; of the whole device and of its partitions. An image file is also in use when it is locked, as running
+/* Who uses a block device or an image file: mounts, swap, holders (LVM, RAID, device mapper), loop devices, whoever
+ * else claims it; of the whole device and of its partitions. An image file is also in use when it is locked, as running
  * machines lock theirs. */
 #pragma once
 

@@ -30,7 +30,8 @@ static void print_result(HfCli *cli, const HfCopyResult *result)
                                             (json_int_t)result->blobs, "new_bytes", (json_int_t)result->new_bytes));
 }
 
-/* Siblings are copied without keys; keys are asked for when names of points must be read, or the target is a stranger. */
+/* Siblings are copied without keys; keys are asked for when names of points must be read, or the target is a
+ * stranger. */
 static gboolean open_both(HfCli *cli, const HfOptions *options, HfRepo **from, HfRepo **to, GError **error)
 {
   HfKeySource target = hf_key_source_to(options);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The index: where is a blob? (format.md 8.) It is made of sorted runs in the store, read by page behind filters, a table
- * in memory of what this process stored itself, and the directories of packs that no run names.
+ * The index: where is a blob? (format.md 8.) It is made of sorted runs in the store, read by page behind filters, a
+ * table in memory of what this process stored itself, and the directories of packs that no run names.
  *
  * Invariants
  *  I1 The list of packs in the store decides: an entry whose pack is not there does not exist.
@@ -31,15 +31,16 @@ typedef struct HfLocation {
 } HfLocation;
 
 /* Lists packs, runs, marks, thin frames and damage; opens the runs; reads the directories of packs that no run
- * names (with a warning for those that cannot be read: they stay "uncovered"). A damaged run is dropped with a warning: its
- * packs then count as not named. `report` may be NULL. */
+ * names (with a warning for those that cannot be read: they stay "uncovered"). A damaged run is dropped with a warning:
+ * its packs then count as not named. `report` may be NULL. */
 HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error);
 void hf_index_free(HfIndex *index);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIndex, hf_index_free)
 
 /* ---- Look-up. ---- */
-/* Location number `attempt` (0, 1, ...) of a blob in `domain`; FALSE when there is no such: a blob may be stored twice, who
- * finds the first damaged tries the next. Damaged, thin and condemned places come last. HF error only for I/O. `found` tells. */
+/* Location number `attempt` (0, 1, ...) of a blob in `domain`; FALSE when there is no such: a blob may be stored twice,
+ * who finds the first damaged tries the next. Damaged, thin and condemned places come last. HF error only for I/O.
+ * `found` tells. */
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
                        HfLocation *location, GError **error);
 /* TRUE in *claimed: the blob is not there (I2) and the caller now must store it. FALSE: it is there, or another
@@ -53,7 +54,8 @@ gboolean hf_index_is_absent(HfIndex *index, guint32 domain, const HfId *id, gboo
 
 /* ---- Adding: a durable pack of this process. ---- */
 gboolean hf_index_add_pack(HfIndex *index, const HfPackInfo *info, GError **error);
-/* Writes what was added since as a run. With `merge`, runs are merged first when there are more than 4 (size-tiered). */
+/* Writes what was added since as a run. With `merge`, runs are merged first when there are more than 4
+ * (size-tiered). */
 gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error);
 
 /* ---- The whole: packs and entries, for collection, statistics, verification. ---- */

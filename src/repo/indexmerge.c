@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Writing and merging of runs. A run is added to the index only when it is durable; the runs that it replaces are removed
- * from the store after that, so that a crash in between leaves the same entries twice, never none.
+ * Writing and merging of runs. A run is added to the index only when it is durable; the runs that it replaces are
+ * removed from the store after that, so that a crash in between leaves the same entries twice, never none.
  */
 #include <string.h>
 
@@ -262,8 +262,8 @@ static int by_size(gconstpointer a, gconstpointer b)
   return p < q ? 1 : p > q ? -1 : 0;
 }
 
-/* Size-tiered: the largest runs stay as they are while each is at least twice as large as all smaller ones together, so that
- * an entry is copied a logarithmic number of times. */
+/* Size-tiered: the largest runs stay as they are while each is at least twice as large as all smaller ones together, so
+ * that an entry is copied a logarithmic number of times. */
 static GPtrArray *choose_runs(GPtrArray *sorted, guint keep)
 {
   guint first = MIN(keep - 1, sorted->len - 1);

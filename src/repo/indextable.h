@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The part of the index that is in memory: claimed ids, blobs of packs that this process finished, blobs of packs that no
- * run names. Open addressing, 64 bytes an entry, several entries may have one id. Not thread-safe: index.c locks.
+ * The part of the index that is in memory: claimed ids, blobs of packs that this process finished, blobs of packs that
+ * no run names. Open addressing, 64 bytes an entry, several entries may have one id. Not thread-safe: index.c locks.
  */
 #pragma once
 

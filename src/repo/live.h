@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Who is alive? A walk from restore points and checkpoints through the refs of metadata, without any key (format.md 11).
- * What is known of each pack: its frames, and one bit a blob. Memory: 12 bytes a frame and 1 bit a blob.
+ * Who is alive? A walk from restore points and checkpoints through the refs of metadata, without any key (format.md
+ * 11). What is known of each pack: its frames, and one bit a blob. Memory: 12 bytes a frame and 1 bit a blob.
  *
  * Invariants
- *  L1 The walk fails closed: a metadata blob that cannot be read, or a ref that is nowhere, ends it with HF_ERROR_DAMAGED
- *     (unless the walk was told to note losses and go on: verification does).
+ *  L1 The walk fails closed: a metadata blob that cannot be read, or a ref that is nowhere, ends it with
+ *     HF_ERROR_DAMAGED (unless the walk was told to note losses and go on: verification does).
  *  L2 Only frame headers, clear sections and directories are read: no key is asked for.
  */
 #pragma once
@@ -38,8 +38,8 @@ HfLive *hf_live_new(HfRepo *repo, GError **error);
 void hf_live_free(HfLive *live);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfLive, hf_live_free)
 
-/* Marks everything that is reached from `root` in `domain`. Call again for each root; work done before is not done again.
- * `loss` NULL: L1; else losses are told and the walk goes on. */
+/* Marks everything that is reached from `root` in `domain`. Call again for each root; work done before is not done
+ * again. `loss` NULL: L1; else losses are told and the walk goes on. */
 gboolean hf_live_walk(HfLive *live, guint32 domain, const HfId *root, HfLossFunc loss, gpointer user, GError **error);
 
 /* Forgets what is alive; the directories stay. */

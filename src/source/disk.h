@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Source: a disk. Drivers (block/: raw files and block devices; later nbd/, libvirt/, ...) implement HfDiskOps; the engine
- * asks for extents and reads. Changed-block tracking is part of the interface: a driver that knows what changed since a
- * cookie says so by HF_EXTENT_UNCHANGED, and the engine then takes those blocks from the last point without reading them.
- * Reads may come from several threads at once.
+ * Source: a disk. Drivers (block/: raw files and block devices; later nbd/, libvirt/, ...) implement HfDiskOps; the
+ * engine asks for extents and reads. Changed-block tracking is part of the interface: a driver that knows what changed
+ * since a cookie says so by HF_EXTENT_UNCHANGED, and the engine then takes those blocks from the last point without
+ * reading them. Reads may come from several threads at once.
  */
 #pragma once
 

@@ -2,7 +2,8 @@
 /*
  * Does a store keep the promises of store.h? The suite that every driver must pass, and that users run against their
  * own storage with `holdfast benchmark --storage REPO`: it works on a live repository below "conform/RANDOM/", and
- * removes what it made (a run that is killed leaves objects there, which may be removed by hand). Needs 300 MiB of space.
+ * removes what it made (a run that is killed leaves objects there, which may be removed by hand). Needs 300 MiB of
+ * space.
  *
  * Checked: S1 (an abort leaves nothing, nothing is seen before its commit), S3 (one winner among threads and handles),
  * S4 (read after write, also through a second handle of the same location), S5 (an object stays as it is while it is

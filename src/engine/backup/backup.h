@@ -2,9 +2,9 @@
 /*
  * The verb backup: from sources to a restore point.
  *
- * Every worker takes a folder, reads its names, compares them with the base (the last checkpoint and the last point of the
- * same source), reads what changed into its own open frame, and queues the folders below. A page of a folder is stored as
- * soon as the last thing it waits for is stored; the last page of the last folder ends the tree.
+ * Every worker takes a folder, reads its names, compares them with the base (the last checkpoint and the last point of
+ * the same source), reads what changed into its own open frame, and queues the folders below. A page of a folder is
+ * stored as soon as the last thing it waits for is stored; the last page of the last folder ends the tree.
  *
  * Invariants
  *  B1 An entry is taken over from the base without reading only when type, size, mtime, ctime and inode are equal, its
@@ -41,6 +41,6 @@ typedef struct HfBackupResult {
   gboolean resumed;                       /* a checkpoint was taken up */
 } HfBackupResult;
 
-/* Makes a point. repo->index may be loaded or not (it is refreshed). Errors: HF_ERROR_NOT_FOUND or HF_ERROR_REFUSED (B3),
- * HF_ERROR_CANCELLED (a checkpoint was left), HF_ERROR_FENCED, HF_ERROR_NO_SPACE, ... */
+/* Makes a point. repo->index may be loaded or not (it is refreshed). Errors: HF_ERROR_NOT_FOUND or HF_ERROR_REFUSED
+ * (B3), HF_ERROR_CANCELLED (a checkpoint was left), HF_ERROR_FENCED, HF_ERROR_NO_SPACE, ... */
 gboolean hf_backup(HfRepo *repo, const HfBackupOptions *options, HfBackupResult *result, GError **error);

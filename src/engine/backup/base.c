@@ -214,7 +214,8 @@ static int compare_name(HfView view, const char *name, gsize length)
   return order ? order : view.length < length ? -1 : view.length > length ? 1 : 0;
 }
 
-/* One step on: the next entry, or down into the child of a node that can hold `name`, or up. FALSE with error unset: the end. */
+/* One step on: the next entry, or down into the child of a node that can hold `name`, or up. FALSE with error unset:
+ * the end. */
 static gboolean advance(HfBaseCursor *cursor, const char *name, gsize length, GError **error)
 {
   while (cursor->depth) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The base of a backup: what is known of the source from its last checkpoint and its last point, so that unchanged files
- * need not be read. A folder's base is a pair of page refs; a cursor walks both pages beside the sorted names.
+ * The base of a backup: what is known of the source from its last checkpoint and its last point, so that unchanged
+ * files need not be read. A folder's base is a pair of page refs; a cursor walks both pages beside the sorted names.
  */
 #pragma once
 
@@ -19,8 +19,8 @@ typedef struct HfBaseRefs {
 } HfBaseRefs;
 
 typedef struct HfBase HfBase;
-/* Finds the newest points of `source` (at most 10 are looked at) and the checkpoint of a session that is over. Damage is a
- * warning: the base is then smaller. `points` is borrowed as long as the base lives. */
+/* Finds the newest points of `source` (at most 10 are looked at) and the checkpoint of a session that is over. Damage
+ * is a warning: the base is then smaller. `points` is borrowed as long as the base lives. */
 HfBase *hf_base_new(HfRepo *repo, HfBlobReader *reader, GPtrArray *points, const HfShortId *source, GError **error);
 void hf_base_free(HfBase *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBase, hf_base_free)
@@ -38,8 +38,8 @@ typedef struct HfBaseCursor HfBaseCursor;
 HfBaseCursor *hf_base_cursor_new(HfBlobReader *reader, const HfId *top);
 void hf_base_cursor_free(HfBaseCursor *cursor);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBaseCursor, hf_base_cursor_free)
-/* Goes on to `name` (names must rise from call to call). NULL: not there, or the base is damaged here (it then ends; *problem is set
- * once). The entry and its views are valid until the next call. */
+/* Goes on to `name` (names must rise from call to call). NULL: not there, or the base is damaged here (it then ends;
+ * *problem is set once). The entry and its views are valid until the next call. */
 const HfEntry *hf_base_cursor_seek(HfBaseCursor *cursor, const char *name, GError **problem);
 /* The tail of the page in which the last found entry lies (NULL: none), and how many inline entries that page has. */
 const HfId *hf_base_cursor_tail(HfBaseCursor *cursor, guint *inline_entries);

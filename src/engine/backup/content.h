@@ -26,7 +26,8 @@ typedef enum HfReadResult {
  * extras_ref names their blob). Sets the racy and incomplete flags. FALSE only for errors that end the backup. */
 gboolean hf_content_read(HfBackupWorker *worker, const HfFilePlace *place, HfEntry *entry, const HfSourceStat *status,
                          GByteArray *tail, HfReadResult *result, GError **error);
-/* Reads exactly entry->size bytes of a small file again, appending to `tail`; FALSE in *good when it is not so long now. */
+/* Reads exactly entry->size bytes of a small file again, appending to `tail`; FALSE in *good when it is not so long
+ * now. */
 gboolean hf_content_read_again(const HfFilePlace *place, const HfEntry *entry, GByteArray *tail);
 /* Puts the extras found so far where they belong: into the entry, or into a blob when they are long. */
 gboolean hf_content_extras(HfBackupWorker *worker, HfEntry *entry, GError **error);

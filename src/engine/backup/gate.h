@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The gate of a backup: workers are inside while they change the tree being built; who takes a checkpoint closes it, waits
- * until all have stepped out, and has the tree for himself.
+ * The gate of a backup: workers are inside while they change the tree being built; who takes a checkpoint closes it,
+ * waits until all have stepped out, and has the tree for himself.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Builders of trees that are cut by content (format.md 7.3, 7.4): lists of a large file, and the upper levels of a large
- * folder. Items are added in order; nodes are stored as they fill; finish gives the one ref at the top. One thread.
+ * Builders of trees that are cut by content (format.md 7.3, 7.4): lists of a large file, and the upper levels of a
+ * large folder. Items are added in order; nodes are stored as they fill; finish gives the one ref at the top. One
+ * thread.
  */
 #pragma once
 

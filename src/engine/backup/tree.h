@@ -2,9 +2,9 @@
 /*
  * The tree being built: folders, and their pages (format.md 7.4).
  *
- * A page waits for `pending` things: its walker (until it closes the page) and each folder in it. A folder waits for its
- * walker and its pages. Who brings a count to zero stores the page or ends the folder, and goes on upward. Pages are
- * changed only by their walker until they are closed; folders below are queued after that.
+ * A page waits for `pending` things: its walker (until it closes the page) and each folder in it. A folder waits for
+ * its walker and its pages. Who brings a count to zero stores the page or ends the folder, and goes on upward. Pages
+ * are changed only by their walker until they are closed; folders below are queued after that.
  */
 #pragma once
 
@@ -66,6 +66,6 @@ gboolean hf_tree_close(HfBackupWorker *worker, HfTreePage *page, GError **error)
 /* The walker is done with the folder. */
 gboolean hf_tree_walked(HfBackupWorker *worker, HfTreeDir *dir, GError **error);
 
-/* Stores what is there of an unfinished tree, with entries flagged incomplete; *any FALSE: nothing is there. Only inside a closed
- * gate. */
+/* Stores what is there of an unfinished tree, with entries flagged incomplete; *any FALSE: nothing is there. Only
+ * inside a closed gate. */
 gboolean hf_tree_partial(HfBackupWorker *worker, HfTreeDir *roots, HfId *id, gboolean *any, GError **error);

@@ -4,8 +4,8 @@
 
 #include "engine/backup/tree.h"
 
-/* Adds the root at `path` (absolute) to the roots' page; its folder is returned in *child, to be queued (NULL: none). A root that
- * is gone, or empty though the base's was not and it was not allowed, is an error (B3). */
+/* Adds the root at `path` (absolute) to the roots' page; its folder is returned in *child, to be queued (NULL: none). A
+ * root that is gone, or empty though the base's was not and it was not allowed, is an error (B3). */
 gboolean hf_walk_root(HfBackupWorker *worker, HfTreePage *page, const char *path, HfTreeDir **child, GError **error);
 /* Queues a folder. */
 void hf_walk_push(HfTreeDir *dir);

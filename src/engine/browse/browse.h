@@ -3,16 +3,16 @@
  * Looking into restore points: paths, folders, contents, extras, whole trees, several trees side by side.
  *
  * All roots of a point make one tree below "/": a root at /home/ada appears as that folder, "/" and "/home" as virtual
- * folders when they were not saved themselves. Where one root lies inside another, the inner one counts. A disk is an entry
- * of mode 0 with content MAP or NONE, read like a file.
+ * folders when they were not saved themselves. Where one root lies inside another, the inner one counts. A disk is an
+ * entry of mode 0 with content MAP or NONE, read like a file.
  *
  * Invariants
- *  V1 Memory is bounded by the depth of what is looked at (paths, one page reference a level), not by its size: pages are
- *     held for the last levels only.
+ *  V1 Memory is bounded by the depth of what is looked at (paths, one page reference a level), not by its size:
+ *     pages are held for the last levels only.
  *  V2 Damage in one page hides what is below that page only: whoever goes on after the error gets the rest.
  *
- * Threads: an HfTree is read-only and safe for all threads, as are copied nodes. An HfBrowser and everything made with it
- * belong to one thread at a time. Paths and names are bytes.
+ * Threads: an HfTree is read-only and safe for all threads, as are copied nodes. An HfBrowser and everything made with
+ * it belong to one thread at a time. Paths and names are bytes.
  */
 #pragma once
 
@@ -20,7 +20,8 @@
 #include "repo/points.h"
 #include "repo/reader.h"
 
-/* ---- What one thread reads with: a reader for each trust domain. `cache` is shared; both must outlive the browser. ---- */
+/* ---- What one thread reads with: a reader for each trust domain. `cache` is shared; both must outlive the browser.
+ * ---- */
 typedef struct HfBrowser HfBrowser;
 HfBrowser *hf_browser_new(HfRepo *repo, HfBlobCache *cache);
 void hf_browser_free(HfBrowser *browser);
@@ -36,8 +37,8 @@ void hf_tree_free(HfTree *tree);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfTree, hf_tree_free)
 guint32 hf_tree_domain(const HfTree *tree);
 
-/* Something in a tree. The views of its entry live as long as what gave it says; entry.name is the last part of its path
- * ("/" for the top). A virtual folder has a mode and nothing else. */
+/* Something in a tree. The views of its entry live as long as what gave it says; entry.name is the last part of its
+ * path ("/" for the top). A virtual folder has a mode and nothing else. */
 typedef struct HfTreeNode {
   HfEntry entry;
   gboolean is_virtual;
@@ -55,8 +56,8 @@ gboolean hf_tree_node_is_disk(const HfTreeNode *node);
 /* Is there anything to list below it? */
 gboolean hf_tree_node_has_entries(const HfTreeNode *node);
 
-/* The roots by themselves, in the order of the tree: entry.name is the whole path, and what other roots hold below is not
- * seen. The views live as long as the tree. */
+/* The roots by themselves, in the order of the tree: entry.name is the whole path, and what other roots hold below is
+ * not seen. The views live as long as the tree. */
 guint hf_tree_root_count(const HfTree *tree);
 void hf_tree_root(const HfTree *tree, guint number, HfTreeNode *node);
 /* The folder "/"; its views live as long as the tree. */
@@ -81,8 +82,8 @@ HfTreeList *hf_tree_list_new(HfBrowser *browser, const HfTree *tree, const HfTre
                              GError **error);
 void hf_tree_list_free(HfTreeList *list);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfTreeList, hf_tree_list_free)
-/* FALSE with error unset: the end. FALSE with an error: a page cannot be read; the next call goes on behind it. The views
- * of `node` live until the next call. */
+/* FALSE with error unset: the end. FALSE with an error: a page cannot be read; the next call goes on behind it. The
+ * views of `node` live until the next call. */
 gboolean hf_tree_list_next(HfTreeList *list, HfTreeNode *node, GError **error);
 
 /* ---- Walking all that lies below a folder: every folder comes before what is in it. ---- */
@@ -120,8 +121,8 @@ typedef struct HfTreeExtent {
   HfId ref;
   guint64 start;
 } HfTreeExtent;
-/* The extent around `offset`, which lies below the size. After HF_ERROR_DAMAGED or HF_ERROR_INVALID `extent` tells the range
- * of which the place cannot be known. */
+/* The extent around `offset`, which lies below the size. After HF_ERROR_DAMAGED or HF_ERROR_INVALID `extent` tells the
+ * range of which the place cannot be known. */
 gboolean hf_tree_file_extent(HfTreeFile *file, guint64 offset, HfTreeExtent *extent, GError **error);
 
 /* ---- Several trees side by side. Folders that are equal in several trees are read once. ---- */
@@ -140,13 +141,13 @@ static inline gboolean hf_tree_version_has(const HfTreeVersion *version, guint t
 HfTreeMerge *hf_tree_merge_new(HfBrowser *browser, HfTree *const *trees, guint count, gboolean skip_equal);
 void hf_tree_merge_free(HfTreeMerge *merge);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfTreeMerge, hf_tree_merge_free)
-/* The next path that any tree has, and its versions; a tree is in at most one of them. Versions may be equal to each other.
- * Ends and errors as hf_tree_list_next. All is valid until the next call. */
+/* The next path that any tree has, and its versions; a tree is in at most one of them. Versions may be equal to each
+ * other. Ends and errors as hf_tree_list_next. All is valid until the next call. */
 gboolean hf_tree_merge_next(HfTreeMerge *merge, const HfTreeVersion **versions, guint *count, GError **error);
 const char *hf_tree_merge_path(const HfTreeMerge *merge);
 
-/* Is the content (bytes of a file, target, device number) the same? Contents are read only when refs cannot tell: inline
- * ones, and those of different domains. */
+/* Is the content (bytes of a file, target, device number) the same? Contents are read only when refs cannot tell:
+ * inline ones, and those of different domains. */
 gboolean hf_tree_same_content(HfBrowser *browser, const HfTree *tree, const HfTreeNode *node, const HfTree *other_tree,
                               const HfTreeNode *other, gboolean *same, GError **error);
 
@@ -156,13 +157,13 @@ typedef enum HfTreeChange {
 /* `before` is NULL for ADDED, `after` for REMOVED. FALSE with an error ends it. */
 typedef gboolean (*HfTreeDiffFunc)(const char *path, HfTreeChange change, const HfTreeNode *before,
                                    const HfTreeNode *after, gpointer user, GError **error);
-/* Calls `func` for each change, in the order of paths. Metadata are mode, owner, mtime and extras. What cannot be read is a
- * warning of the repository's report, counted in *damaged. */
+/* Calls `func` for each change, in the order of paths. Metadata are mode, owner, mtime and extras. What cannot be read
+ * is a warning of the repository's report, counted in *damaged. */
 gboolean hf_tree_diff(HfBrowser *browser, HfTree *before, HfTree *after, HfTreeDiffFunc func, gpointer user,
                       guint64 *damaged, GError **error);
 
 typedef gboolean (*HfTreeFindFunc)(const char *path, const HfTreeVersion *version, gpointer user, GError **error);
-/* Calls `func` for each version (type, size, mtime, content) of each path that matches: a shell pattern, for the whole path
- * when it holds a '/', else for the last name. Damage as in hf_tree_diff. */
+/* Calls `func` for each version (type, size, mtime, content) of each path that matches: a shell pattern, for the whole
+ * path when it holds a '/', else for the last name. Damage as in hf_tree_diff. */
 gboolean hf_tree_find(HfBrowser *browser, HfTree *const *trees, guint count, const char *pattern, HfTreeFindFunc func,
                       gpointer user, guint64 *damaged, GError **error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Several trees side by side. On each level the trees are in groups: those of one group have the same folder there (the same
- * page in the same domain), so one list serves them all. A group splits up below wherever its trees differ from another's.
+ * Several trees side by side. On each level the trees are in groups: those of one group have the same folder there (the
+ * same page in the same domain), so one list serves them all. A group splits up below wherever its trees differ from
+ * another's.
  */
 #include <string.h>
 

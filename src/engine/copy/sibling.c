@@ -4,7 +4,8 @@
 #include "repo/objects.h"
 #include "repo/recopy.h"
 
-/* A frame is wanted when a live blob in it is not in the target: claiming says so, and keeps it from being copied twice. */
+/* A frame is wanted when a live blob in it is not in the target: claiming says so, and keeps it from being copied
+ * twice. */
 static gboolean want_missing(const HfRecopySource *source, const HfPackInfo *info, guint frame, gpointer user,
                              gboolean *want, GError **error)
 {

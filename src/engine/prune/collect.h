@@ -18,8 +18,8 @@ typedef struct HfCollect {
 /* ---- mark.c ---- */
 /* The number for a new mark, taken before anything is loaded; voids marks without a seal. */
 gboolean hf_mark_number(HfCollect *collect, guint64 *generation, GError **error);
-/* Writes mark and seal. *generation may be counted on when sessions open meanwhile. *sealed FALSE: another collector was
- * faster: nothing may be swept. `points` are those that were walked. */
+/* Writes mark and seal. *generation may be counted on when sessions open meanwhile. *sealed FALSE: another collector
+ * was faster: nothing may be swept. `points` are those that were walked. */
 gboolean hf_mark_write(HfCollect *collect, guint64 *generation, const GArray *points, const GPtrArray *packs,
                        gboolean *sealed, GError **error);
 /* All sealed marks: GArray of guint64, rising. */
@@ -31,8 +31,8 @@ gboolean hf_mark_read(HfCollect *collect, guint64 generation, HfMark *mark, GErr
 gboolean hf_sweep(HfCollect *collect, guint64 generation, GError **error);
 
 /* ---- rewrite.c ---- */
-/* Copies the live frames of `packs` (HfLivePack*) into new packs, durable and indexed. A pack that cannot be read whole is left
- * out of `done` (and noted as damaged); the others are added to it. */
+/* Copies the live frames of `packs` (HfLivePack*) into new packs, durable and indexed. A pack that cannot be read whole
+ * is left out of `done` (and noted as damaged); the others are added to it. */
 gboolean hf_rewrite(HfCollect *collect, const GPtrArray *packs, GPtrArray *done, GError **error);
 
 /* ---- prune.c ---- */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The verb prune: gives back the space of what no point needs (format.md 11). Needs no key. Waits for nobody: what cannot be
- * swept yet stays marked for the next prune.
+ * The verb prune: gives back the space of what no point needs (format.md 11). Needs no key. Waits for nobody: what
+ * cannot be swept yet stays marked for the next prune.
  *
  * Invariants
- *  G1 A pack is removed only by the sweep of a sealed mark that names it, after every session that was open at the mark has
- *     ended and all that points committed since need of it was copied.
+ *  G1 A pack is removed only by the sweep of a sealed mark that names it, after every session that was open at the
+ *     mark has ended and all that points committed since need of it was copied.
  *  G2 A pack that stands in a sealed mark never counts as live again.
  *  G3 The walk fails closed: below an unreadable blob nothing is decided.
  *  G4 Dead packs are removed before anything is rewritten: it works at 0 free bytes.

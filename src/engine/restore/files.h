@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Folders and files on their way to the target. Each is held by whoever still has to do something for it; the last one who
- * lets go finishes it: metadata, names, counts.
+ * Folders and files on their way to the target. Each is held by whoever still has to do something for it; the last one
+ * who lets go finishes it: metadata, names, counts.
  */
 #pragma once
 
@@ -58,8 +58,8 @@ void hf_file_drop(HfRestoreFile *file);
 void hf_file_hold(HfRestoreFile *file);
 void hf_file_release(HfRestoreWorker *worker, HfRestoreFile *file);
 
-/* Gives a spot its metadata, opened as `fd`, or -1. With `lock` FALSE all but the immutable and append flags: *locked (may
- * be NULL) tells whether it should have one of them. Trouble is warned about. */
+/* Gives a spot its metadata, opened as `fd`, or -1. With `lock` FALSE all but the immutable and append flags: *locked
+ * (may be NULL) tells whether it should have one of them. Trouble is warned about. */
 void hf_restore_apply(HfRestoreWorker *worker, HfSpot *spot, int fd, const HfTreeNode *node, gboolean lock,
                       gboolean *locked);
 /* The path in the point; valid until the worker's next call. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Hard links. The first entry of an inode becomes a file in a folder of the target (".holdfast-links-..."), named after
- * device and inode; once it is whole, every name of it, met before or after, becomes a link to that. At the end the folder is
- * removed. So what is remembered of an inode is in the file system, and only those being restored are in memory.
+ * device and inode; once it is whole, every name of it, met before or after, becomes a link to that. At the end the
+ * folder is removed. So what is remembered of an inode is in the file system, and only those being restored are in
+ * memory.
  *
  * Where links cannot be made (another file system below the target, none at all) a name becomes a copy, with a warning.
  */

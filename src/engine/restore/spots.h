@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Spots in the target: folders and files, each known by its folder and its name, so that no path is ever too long.
- * Descriptors are kept open as long as there is room; a closed one is opened again from the nearest folder above it that is
- * open. Symbolic links are never followed. Thread-safe.
+ * Descriptors are kept open as long as there is room; a closed one is opened again from the nearest folder above it
+ * that is open. Symbolic links are never followed. Thread-safe.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Windows of needs. The walker fills one; when it is full, it waits until little is left of those before, sorts it so that
- * each frame is read once and packs are read forward, and hands it to the pool.
+ * Windows of needs. The walker fills one; when it is full, it waits until little is left of those before, sorts it so
+ * that each frame is read once and packs are read forward, and hands it to the pool.
  */
 #pragma once
 

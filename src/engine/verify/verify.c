@@ -61,7 +61,8 @@ static gboolean walk_points(HfVerifyState *state, HfLive *live, const GPtrArray 
 
 /* ---- Damage is kept in the repository: one list replaces the earlier ones after a whole verification. ---- */
 
-/* Packs that were known as damaged altogether stay so: repair has put them aside, and what was copied out of them counts. */
+/* Packs that were known as damaged altogether stay so: repair has put them aside, and what was copied out of them
+ * counts. */
 static GArray *known_places(const HfVerifyState *state)
 {
   GArray *places = g_array_new(FALSE, FALSE, sizeof(HfPlace));

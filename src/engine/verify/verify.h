@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The verb verify: is what is stored still what was stored? Three depths:
- *   stored   without keys: every object's digests, parity and mirrors, and that all refs of all points lead somewhere. Proves
+ *   stored   without keys: every object's digests, parity and mirrors, and that all refs of all points lead somewhere.
+ *   Proves
  *            against rot, not against a liar.
  *   content  with keys: every frame is opened as well, and the id of every blob computed anew.
  *   restore  as content, for what the points need; the caller then rehearses a restore (engine/restore).
  *
- * What is found damaged is noted in the repository (format.md 11.4), so that the next backup of the same source writes it
- * anew, and told by point and path.
+ * What is found damaged is noted in the repository (format.md 11.4), so that the next backup of the same source writes
+ * it anew, and told by point and path.
  */
 #pragma once
 
@@ -48,5 +49,6 @@ gboolean hf_verify_result_good(const HfVerifyResult *result);
 /* TRUE also when damage was found: the result tells. FALSE when the verification could not be done. */
 gboolean hf_verify(HfRepo *repo, const HfVerifyOptions *options, HfVerifyResult *result, GError **error);
 
-/* Names what the places (and missing blobs) hit: walks the trees of `points` (HfPointInfo*), appends to result->affected. */
+/* Names what the places (and missing blobs) hit: walks the trees of `points` (HfPointInfo*), appends to
+ * result->affected. */
 gboolean hf_verify_affected(HfRepo *repo, GPtrArray *points, HfVerifyResult *result, GError **error);

@@ -3,6 +3,6 @@
 
 #include <glib.h>
 
-/* What a device says that it holds: "ext4", "LVM2_member", "gpt", ...; *name is NULL when it is blank, else the caller's.
- * HF_ERROR_IO when it cannot be read. */
+/* What a device says that it holds: "ext4", "LVM2_member", "gpt", ...; *name is NULL when it is blank, else the
+ * caller's. HF_ERROR_IO when it cannot be read. */
 gboolean hf_signature_find(int fd, const char *path, char **name, GError **error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A repository with small chunks, frames and packs in a scratch folder, and points in it: made by a backup of true files, or
- * put together blob by blob, so that a test decides what a page says and what is lost.
+ * A repository with small chunks, frames and packs in a scratch folder, and points in it: made by a backup of true
+ * files, or put together blob by blob, so that a test decides what a page says and what is lost.
  */
 #pragma once
 

@@ -377,8 +377,8 @@ static void test_locked_file(void)
   hf_scratch_leave();
 }
 
-/* Every call of a restore into a new file, or over an old one, fails once: the error comes out, no half disk is left under
- * its name, and what is not reached is not called good. */
+/* Every call of a restore into a new file, or over an old one, fails once: the error comes out, no half disk is left
+ * under its name, and what is not reached is not called good. */
 static gboolean restore_once(gboolean old, const guint8 *bytes)
 {
   g_autoptr(GError) error = NULL;
