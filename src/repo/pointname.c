@@ -56,13 +56,13 @@ void hf_points_count_digits(const GPtrArray *infos)
   g_autoptr(GPtrArray) sorted = g_ptr_array_copy((GPtrArray *)infos, NULL, NULL);
   g_ptr_array_set_free_func(sorted, NULL);
   g_ptr_array_sort(sorted, compare_ids);
-  guint before = 0;
-  for (guint i = 0; i < sorted->len; i++) {
-    HfPointInfo *info = g_ptr_array_index(sorted, i);
-    const HfPointInfo *next = i + 1 < sorted->len ? g_ptr_array_index(sorted, i + 1) : NULL;
-    guint after = next != NULL ? 1 + common_digits(&info->point.id, &next->point.id) : 0;
-    info->digits = (guint8)MAX(SHORT_DIGITS, MAX(before, after));
-    before = after;
+  for (guint i = 0; i < sorted->len; i++)
+    ((HfPointInfo *)g_ptr_array_index(sorted, i))->digits = SHORT_DIGITS;
+  for (guint i = 1; i < sorted->len; i++) {
+    HfPointInfo *left = g_ptr_array_index(sorted, i - 1), *right = g_ptr_array_index(sorted, i);
+    guint8 digits = (guint8)(1 + common_digits(&left->point.id, &right->point.id));
+    left->digits = MAX(left->digits, digits);
+    right->digits = MAX(right->digits, digits);
   }
 }
 

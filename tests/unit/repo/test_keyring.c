@@ -90,7 +90,7 @@ static void test_password_and_paper(void)
   g_assert_true(hf_short_id_equal(hf_keyring_writer_id(by_paper), hf_keyring_writer_id(by_password)));
   g_autofree char *low = g_ascii_strdown(paper, -1);
   HfUnlock in_low = lab_text(HF_UNLOCK_PAPER, low);
-  g_autoptr(HfKeyring) by_low = open_ok(lab, &in_low);
+  g_autoptr(HfKeyring) by_low G_GNUC_UNUSED = open_ok(lab, &in_low);
 
   expect_fail(lab, &wrong, HF_ERROR_PASSWORD, "wrong password; it opens with a password, a key file or a paper key");
   expect_fail(lab, &lab_no_key, HF_ERROR_PASSWORD, "it is encrypted; it opens with a password");
@@ -104,7 +104,7 @@ static void test_key_file(void)
   HfUnlock none = { .kind = HF_UNLOCK_KEY_FILE };
   g_autofree char *text = lab_init(lab, &none);
   HfUnlock unlock = lab_text(HF_UNLOCK_KEY_FILE, text);
-  g_autoptr(HfKeyring) keyring = open_ok(lab, &unlock);
+  g_autoptr(HfKeyring) keyring G_GNUC_UNUSED = open_ok(lab, &unlock);
   expect_fail(lab, &lab_no_key, HF_ERROR_PASSWORD, "it opens with a key file or a paper key");
   HfUnlock garbage = lab_text(HF_UNLOCK_KEY_FILE, "garbage");
   expect_fail(lab, &garbage, HF_ERROR_INVALID, "not a holdfast key file");
@@ -190,7 +190,7 @@ static void test_tampered_slot(void)
   /* A second one, under a name that is not its own. */
   g_autoptr(Lab) moved = lab_with_repo();
   g_autofree char *moved_base = NULL;
-  g_auto(HfSlot) moved_slot = read_slot(moved, &moved_base);
+  g_auto(HfSlot) moved_slot G_GNUC_UNUSED = read_slot(moved, &moved_base);
   g_autofree char *from = g_strdup_printf("%s.0", moved_base);
   g_autoptr(GBytes) record = lab_get(moved, from);
   lab_drop_all(moved, "keys/");
@@ -214,7 +214,7 @@ static void test_damaged_slots(void)
   g_assert_true(hf_keys_add(store, &config, keyring, &file, "second", &made, &second, &error));
   g_assert_no_error(error);
   /* The first one rots away: its key no longer opens, the other does, with a complaint. */
-  g_autofree char *base = NULL;
+  g_autofree char *base G_GNUC_UNUSED = NULL;
   for (guint i = 0; i < 6; i++) {
     g_autofree char *name = lab_name(lab, "keys/", i);
     HfShortId id;
@@ -239,7 +239,7 @@ static void test_damaged_slots(void)
 static void test_forged_bundle(void)
 {
   g_autoptr(Lab) lab = lab_with_repo();
-  g_autoptr(HfKeyring) keyring = open_ok(lab, &lab_no_key);
+  g_autoptr(HfKeyring) keyring G_GNUC_UNUSED = open_ok(lab, &lab_no_key);
   g_autofree char *base = NULL;
   g_auto(HfSlot) slot = read_slot(lab, &base);
   HfBundleItem items[] = { { .kind = HF_BUNDLE_ADMIN }, { .kind = HF_BUNDLE_OWNER }, { .kind = HF_BUNDLE_DOMAIN },
@@ -347,7 +347,7 @@ static void test_hidden_mark_by_stranger(void)
   g_autofree char *mark = g_strdup_printf("%s.hidden", base);
   g_autoptr(GBytes) record = hf_notice_encode(HF_RECORD_SLOT_HIDDEN, &slot.id, 5, &other);
   lab_put_triple(lab, mark, record);
-  g_autoptr(HfKeyring) keyring = open_ok(lab, &lab_no_key);
+  g_autoptr(HfKeyring) keyring G_GNUC_UNUSED = open_ok(lab, &lab_no_key);
 }
 
 /* ---- Lies about the ring. ---- */

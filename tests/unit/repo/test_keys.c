@@ -339,7 +339,7 @@ static void test_hide_while_hiding(void)
   g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
   HfUnlock file = lab_text(HF_UNLOCK_KEY_FILE, text);
   g_clear_error(&error);
-  g_autoptr(HfKeyring) opened = open_with(scene.lab, &file, &error);
+  g_autoptr(HfKeyring) opened G_GNUC_UNUSED = open_with(scene.lab, &file, &error);
   g_assert_no_error(error);
 }
 
@@ -478,7 +478,7 @@ static void test_export(void)
   guint restored;
   scene_open(&scene);
   g_autofree char *file_text = add_file(&scene, &slot);
-  g_autofree char *credential = hf_writers_add(scene.store, &scene.config, scene.keyring, "web", &error);
+  g_autofree char *credential G_GNUC_UNUSED = hf_writers_add(scene.store, &scene.config, scene.keyring, "web", &error);
   rotate(&scene);
   g_autofree char *before = lab_digest(scene.lab);
   g_autofree char *text = hf_keys_export(scene.store, &error);
@@ -500,7 +500,7 @@ static void test_export(void)
   g_autofree char *after = lab_digest(scene.lab);
   g_assert_cmpstr(before, ==, after);
   HfUnlock file = lab_text(HF_UNLOCK_KEY_FILE, file_text);
-  g_autoptr(HfKeyring) opened = open_with(scene.lab, &file, &error);
+  g_autoptr(HfKeyring) opened G_GNUC_UNUSED = open_with(scene.lab, &file, &error);
   g_assert_no_error(error);
 
   /* Into an empty store: the keys of a repository that lost all but its packs. */
@@ -624,7 +624,7 @@ static void test_import_faults(void)
     more = scene.fault.calls >= strike;
     scene.fault.strike = 0;
     g_assert_true(hf_keys_import(scene.store, text, strlen(text), &restored, NULL));
-    g_autoptr(HfRepo) repo = lab_open_full(scene.lab);
+    g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(scene.lab);
     g_autofree char *after = lab_digest(scene.lab);
     g_assert_cmpstr(before, ==, after);
   }

@@ -278,7 +278,7 @@ static void test_damaged(void)
   /* A record that breaks the rules of its format. */
   g_autoptr(GBytes) odd = hf_record_wrap(HF_RECORD_POINT, "odd", 3);
   lab_put_triple(lab, base, odd);
-  g_autoptr(GPtrArray) broken = load(repo, &damaged);
+  g_autoptr(GPtrArray) broken G_GNUC_UNUSED = load(repo, &damaged);
   g_assert_cmpuint(damaged, ==, 1);
   lab_put(lab, "points/nonsense.0", "", 0);
   g_autoptr(GPtrArray) last = load(repo, &damaged);
@@ -317,7 +317,7 @@ static void test_forget(void)
   lab_put(lab, copy_name, g_bytes_get_data(copy, NULL), g_bytes_get_size(copy));
   g_autoptr(GPtrArray) none = load(repo, NULL);
   g_assert_cmpuint(none->len, ==, 0);
-  g_autoptr(HfRepo) opened = lab_open_full(lab);
+  g_autoptr(HfRepo) opened G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_names(lab, "points/"), ==, 2);
 }
 

@@ -126,10 +126,10 @@ static void test_healing(void)
         lab_flip(lab, name, 12 + i);
       else
         lab_cut(lab, name, 10);
-      g_autoptr(HfRepo) looked = lab_open_read_only(lab);
+      g_autoptr(HfRepo) looked G_GNUC_UNUSED = lab_open_read_only(lab);
       g_autofree char *unhealed = lab_digest(lab);
       g_assert_cmpstr(before, !=, unhealed);
-      g_autoptr(HfRepo) repo = lab_open_full(lab);
+      g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(lab);
       g_autofree char *after = lab_digest(lab);
       g_assert_cmpstr(before, ==, after);
       g_assert_cmpuint(lab->warnings->len, ==, way == 0 ? 0 : 1);
@@ -295,9 +295,9 @@ static void test_full_disk(void)
     g_assert_true(hf_store_usage(repo->store, &usage, &error));
     g_assert_cmpuint(usage.bytes_free, ==, 0);
     hf_repo_restore_reserve(repo);
-    g_autoptr(HfSession) reader = hf_session_open(repo, HF_PURPOSE_READ, &error);
+    g_autoptr(HfSession) reader G_GNUC_UNUSED = hf_session_open(repo, HF_PURPOSE_READ, &error);
     g_assert_no_error(error);
-    g_autoptr(HfSession) collector = hf_session_open(repo, HF_PURPOSE_COLLECT, &error);
+    g_autoptr(HfSession) collector G_GNUC_UNUSED = hf_session_open(repo, HF_PURPOSE_COLLECT, &error);
     g_assert_no_error(error);
     g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, &error);
     g_assert_cmpuint(points->len, ==, 2);

@@ -106,7 +106,7 @@ static void test_reader_without_lease(void)
   }
   code = HF_ERROR_IO;
   {
-    g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_READ, &error);
+    g_autoptr(HfSession) session G_GNUC_UNUSED = hf_session_open(repo, HF_PURPOSE_READ, &error);
     g_assert_no_error(error);
     g_assert_true(lab_warned(lab, "reading without a lease"));
   }
@@ -157,7 +157,7 @@ static void test_beats(void)
   g_autoptr(Lab) lab = lab_with_repo();
   g_autoptr(HfRepo) repo = lab_open_full(lab);
   g_autoptr(GError) error = NULL;
-  g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_READ, &error);
+  g_autoptr(HfSession) session G_GNUC_UNUSED = hf_session_open(repo, HF_PURPOSE_READ, &error);
   guint64 beat = 0;
   for (guint i = 0; i < 500 && beat < 3; i++) {
     g_usleep(10000);
@@ -425,12 +425,12 @@ static void act_fence_and_clear(Lab *lab)
 
 static void act_just_open(Lab *lab)
 {
-  g_autoptr(HfRepo) repo = lab_open_full(lab);
+  g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(lab);
 }
 
 static void act_finish(Lab *lab)
 {
-  g_autoptr(HfRepo) repo = lab_open_full(lab);
+  g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_names(lab, "sessions/"), ==, 0);
 }
 
@@ -477,7 +477,7 @@ static void act_open(Lab *lab)
 {
   g_assert_cmpuint(count_names(lab, "sessions/"), ==, 1);
   g_assert_cmpuint(count_points(lab), ==, 0);
-  g_autoptr(HfRepo) repo = lab_open_full(lab);
+  g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_points(lab), ==, 0);
   g_assert_cmpuint(count_names(lab, "points/"), ==, 0);
 }
@@ -541,7 +541,7 @@ static void test_forgotten_while_publishing(void)
         g_autoptr(GError) error = NULL;
         g_assert_true(commit_meanwhile(&plan, &error));
         g_assert_cmpuint(count_points(lab), ==, act);
-        g_autoptr(HfRepo) repo = lab_open_full(lab);
+        g_autoptr(HfRepo) repo G_GNUC_UNUSED = lab_open_full(lab);
         g_assert_cmpuint(count_points(lab), ==, act);
         g_assert_cmpuint(count_names(lab, "points/"), ==, act == 0 ? 1 : 3);
         g_assert_cmpuint(count_names(lab, "sessions/"), ==, 0);
@@ -588,7 +588,7 @@ static void test_unpublished(void)
   g_assert_cmpuint(count_points(lab), ==, 1);
   lab_drop_all(lab, "points/");
   g_assert_cmpuint(count_points(lab), ==, 1);
-  g_autoptr(HfRepo) next = lab_open_full(lab);
+  g_autoptr(HfRepo) next G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_names(lab, "points/"), ==, 3);
   g_assert_cmpuint(count_names(lab, "sessions/"), ==, 0);
   g_assert_cmpuint(count_points(lab), ==, 1);
@@ -606,11 +606,11 @@ static void test_damaged_copy_there(void)
   }
   g_autofree char *name = lab_name(lab, "points/", 0);
   lab_cut(lab, name, 30);
-  g_autoptr(HfRepo) next = lab_open_full(lab);
+  g_autoptr(HfRepo) next G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_points(lab), ==, 1);
   g_assert_cmpuint(count_names(lab, "points/"), ==, 3);
   lab_forget_report(lab);
-  g_autoptr(HfRepo) healthy = lab_open_full(lab);
+  g_autoptr(HfRepo) healthy G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(lab->warnings->len, ==, 0);
 }
 

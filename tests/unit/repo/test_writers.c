@@ -107,7 +107,7 @@ static void test_list(void)
 {
   g_autoptr(Lab) lab = lab_with_repo();
   g_autoptr(HfKeyring) owner = open_with(lab, &lab_no_key, NULL);
-  g_autofree char *text = enrol(lab, owner, "web");
+  g_autofree char *text G_GNUC_UNUSED = enrol(lab, owner, "web");
   g_autoptr(GError) error = NULL;
   g_autoptr(GPtrArray) infos = hf_writers_list(owner, &error);
   g_assert_cmpuint(infos->len, ==, 2);
@@ -132,7 +132,7 @@ static void test_names(void)
     g_assert_null(hf_writers_add(store, &config, owner, bad[i], &error));
     g_assert_error(error, HF_ERROR, HF_ERROR_USAGE);
   }
-  g_autofree char *text = enrol(lab, owner, longest);
+  g_autofree char *text G_GNUC_UNUSED = enrol(lab, owner, longest);
   g_autoptr(GError) error = NULL;
   g_assert_null(hf_writers_add(store, &config, owner, longest, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_EXISTS);
