@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
@@ -244,6 +245,17 @@ worker_clear(Worker *worker)
   g_free(worker->plain);
 }
 
+/* Processor time of this process so far, user and system, in seconds. */
+static double
+cpu_seconds(void)
+{
+  struct rusage usage;
+
+  check(getrusage(RUSAGE_SELF, &usage) == 0, "read the processor time");
+  return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+         + (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / G_USEC_PER_SEC;
+}
+
 static void
 run(Plan *plan, const char *name)
 {
@@ -256,12 +268,14 @@ run(Plan *plan, const char *name)
 
   for (guint i = 0; i < n_threads; i++)
     worker_init(&workers[i], plan);
+  double cpu = cpu_seconds();
   start = g_get_monotonic_time();
   for (guint i = 0; i < n_threads; i++)
     threads[i] = g_thread_new("loop", work, &workers[i]);
   for (guint i = 0; i < n_threads; i++)
     g_thread_join(threads[i]);
   end = g_get_monotonic_time();
+  cpu = cpu_seconds() - cpu;
   for (guint i = 0; i < n_threads; i++) {
     bytes_in += workers[i].bytes_in;
     bytes_out += workers[i].bytes_out;
@@ -269,9 +283,10 @@ run(Plan *plan, const char *name)
       digest[k] ^= workers[i].digest[k];
     worker_clear(&workers[i]);
   }
-  printf("{\"loop\": \"%s\", \"threads\": %u, \"seconds\": %.3f, \"files\": %u, \"groups\": %u, \"bytes_in\": %"
-         G_GUINT64_FORMAT ", \"bytes_out\": %" G_GUINT64_FORMAT ", \"digest\": \"", name, n_threads,
-         (double)(end - start) / G_USEC_PER_SEC, plan->files->list->len, plan->groups->len, bytes_in, bytes_out);
+  printf("{\"loop\": \"%s\", \"threads\": %u, \"seconds\": %.3f, \"cpu_seconds\": %.3f, \"files\": %u, "
+         "\"groups\": %u, \"bytes_in\": %" G_GUINT64_FORMAT ", \"bytes_out\": %" G_GUINT64_FORMAT ", \"digest\": \"",
+         name, n_threads, (double)(end - start) / G_USEC_PER_SEC, cpu, plan->files->list->len, plan->groups->len,
+         bytes_in, bytes_out);
   for (guint k = 0; k < HASH_SIZE; k++)
     printf("%02x", digest[k]);
   printf("\"}\n");

@@ -5,10 +5,13 @@ Memory is anonymous memory: the sum of RssAnon of /proc/PID/status over the proc
 every SAMPLE_SECONDS; the peak is the largest sum seen. Pages of files (the program itself, a mapped cache) do not
 count. `rss` is the kernel's own peak of the resident set of the largest single process, files included: an upper bound
 that no sampling can miss. `read_bytes` is what the process asked of read and pread (rchar), descendants not included.
+`others` is the processor time that everything else on the machine took meanwhile (other programs, this rig, and what
+the hypervisor took away): when it is not small, wall times are worth little, and `cpu` is the better figure.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -34,16 +37,19 @@ class Step:
 @dataclass
 class Cost:
     """What one or more programs cost; costs of steps that ran one after the other can be added."""
-    wall: float = 0.0  # seconds
+    wall: float = 0.0  # seconds; a row may put another clock's time here
+    elapsed: float = 0.0  # seconds from start to end
     cpu: float = 0.0  # seconds, user and system
     anon: int = 0  # bytes, peak
     rss: int = 0  # bytes, peak
     read_bytes: int = 0
+    others: float = 0.0  # seconds of processor time
     warnings: int = 0  # programs that ended with another accepted code than 0
 
     def __add__(self, other):
-        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.anon, other.anon),
-                    max(self.rss, other.rss), self.read_bytes + other.read_bytes, self.warnings + other.warnings)
+        return Cost(self.wall + other.wall, self.elapsed + other.elapsed, self.cpu + other.cpu,
+                    max(self.anon, other.anon), max(self.rss, other.rss), self.read_bytes + other.read_bytes,
+                    self.others + other.others, self.warnings + other.warnings)
 
     def as_dict(self):
         return asdict(self)
@@ -102,6 +108,12 @@ class Sampler(threading.Thread):
         return self.peak
 
 
+def _busy():
+    """Seconds of processor time that the whole machine has spent, what the hypervisor took away included."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, _read("/proc/stat").split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
 def _rchar(pid):
     for line in _read(f"/proc/{pid}/io").splitlines():
         if line.startswith("rchar:"):
@@ -112,22 +124,28 @@ def _rchar(pid):
 def _run_step(step, env, log):
     log.write(f"\n$ {' '.join(step.argv)}\n".encode())
     log.flush()
-    start = time.monotonic()
+    busy, start = _busy(), time.monotonic()
     try:
         process = subprocess.Popen(step.argv, cwd=step.cwd, env=env, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=log)
+                                   stdout=subprocess.PIPE, stderr=log, start_new_session=True)
     except OSError as error:
         raise BenchError(f"cannot start '{step.argv[0]}': {error.strerror}") from error
     sampler = Sampler(process.pid)
     sampler.start()
-    output = process.stdout.read()
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    wall = time.monotonic() - start
+    try:
+        output = process.stdout.read()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    except BaseException:  # the person at the terminal stops the bench: leave nothing running
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    wall, busy = time.monotonic() - start, _busy() - busy
     read_bytes = _rchar(process.pid)  # of the zombie: complete, and gone after the next line
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
-    cost = Cost(wall, usage.ru_utime + usage.ru_stime, sampler.stop(), usage.ru_maxrss * 1024, read_bytes,
+    cpu = usage.ru_utime + usage.ru_stime
+    cost = Cost(wall, wall, cpu, sampler.stop(), usage.ru_maxrss * 1024, read_bytes, max(0.0, busy - cpu),
                 int(process.returncode != 0))
     log.write(output[-4096:])
     log.flush()

@@ -12,6 +12,7 @@ UNITS = {  # field: (scale, unit, digits)
     "reads_per_run": (1, "page reads a run", 2), "runs": (1, "runs", 0), "lookups_per_second": (1, "look-ups/s", 0)}
 TOOLS = ("restic", "borg", "holdfast")
 MEMORY_LIMIT_MIB = 96
+QUIET_SHARE = 0.1  # of the machine's processor time; when others take more, the figures of a row are marked
 
 
 def show(field, value):
@@ -36,16 +37,18 @@ def _limit(check):
 
 
 def _verdicts(row, values):
-    """What each check of a row came to: text, and whether all were reached (None when Holdfast did not run)."""
-    texts, reached = [], []
+    """What each check of a row came to, as text; "-" when Holdfast did not run."""
+    texts = []
     for check in row.checks:
         try:
             value = check.value(values)
         except KeyError:
             continue
-        reached.append(check.reached(value))
-        texts.append(f"{check.label} {value:.3g} {check.unit}".strip() + ("" if reached[-1] else " (missed)"))
-    return "; ".join(texts) or "-", all(reached) if reached else None
+        text = f"{check.label} {value:.3g} {check.unit}".strip()
+        if check.beside:
+            text += f" (processor time {check.beside(values):.3g} x)"
+        texts.append(text if check.reached(value) else f"**missed**: {text}")
+    return "; ".join(texts) or "-"
 
 
 def summary(rows, results):
@@ -58,7 +61,7 @@ def summary(rows, results):
         goals = "; ".join(f"{check.label} {_limit(check)}" for check in row.checks)
         lines.append(f"| {row.title} | {_cell(row, 'restic', values)} | {_cell(row, 'borg', values)} "
                      f"| {'; '.join(limits) or '-'} | {_cell(row, 'holdfast', values)} | {goals} "
-                     f"| {_verdicts(row, values)[0]} |")
+                     f"| {_verdicts(row, values)} |")
     return lines + _memory_line(rows, results)
 
 
@@ -76,15 +79,20 @@ def _memory_line(rows, results):
     verdict = "-"
     if "holdfast" in peaks:
         missed = peaks["holdfast"] > MEMORY_LIMIT_MIB << 20
-        verdict = f"{show('anon', peaks['holdfast'])}{' (missed)' if missed else ''}"
+        verdict = f"{'**missed**: ' if missed else ''}{show('anon', peaks['holdfast'])}"
     return [f"| peak memory (anonymous) of the kernel and image rows | {cells['restic']} | {cells['borg']} | - "
             f"| {cells['holdfast']} | <= {MEMORY_LIMIT_MIB} MiB | {verdict} |"]
 
 
+def _others(value):
+    """Share of the machine that everything else had while a contender ran."""
+    return value["others"] / (value["elapsed"] * len(os.sched_getaffinity(0)))
+
+
 def details(rows, results):
     """One line per row and contender, all figures; repository sizes without and with parity and mirrors."""
-    lines = ["| row | contender | runs | wall (least to most) | user+sys | peak anonymous | repository | with parity |",
-             "| --- " * 8 + "|"]
+    lines = ["| row | contender | runs | wall (least to most) | user+sys | others | peak anonymous | repository "
+             "| with parity |", "| --- " * 9 + "|"]
     for row in rows:
         samples = results[row.id]["samples"]
         for name, value in medians(samples).items():
@@ -93,13 +101,19 @@ def details(rows, results):
             walls = [sample["wall"] for sample in samples[name]]
             sizes = [show(each, value[each]) if each in value else "-" for each in ("stored", "whole")]
             lines.append(f"| {row.id} | {name} | {len(walls)} | {value['wall']:.2f} s ({min(walls):.2f}-"
-                         f"{max(walls):.2f}) | {show('cpu', value['cpu'])} | {show('anon', value['anon'])} "
+                         f"{max(walls):.2f}) | {show('cpu', value['cpu'])} | {_others(value):.0%} "
+                         f"| {show('anon', value['anon'])} "
                          f"| {sizes[0]} | {sizes[1]} |")
     return lines
 
 
 def notes(rows, results):
     lines = []
+    noisy = [row.id for row in rows if any("others" in value and _others(value) > QUIET_SHARE for value
+                                           in medians(results[row.id]["samples"]).values())]
+    if noisy:
+        lines.append(f"- Other programs took more than {QUIET_SHARE:.0%} of the machine during {', '.join(noisy)}: "
+                     "compare processor times there, not wall times.")
     for row in rows:
         values = medians(results[row.id]["samples"])
         if "holdfast-password" in values and "holdfast" in values:

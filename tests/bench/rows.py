@@ -25,6 +25,7 @@ class Check:
     limit: float
     unit: str = ""
     least: bool = False
+    beside: Callable = None  # the same comparison in processor time, shown beside and not judged
 
     def reached(self, value):
         return value >= self.limit if self.least else value <= self.limit
@@ -32,7 +33,9 @@ class Check:
 
 def times(other, limit, what="wall"):
     """Holdfast takes at most `limit` times what another contender takes."""
-    return Check(f"{what} / {other}", lambda row: row["holdfast"][what] / row[other][what], limit, "x")
+    def ratio(field):
+        return lambda row: row["holdfast"][field] / row[other][field]
+    return Check(f"{what} / {other}", ratio(what), limit, "x", beside=ratio("cpu") if what == "wall" else None)
 
 
 def at_most(what, limit, unit, scale):
@@ -75,9 +78,9 @@ def first(dataset):
 
 
 def _loop(arena, which, *arguments):
-    """A bare loop; its own clock counts, which leaves the walk out."""
+    """A bare loop; its own clocks count, which leave the walk out."""
     cost, result = arena.helper("bench_loops", which, *arguments)
-    return cost | {"wall": result["seconds"], "stored": result["bytes_out"]}
+    return cost | {"wall": result["seconds"], "cpu": result["cpu_seconds"], "stored": result["bytes_out"]}
 
 
 def _walk(arena, source):
@@ -158,7 +161,7 @@ def random_reads(arena, contender):
     else:
         tool = arena.current(contender, "image")
         result = arena.random_reads(tool.mount(target), tool.env(), READ_SECONDS)
-    return {"cold": result["cold_reads"] / result["cold_seconds"], "warm": result["warm_reads"] / result["warm_seconds"]}
+    return {each: result[f"{each}_reads"] / result[f"{each}_seconds"] for each in ("cold", "warm")}
 
 
 def verify(arena, contender):

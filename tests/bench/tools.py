@@ -183,7 +183,8 @@ class Holdfast(Tool):
         return [self._verb("verify", "--content")]
 
     def keep_last(self, n):
-        return [self._verb("forget", "--keep-last", str(n), "-n", self.NAME), self._verb("prune")]
+        """Twice prune: the first run marks, and the space is back when the second has swept."""
+        return [self._verb("forget", "--keep-last", str(n), "-n", self.NAME), self._verb("prune"), self._verb("prune")]
 
     def one_file(self, source, inner):
         return [self._verb("cat", self.NAME, os.path.join(source, inner))]
