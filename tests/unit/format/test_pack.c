@@ -218,6 +218,7 @@ static void test_bad_trailers(void)
 }
 
 static HfPackKind directory_kind = HF_PACK_DATA;
+static guint64 directory_offset = OFFSET;
 
 /* A directory with a right digest, in a pack of the right length. */
 static gboolean decode_directory(const guint8 *bytes, gsize length, GError **error)
@@ -226,9 +227,9 @@ static gboolean decode_directory(const guint8 *bytes, gsize length, GError **err
   guint8 digest[16];
   hf_pack_info_init(&info);
   info.kind = (guint8)directory_kind;
-  info.length = OFFSET + length + HF_PACK_TRAILER_BYTES;
+  info.length = directory_offset + length + HF_PACK_TRAILER_BYTES;
   hf_xxh128(bytes, length, digest);
-  return hf_pack_directory_decode(bytes, length, OFFSET, digest, &info, error);
+  return hf_pack_directory_decode(bytes, length, directory_offset, digest, &info, error);
 }
 
 static void test_bad_directories(void)
@@ -254,6 +255,15 @@ static void test_bad_directories(void)
   assert_patch_taken(decode_directory, DIRECTORY, AT_FRAMES, "b0040000 01 00 0200 77*16 39000000");
   assert_patch_refused(decode_directory, DIRECTORY, AT_FRAMES, "b0040000 01 00 0200 77*16 3a000000");
   assert_patch_refused(decode_directory, DIRECTORY, AT_FRAMES, "b1040000 01 00 0200 77*16 38000000");
+  /* A frame without blobs, though all are there. */
+  assert_patch_taken(decode_directory, DIRECTORY, AT_FRAMES + 6, "0100 77*16 e9030000 01 00 0200");
+  assert_patch_refused(decode_directory, DIRECTORY, AT_FRAMES + 6, "0000 77*16 e9030000 01 00 0300");
+  /* A frame of 16 MiB, though it ends where it should. */
+  directory_offset = 336 + 0xffffff + 1001;
+  assert_patch_taken(decode_directory, DIRECTORY, AT_FRAMES, "ffffff00");
+  directory_offset++;
+  assert_patch_refused(decode_directory, DIRECTORY, AT_FRAMES, "00000001");
+  directory_offset = OFFSET;
   /* A row in a meta pack. */
   directory_kind = HF_PACK_META;
   assert_refused(decode_directory, DIRECTORY);
