@@ -151,7 +151,13 @@ gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *how, c
   new_ids(config, TRUE);
   GError *why = NULL;
   g_autoptr(HfKeyring) keys = hf_keyring_create(store, config, how, made, &why);
-  return (keys != NULL && put_config(store, keys, config, &why)) || undo(store, why, error);
+  if (keys != NULL && put_config(store, keys, config, &why))
+    return TRUE;
+  if (keys != NULL && made != NULL && *made != NULL) {
+    hf_wipe(*made, strlen(*made));
+    g_clear_pointer(made, g_free);
+  }
+  return undo(store, why, error);
 }
 
 gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error)

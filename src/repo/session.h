@@ -49,7 +49,7 @@ gboolean hf_session_commit_copy(HfSession *session, GBytes *point_record, GError
 /* ---- Others' sessions. ---- */
 typedef struct HfSessionInfo {
   HfSessionOpen open;
-  gboolean opened;              /* the open object is there and readable */
+  gboolean opened;              /* the open object is there; when it is damaged, `open` holds nothing but the id */
   gboolean has_outcome;
   HfOutcomeState state;
   gboolean dead_here;           /* same boot and namespace, process gone */

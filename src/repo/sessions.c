@@ -156,14 +156,15 @@ static HfSessionInfo *read_info(HfStore *store, const Present *present)
   g_autoptr(GBytes) open = present->open ? read_part(store, &present->id, "open") : NULL;
   g_autoptr(GBytes) outcome = present->outcome ? read_part(store, &present->id, "outcome") : NULL;
   g_autoptr(GBytes) point = NULL;
-  info->opened = open != NULL && hf_session_open_decode(open, &info->open, NULL);
-  if (!info->opened)
+  gboolean readable = open != NULL && hf_session_open_decode(open, &info->open, NULL);
+  if (!readable)
     memset(&info->open, 0, sizeof info->open);
   info->open.id = present->id;
+  info->opened = present->open;
   info->has_outcome = present->outcome;
   if (outcome == NULL || !hf_outcome_decode(outcome, &info->state, &point, NULL))
     info->state = (HfOutcomeState)0;
-  info->dead_here = info->opened && hf_process_is_gone(&info->open);
+  info->dead_here = readable && hf_process_is_gone(&info->open);
   info->beat = present->beat;
   info->has_checkpoint = read_checkpoint(store, present, &info->checkpoint);
   return info;
