@@ -89,11 +89,16 @@ static void remove_tombstones(HfCollect *collect, const HfMark *mark)
   for (guint i = 0; names && i < names->len; i++) {
     HfShortId id;
     gint64 time;
+    char base[HF_NAME_BYTES];
     if (!g_str_has_suffix(names->pdata[i], ".gone"))
       continue;
     g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, names->pdata[i], 65536, NULL);
-    if (record && hf_notice_decode(record, HF_RECORD_TOMBSTONE, NULL, &id, &time, NULL) && time < mark->time &&
-        time < hf_clock_real_ns() - DAY_NS)
+    if (!record || !hf_notice_decode(record, HF_RECORD_TOMBSTONE, NULL, &id, &time, NULL) || time >= mark->time ||
+        time >= hf_clock_real_ns() - DAY_NS)
+      continue;
+    /* A copy that stayed would bring the point back. */
+    hf_name_point(base, &id);
+    if (hf_triple_remove(collect->repo->store, base, NULL))
       (void)hf_store_remove(collect->repo->store, names->pdata[i], NULL);
   }
 }
