@@ -245,6 +245,9 @@ void hf_file_make(HfRestoreWorker *worker, HfRestoreFile *file)
 {
   GError *problem = NULL;
   HfOverwrite overwrite = file->link != NULL ? HF_OVERWRITE_REFUSE : worker->state->overwrite;
+  /* In a target that was empty only the rest of another file can be in the way, which must give place. */
+  if (g_str_has_suffix(file->name, DAMAGED_SUFFIX))
+    overwrite = HF_OVERWRITE_REPLACE;
   if (!make_as(worker, file, file->name, overwrite, &problem))
     hf_file_fail(worker, file, problem);
   else if (is_regular(file))
@@ -387,30 +390,24 @@ static gboolean set_aside(HfRestoreWorker *worker, HfRestoreFile *file, GError *
   return TRUE;
 }
 
-static void warn_lost(HfRestoreWorker *worker, HfRestoreFile *file, const char *end)
-{
-  g_autofree char *ranges = describe_ranges(file->lost);
-  const char *path = hf_restore_path(worker, &file->spot);
-  hf_report_warning(worker->state->report, path, "%s cannot be read: %s%s", ranges, file->reason, end);
-  hf_restore_missing(worker->state, path, TRUE);
-}
-
 /* TRUE when there is something that is to have metadata. */
 static gboolean settle_damaged(HfRestoreWorker *worker, HfRestoreFile *file)
 {
   g_autoptr(GError) problem = NULL;
-  if (file->disk != NULL) {
-    warn_lost(worker, file, "; they are zeros now");
-    return FALSE;
-  }
-  g_autofree char *name = hf_damaged_name(file->name);
-  g_autofree char *kept = g_strdup_printf("; the rest is in '%s'", name);
-  warn_lost(worker, file, file->link != NULL ? "" : kept);
-  if (set_aside(worker, file, &problem))
-    return TRUE;
-  hf_report_warning(worker->state->report, hf_restore_path(worker, &file->spot), "the rest of it is not kept: %s",
-                    problem->message);
-  return FALSE;
+  g_autofree char *ranges = describe_ranges(file->lost), *end = NULL;
+  g_autofree char *path = g_strdup(hf_restore_path(worker, &file->spot));
+  gboolean kept = file->disk == NULL && set_aside(worker, file, &problem);
+  if (file->disk != NULL)
+    end = g_strdup("they are zeros now");
+  else if (problem != NULL)
+    end = g_strdup_printf("the rest of it is not kept: %s", problem->message);
+  else if (file->link != NULL)
+    end = g_strdup("the rest of it is beside it");
+  else
+    end = g_strdup_printf("the rest of it is in '%s'", file->name);
+  hf_report_warning(worker->state->report, path, "%s cannot be read: %s; %s", ranges, file->reason, end);
+  hf_restore_missing(worker->state, path, TRUE);
+  return kept;
 }
 
 /* Size, metadata, and what the file system says when it is closed. FALSE: it is not in spot. */

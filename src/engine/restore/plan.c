@@ -201,10 +201,8 @@ static gboolean walk_on(Walk *walk, gboolean *end, GError **error)
   } else {
     *end = TRUE;
   }
-  if (walk->walker->fatal != NULL) {
-    g_propagate_error(error, g_steal_pointer(&walk->walker->fatal));
+  if (!hf_restore_is_alive(walk->walker, error))
     return FALSE;
-  }
   return !hf_pool_stopping(walk->walker->state->pool) || hf_fail(error, HF_ERROR_CANCELLED, "cancelled");
 }
 

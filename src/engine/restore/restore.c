@@ -62,7 +62,7 @@ static gboolean plan_all(HfRestoreWorker *walker, const GPtrArray *selections, G
   gpointer folder;
   gboolean good = TRUE;
   for (guint i = 0; good && i < selections->len; i++)
-    good = hf_plan(walker, selections->pdata[i], parents, error);
+    good = hf_plan(walker, selections->pdata[i], parents, error) && hf_restore_is_alive(walker, error);
   good = good && hf_window_finish(walker, error);
   if (!good)
     hf_running_stop(walker->state, walker, error);

@@ -39,6 +39,14 @@ void hf_restore_count(HfRestoreWorker *worker)
   worker->files = worker->directories = worker->bytes = worker->progress = 0;
 }
 
+gboolean hf_restore_is_alive(HfRestoreWorker *worker, GError **error)
+{
+  if (worker->fatal == NULL)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&worker->fatal));
+  return FALSE;
+}
+
 gboolean hf_restore_is_damage(const GError *error)
 {
   return hf_error_is(error, HF_ERROR_DAMAGED) || hf_error_is(error, HF_ERROR_INVALID);

@@ -55,6 +55,8 @@ void hf_restore_worker_free(HfRestoreWorker *worker);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfRestoreWorker, hf_restore_worker_free)
 /* Adds the worker's counts to the result and reports progress. */
 void hf_restore_count(HfRestoreWorker *worker);
+/* FALSE with the error once worker->fatal was set. */
+gboolean hf_restore_is_alive(HfRestoreWorker *worker, GError **error);
 /* Notes what could not be given back (damaged) or put down (failed). */
 void hf_restore_missing(HfRestoreState *state, const char *path, gboolean damaged);
 /* Is this an error of the repository that leaves other blobs readable? */

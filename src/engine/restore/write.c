@@ -118,9 +118,8 @@ gboolean hf_needs_meet(HfRestoreWorker *worker, const HfNeed *needs, guint count
       return FALSE;
     }
     hf_file_release(worker, needs[i].file);
-    if (worker->fatal != NULL) {
+    if (!hf_restore_is_alive(worker, error)) {
       hf_needs_drop(worker, needs + i + 1, count - i - 1);
-      g_propagate_error(error, g_steal_pointer(&worker->fatal));
       return FALSE;
     }
   }
