@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "engine/verify/rehearse.h"
 #include "engine/verify/verify.h"
 
 #include "base/error.h"
@@ -57,6 +58,21 @@ static GPtrArray *chosen_points(const HfOptions *options, GPtrArray *points, GEr
   return g_steal_pointer(&chosen);
 }
 
+static gboolean rehearse(HfCli *cli, HfRepo *repo, const GPtrArray *points, GError **error)
+{
+  HfRehearseResult result;
+  if (!hf_rehearse(repo, points, NULL, &result, error))
+    return FALSE;
+  g_autofree char *bytes = hf_format_size(result.bytes);
+  hf_output_note(cli->output, "restored and compared %" G_GUINT64_FORMAT " points: %" G_GUINT64_FORMAT " entries, %s; %"
+                 G_GUINT64_FORMAT " differ\n", result.points, result.files, bytes, result.different);
+  hf_output_document(cli->output,
+                     json_pack("{s:s, s:I, s:I, s:I, s:I}", "type", "rehearsal", "points", (json_int_t)result.points,
+                               "files", (json_int_t)result.files, "bytes", (json_int_t)result.bytes, "different",
+                               (json_int_t)result.different));
+  return result.different == 0 || hf_fail(error, HF_ERROR_DAMAGED, "what was restored differs from what was backed up");
+}
+
 gboolean hf_verb_verify(const HfOptions *options, HfCli *cli, GError **error)
 {
   g_auto(HfVerifyResult) result = { 0 };
@@ -73,5 +89,5 @@ gboolean hf_verb_verify(const HfOptions *options, HfCli *cli, GError **error)
   print_result(cli, &result);
   if (!hf_verify_result_good(&result))
     return hf_fail(error, HF_ERROR_DAMAGED, "the repository is damaged; 'holdfast repair' mends what can be mended");
-  return TRUE;
+  return !options->restore || rehearse(cli, repo, chosen->len ? chosen : points, error);
 }
