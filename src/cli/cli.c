@@ -23,6 +23,12 @@ static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_FORGET] = hf_verb_forget,
   [HF_VERB_HELP] = hf_verb_help,
   [HF_VERB_INIT] = hf_verb_init,
+  [HF_VERB_KEY_ADD] = hf_verb_key_add,
+  [HF_VERB_KEY_CHANGE] = hf_verb_key_change,
+  [HF_VERB_KEY_EXPORT] = hf_verb_key_export,
+  [HF_VERB_KEY_HIDE] = hf_verb_key_hide,
+  [HF_VERB_KEY_LIST] = hf_verb_key_list,
+  [HF_VERB_KEY_ROTATE] = hf_verb_key_rotate,
   [HF_VERB_LS] = hf_verb_ls,
   [HF_VERB_POINTS] = hf_verb_points,
   [HF_VERB_PRUNE] = hf_verb_prune,
@@ -32,6 +38,9 @@ static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_STATS] = hf_verb_stats,
   [HF_VERB_VERIFY] = hf_verb_verify,
   [HF_VERB_VERSION] = hf_verb_version,
+  [HF_VERB_WRITER_ADD] = hf_verb_writer_add,
+  [HF_VERB_WRITER_LIST] = hf_verb_writer_list,
+  [HF_VERB_WRITER_REMOVE] = hf_verb_writer_remove,
 };
 
 static void print_error(FILE *err, gboolean json, const GError *error)
