@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 #define LONGEST (64u << 10)
 #define MOST_STEPS 6
 
-static gint64 mutations = 2000, seed = 1, only = -1;
+static gint64 mutations = 10000, seed = 1, only = -1;
 static const GOptionEntry options[] = {
   { "mutations", 0, 0, G_OPTION_ARG_INT64, &mutations, "how many mutations to run", "N" },
   { "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "what they are drawn from", "S" },
