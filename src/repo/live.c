@@ -117,6 +117,11 @@ void hf_live_free(HfLive *live)
   g_free(live);
 }
 
+gboolean hf_live_has_losses(const HfLive *live)
+{
+  return g_hash_table_size(live->lost) > 0;
+}
+
 void hf_live_reset(HfLive *live)
 {
   for (guint i = 0; i < live->packs->len; i++) {

@@ -42,6 +42,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfLive, hf_live_free)
  * again. `loss` NULL: L1; else losses are told and the walk goes on. */
 gboolean hf_live_walk(HfLive *live, guint32 domain, const HfId *root, HfLossFunc loss, gpointer user, GError **error);
 
+/* Has repair recorded any blob as lost (format.md 11.5)? */
+gboolean hf_live_has_losses(const HfLive *live);
+
 /* Forgets what is alive; the directories stay. */
 void hf_live_reset(HfLive *live);
 

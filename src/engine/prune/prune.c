@@ -111,6 +111,13 @@ static void note_thin(const HfLivePack *pack, GArray *thin)
   }
 }
 
+/* The directory of the pack is unreadable, and repair has put it aside. The walk found all that points need elsewhere; but
+ * while anything is recorded as lost, the wreck is kept. */
+static gboolean is_wreck(const HfLive *live, const HfLivePack *pack)
+{
+  return pack->state.damaged && !hf_live_has_losses(live);
+}
+
 static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice *choice)
 {
   g_autoptr(GPtrArray) small_meta = g_ptr_array_new(), small_data = g_ptr_array_new();
@@ -119,8 +126,13 @@ static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice 
     HfLivePack *pack = packs->pdata[i];
     collect->result->packs++;
     collect->result->pack_bytes += pack->state.pack.length;
-    if (!pack->frames || pack->state.condemned || of_open_session(pack, open))
+    if (pack->state.condemned || of_open_session(pack, open))
       continue;
+    if (!pack->frames) {
+      if (is_wreck(live, pack))
+        g_ptr_array_add(choice->dead, pack);
+      continue;
+    }
     if (pack->live_blobs == 0) {
       g_ptr_array_add(choice->dead, pack);
       continue;
@@ -255,6 +267,27 @@ static void count_dry(HfCollect *collect, const Choice *choice)
   collect->result->thin_frames = choice->thin->len;
 }
 
+/* Parity whose pack never came: a writer lost its power between the two. `parities` were listed before it was found that nobody
+ * writes, and the packs are listed after that: so none of them can still get its pack. */
+static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GError **error)
+{
+  g_autoptr(GArray) open = sessions_at_work(collect, error);
+  if (!open)
+    return FALSE;
+  for (guint i = 0; open->len == 0 && i < parities->len; i++) {
+    char name[HF_NAME_BYTES];
+    HfShortId pack;
+    gboolean exists;
+    if (!hf_name_short_id(parities->pdata[i], &pack))
+      continue;
+    hf_name_pack(name, HF_PACK_DATA, &pack);
+    if (!hf_object_exists(collect->repo->store, name, &exists, error) ||
+        (!exists && !hf_object_remove(collect->repo->store, parities->pdata[i], error)))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static gboolean collect_all(HfCollect *collect, GError **error)
 {
   HfRepo *repo = collect->repo;
@@ -290,7 +323,9 @@ gboolean hf_prune(HfRepo *repo, const HfPruneOptions *options, HfPruneResult *re
   collect.session = session;
   if (!session || !hf_sessions_tidy(repo, error) || !other_collector(&collect, &result->other_at_work, error))
     return FALSE;
-  gboolean good = result->other_at_work || collect_all(&collect, error);
+  g_autoptr(GPtrArray) parities = hf_store_list_names(repo->store, "parity/", error);
+  gboolean good = parities && (result->other_at_work ||
+                               (collect_all(&collect, error) && remove_orphans(&collect, parities, error)));
   hf_repo_restore_reserve(repo);
   return good;
 }

@@ -295,10 +295,11 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
 
 /* ---- All packs. ---- */
 
-/* A pack that repair has put aside, and that nothing needs any more, may be as damaged as it likes. */
-static gboolean put_aside(const HfPackState *pack, const HfLivePack *live)
+/* A pack that repair has put aside, and that nothing needs any more, may be as damaged as it likes. One without a readable
+ * directory is not needed when all that the points need was found elsewhere. */
+static gboolean put_aside(const HfVerifyState *state, const HfPackState *pack, const HfLivePack *live)
 {
-  return pack->damaged && live && live->frames && live->live_blobs == 0;
+  return pack->damaged && live && (live->frames ? live->live_blobs == 0 : state->result->missing_blobs == 0);
 }
 
 gboolean hf_verify_packs(HfVerifyState *state, GError **error)
@@ -314,7 +315,7 @@ gboolean hf_verify_packs(HfVerifyState *state, GError **error)
     const HfPackState *pack = &g_array_index(packs, HfPackState, i);
     const HfLivePack *live = hf_live_find_pack(state->live, &pack->pack.id);
     gboolean readable = live && live->frames;
-    if (put_aside(pack, live) || (state->options->points && readable && live->live_blobs == 0))
+    if (put_aside(state, pack, live) || (state->options->points && readable && live->live_blobs == 0))
       continue;
     PackJob *job = g_new0(PackJob, 1);
     *job = (PackJob){ *pack, state->options->points && readable ? live : NULL };
