@@ -415,9 +415,11 @@ gboolean hf_sessions_finish(HfRepo *repo, GError **error)
     g_autoptr(GError) why = NULL;
     if (!present->outcome)
       continue;
-    /* The point is listed from its outcome until somebody can finish this. */
-    if (!hf_outcome_read(repo->store, &present->id, &state, &point, &why) ||
-        (state == HF_OUTCOME_COMMITTED && !hf_session_finish(repo, &present->id, point, &why)))
+    if (hf_outcome_read(repo->store, &present->id, &state, &point, &why) &&
+        (state != HF_OUTCOME_COMMITTED || hf_session_finish(repo, &present->id, point, &why)))
+      continue;
+    /* The point is listed from its outcome until somebody who may write finishes this. */
+    if (!hf_error_is(why, HF_ERROR_PERMISSION))
       warn_session(repo, &present->id, why);
   }
   return TRUE;
