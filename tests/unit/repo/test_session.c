@@ -588,6 +588,15 @@ static void test_unpublished(void)
   g_assert_cmpuint(count_points(lab), ==, 1);
   lab_drop_all(lab, "points/");
   g_assert_cmpuint(count_points(lab), ==, 1);
+  /* Who may not write leaves it, silently; a store that fails is told of. */
+  lab_forget_report(lab);
+  int code = HF_ERROR_PERMISSION;
+  g_autoptr(HfRepo) looking G_GNUC_UNUSED = lab_open(lab, lab_hooked(lab, fail_puts, &code), &lab_no_key);
+  g_assert_cmpuint(lab->warnings->len, ==, 0);
+  code = HF_ERROR_IO;
+  g_autoptr(HfRepo) failing G_GNUC_UNUSED = lab_open(lab, lab_hooked(lab, fail_puts, &code), &lab_no_key);
+  g_assert_cmpuint(lab->warnings->len, ==, 1);
+  g_assert_cmpuint(count_points(lab), ==, 1);
   g_autoptr(HfRepo) next G_GNUC_UNUSED = lab_open_full(lab);
   g_assert_cmpuint(count_names(lab, "points/"), ==, 3);
   g_assert_cmpuint(count_names(lab, "sessions/"), ==, 0);
