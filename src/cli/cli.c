@@ -30,6 +30,7 @@ static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_KEY_LIST] = hf_verb_key_list,
   [HF_VERB_KEY_ROTATE] = hf_verb_key_rotate,
   [HF_VERB_LS] = hf_verb_ls,
+  [HF_VERB_MOUNT] = hf_verb_mount,
   [HF_VERB_POINTS] = hf_verb_points,
   [HF_VERB_PRUNE] = hf_verb_prune,
   [HF_VERB_REBUILD] = hf_verb_rebuild,

@@ -13,6 +13,7 @@ gboolean hf_verb_version(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_backup(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_forget(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_init(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_mount(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_prune(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_rebuild(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_stats(const HfOptions *options, HfCli *cli, GError **error);

@@ -209,7 +209,7 @@ static gsize next_run(guint64 offset, const guint8 *bytes, gsize length, gboolea
 static gboolean write_sparse(HfDiskTarget *target, guint64 offset, const guint8 *bytes, gsize length, GError **error)
 {
   while (length > 0) {
-    gboolean hole;
+    gboolean hole = FALSE;
     gsize run = next_run(offset, bytes, length, &hole);
     if (!hole && !hf_pwrite_all(target->fd, bytes, run, (goffset)offset, target->path, error))
       return FALSE;
