@@ -1,196 +1,179 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Single mutations of a repository: each is found, and none loses or falsifies anything silently.
 
-A repository with parity is made from a small tree. Then, --count times: one object is chosen, one bit of it flipped, 4 KiB of
-it zeroed, its end cut off, or it is removed; `verify` must tell, and `restore` must give back every file as it was, or
-name the file it cannot give. Then the object is put back. Counts and seed are printed; a seed replays a run.
+A repository with parity is made from a small tree. Then, --count times: one object is chosen (half of the times by its size,
+half by its name), one bit of it flipped, 4 KiB of it zeroed, its end cut off, or it is removed. `verify` must tell, and
+`restore` must give back every file as it was, or name the file that it cannot give. With parity no file may be lost to a bit or to
+zeros, nor by anything that happens to config, keys, points or metadata; when `restore` cannot do it alone, after `repair`. Then all
+is put back. Counts are printed; a seed replays a run.
 
-usage: mutate.py HOLDFAST [--count N] [--seed S] [--keep]
+usage: mutate.py HOLDFAST [--count N] [--seed S] [--parity 0|5|10]
 """
-import argparse
-import collections
-import json
-import os
-import pathlib
+import concurrent.futures
+import queue
 import random
 import shutil
-import subprocess
-import sys
-import tempfile
+
+import rig as base_rig
 
 CELL = 4096
-
-
-def run(holdfast, *words, **more):
-    env = dict(os.environ, HOLDFAST_PASSWORD="mutate", HOLDFAST_THREADS="2")
-    return subprocess.run([holdfast, *map(str, words)], env=env, capture_output=True, timeout=300, **more)
-
-
-def make_tree(root, random_):
-    """Text and noise, small and large, many in a folder: about 12 MiB."""
-    for folder in range(12):
-        place = root / f"folder{folder}"
-        place.mkdir(parents=True)
-        for number in range(40):
-            size = random_.choice((0, 40, 300, 3000, 30000))
-            words = " ".join(random_.choice(("alpha", "beta", "gamma", "delta")) + str(random_.randrange(50))
-                             for _ in range(size // 7))
-            (place / f"file{number}.txt").write_text(words)
-    (root / "noise").write_bytes(random_.randbytes(6 << 20))
-    with open(root / "sparse", "wb") as sparse:
-        sparse.seek(3 << 20)
-        sparse.write(random_.randbytes(1 << 20))
-        sparse.truncate(9 << 20)
-
-
-def read_tree(root):
-    return {str(p.relative_to(root)): p.read_bytes() for p in sorted(root.rglob("*")) if p.is_file()}
-
-
-def mutate(path, kind, random_):
-    """Returns what puts the object back, or None when the mutation changes nothing."""
-    before = path.read_bytes()
-    mode = path.stat().st_mode
-    if kind == "remove":
-        path.unlink()
-    else:
-        after = bytearray(before)
-        if kind == "bit":
-            at = random_.randrange(len(after))
-            after[at] ^= 1 << random_.randrange(8)
-        elif kind == "zero":
-            at = random_.randrange(max(len(after) - CELL, 1))
-            after[at:at + CELL] = bytes(len(after[at:at + CELL]))
-        else:
-            del after[random_.randrange(len(after)):]
-        if bytes(after) == before:
-            return None
-        path.chmod(0o600)
-        path.write_bytes(after)
-
-    def restore():
-        if path.exists():
-            path.chmod(0o600)
-            path.unlink()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(before)
-        path.chmod(mode & 0o777)
-    return restore
-
-
-def is_referenced(name):
-    """The reserve is no data; what `gc/` and `damage/` hold is not made here."""
-    return name != "reserve"
+KINDS = ("bit", "zero", "cut", "remove")
+TRIPLES = ("config", "keys", "ring", "writers", "points")
 
 
 class Failure(Exception):
     pass
 
 
-def check_restore(args, repo, out, want, within_parity):
-    """Every file is as it was, or named as damaged; within the reach of parity all are as they were."""
-    shutil.rmtree(out, ignore_errors=True)
-    result = run(args.holdfast, "restore", "-r", repo, "latest", "--to", out)
-    if result.returncode not in (0, 3, 4):
-        if within_parity:
-            raise Failure(f"restore ended with {result.returncode}: {result.stderr.decode()[-500:]}")
-        if not result.stderr:
-            raise Failure("restore failed without a word")
-        return "refused"
-    got = read_tree(out / "tree") if (out / "tree").exists() else {}
-    wrong = [name for name, data in got.items() if not name.endswith(".damaged") and want.get(name) != data]
-    if wrong:
-        raise Failure(f"SILENT: {wrong[:3]} came back with other bytes (exit {result.returncode})")
-    missing = [name for name in want if name not in got]
-    if missing and result.returncode != 4:
-        raise Failure(f"SILENT: {missing[:3]} are missing, and restore ended with {result.returncode}")
-    text = result.stderr.decode(errors="replace")
-    unnamed = [name for name in missing if name.rsplit("/", 1)[-1] not in text and name.split("/")[0] not in text]
-    if unnamed:
-        raise Failure(f"missing and not named: {unnamed[:3]}")
-    if missing and within_parity:
-        raise Failure(f"lost within the reach of parity: {missing[:3]}")
-    return "whole" if not missing else "partly"
+class Place:
+    """A copy of the repository that one worker mutates."""
 
+    def __init__(self, repo, out, saved):
+        self.repo, self.out, self.saved = repo, out, saved
 
-def one(args, repo, out, want, names, random_, counts):
-    name = random_.choice(names)
-    kind = random_.choice(("bit", "zero", "cut", "remove"))
-    folder = name.split("/")[0].split(".")[0]
-    restore = mutate(repo / name, kind, random_)
-    if restore is None:
-        counts["no change"] += 1
-        return
-    try:
-        within = kind in ("bit", "zero") or folder not in ("data",)
-        verify = run(args.holdfast, "verify", "-r", repo, "--json")
-        found = verify.returncode != 0
-        if not found and is_referenced(name):
-            # Copies of small objects are healed when the repository is opened: that is told as a note, and mends it.
-            healed = b"heal" in verify.stderr or b"restored" in verify.stderr
-            if not healed:
-                raise Failure(f"verify did not find it: {verify.stderr.decode()[-300:]}")
-        state = check_restore(args, repo, out, want, within)
-        counts[f"{folder} {kind}: {state}"] += 1
-    except Failure as failure:
-        print(f"not ok: {kind} of {name}: {failure}", flush=True)
-        counts["FAILED"] += 1
-    finally:
-        restore()
+    def put_back(self):
+        """What was mutated, healed or noted goes back, so that each mutation stands alone."""
+        for path in list(self.repo.rglob("*")):
+            if path.is_file() and str(path.relative_to(self.repo)) not in self.saved:
+                path.unlink()
+        for name, data in self.saved.items():
+            path = self.repo / name
+            if not path.exists() or path.read_bytes() != data:
+                self.write(path, data)
 
-
-def snapshot(repo):
-    return {str(p.relative_to(repo)): p.read_bytes() for p in repo.rglob("*") if p.is_file()}
-
-
-def put_back(repo, saved):
-    """What healing or verification changed goes back as well, so that each mutation stands alone."""
-    for path in list(repo.rglob("*")):
-        if path.is_file() and str(path.relative_to(repo)) not in saved:
-            path.chmod(0o600)
+    def write(self, path, data):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
             path.unlink()
-    for name, data in saved.items():
-        path = repo / name
-        if not path.exists() or path.read_bytes() != data:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if path.exists():
-                path.chmod(0o600)
-            path.write_bytes(data)
+        path.write_bytes(data)
+        path.chmod(0o400)
+
+    def is_back(self, name):
+        path = self.repo / name
+        return path.exists() and path.read_bytes() == self.saved[name]
+
+
+def mutated(before, kind, random_):
+    """The bytes after a mutation; None: removed."""
+    after = bytearray(before)
+    if kind == "remove":
+        return None
+    if kind == "bit":
+        after[random_.randrange(len(after))] ^= 1 << random_.randrange(8)
+    elif kind == "zero":
+        at = random_.randrange(max(len(after) - CELL, 1))
+        after[at:at + CELL] = bytes(len(after[at:at + CELL]))
+    else:
+        del after[random_.randrange(len(after)):]
+    return bytes(after)
+
+
+def read_tree(root):
+    return {str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob("*")) if path.is_file() and not path.is_symlink()}
+
+
+class Rig(base_rig.Rig):
+    def prepare(self):
+        tree, repo = self.base / "tree", self.base / "repo"
+        base_rig.make_tree(tree, self.random, folders=6, files=15, noise=500000)
+        self.must("init", "-r", repo, "--encryption", "none", "--parity", self.args.parity)
+        self.must("backup", "-r", repo, "-n", "m", tree)
+        base_rig.change_tree(tree, self.random, 12, (100, 3000, 60000))
+        self.must("backup", "-r", repo, "-n", "m", tree)
+        self.want = read_tree(tree)
+        saved = {str(path.relative_to(repo)): path.read_bytes() for path in repo.rglob("*") if path.is_file()}
+        self.names = sorted(name for name in saved if saved[name])
+        self.sizes = [len(saved[name]) for name in self.names]
+        self.places = queue.SimpleQueue()
+        for number in range(self.args.jobs):
+            copy = self.base / f"copy{number}"
+            base_rig.copy_tree(repo, copy)
+            self.places.put(Place(copy, self.base / f"out{number}", saved))
+
+    def restore(self, place):
+        """whole, partly or refused; raises when a file is wrong, or missing without being named."""
+        shutil.rmtree(place.out, ignore_errors=True)
+        answer = self.run("restore", "-r", place.repo, "latest", "--to", place.out)
+        text = answer.errors()
+        if answer.code not in (0, 1, 3, 4, 5):
+            raise Failure(str(answer))
+        got = read_tree(place.out / "tree") if (place.out / "tree").exists() else {}
+        wrong = [name for name, data in got.items() if not name.endswith(".damaged") and self.want.get(name) != data]
+        missing = [name for name in self.want if name not in got]
+        if wrong:
+            raise Failure(f"SILENT: {wrong[:3]} came back with other bytes: {answer}")
+        if missing and (answer.code == 0 or not text):
+            raise Failure(f"SILENT: {missing[:3]} are missing: {answer}")
+        if not got:
+            return "refused"
+        unnamed = [name for name in missing if not any(part in text for part in name.split("/"))]
+        if unnamed and answer.code not in (1, 4):
+            raise Failure(f"missing and not named: {unnamed[:3]}: {answer}")
+        return "partly" if missing else "whole"
+
+    def found(self, place, name, kind, answer):
+        folder = name.split("/")[0].split(".")[0]
+        if answer.code != 0 or place.is_back(name):
+            return True
+        # What is no part of any point: random bytes that are given up when the store is full; a cache that can be made anew.
+        return folder == "reserve" or (folder == "index" and kind == "remove")
+
+    def judge(self, place, name, kind):
+        folder = name.split("/")[0].split(".")[0]
+        verify = self.run("verify", "-r", place.repo)
+        if not self.found(place, name, kind, verify):
+            raise Failure(f"verify did not find it: {verify}")
+        state = self.restore(place)
+        within = folder != "data" or kind in ("bit", "zero")
+        if self.args.parity == 0:
+            within = folder not in ("data", "meta")
+        if state == "whole" or not within:
+            return f"{folder} {kind}: {state}"
+        repair = self.run("repair", "-r", place.repo)
+        state = self.restore(place)
+        if state != "whole":
+            raise Failure(f"lost within the reach of parity ({state}) after {repair}")
+        return f"{folder} {kind}: whole after repair"
+
+    def one(self, seed):
+        random_ = random.Random(seed)
+        name = random_.choice(self.names) if random_.random() < 0.5 else random_.choices(self.names, self.sizes)[0]
+        kind = random_.choice(KINDS)
+        place = self.places.get()
+        try:
+            before = place.saved[name]
+            after = mutated(before, kind, random_)
+            if after == before:
+                return "no change", None
+            if after is None:
+                (place.repo / name).unlink()
+            else:
+                place.write(place.repo / name, after)
+            return self.judge(place, name, kind), None
+        except Failure as failure:
+            return f"{name.split('/')[0].split('.')[0]} {kind}: FAILED", f"{kind} of {name}, mutation {seed}: {failure}"
+        finally:
+            place.put_back()
+            self.places.put(place)
+
+    def main(self):
+        self.prepare()
+        seeds = [f"{self.args.seed} {number}" for number in range(self.args.count)]
+        if self.args.only:
+            seeds = [self.args.only]
+        with concurrent.futures.ThreadPoolExecutor(self.args.jobs) as pool:
+            for outcome, problem in pool.map(self.one, seeds):
+                self.counts[outcome] += 1
+                self.check(problem is None, problem)
+        return self.end(self.args.keep)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("holdfast")
-    parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", action="store_true")
-    args = parser.parse_args()
-    random_ = random.Random(args.seed)
-    base = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-mutate-"))
-    counts = collections.Counter()
-    try:
-        tree, repo, out = base / "tree", base / "repo", base / "out"
-        make_tree(tree, random_)
-        for words in (("init", "-r", repo, "--parity", "5"), ("backup", "-r", repo, "-n", "m", tree)):
-            made = run(args.holdfast, *words)
-            if made.returncode:
-                print(made.stderr.decode(), file=sys.stderr)
-                return 1
-        want = read_tree(tree)
-        saved = snapshot(repo)
-        names = sorted(saved)
-        for _ in range(args.count):
-            one(args, repo, out, want, names, random_, counts)
-            put_back(repo, saved)
-    finally:
-        if not args.keep:
-            shutil.rmtree(base, ignore_errors=True)
-    for what, count in sorted(counts.items()):
-        print(f"# {count:6} {what}")
-    failed = counts["FAILED"]
-    print(f"mutations: {args.count - failed} passed, {failed} failed, seed {args.seed}")
-    return 1 if failed else 0
+    args = base_rig.arguments(__doc__.splitlines()[0], 200, parity=(int, 5, "parity of the repository"),
+                              only=(str, "", "one mutation, as a failure names it"), jobs=(int, 2, "mutations at once"))
+    return Rig("mutate", args).main()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    base_rig.main(main)

@@ -79,6 +79,16 @@ static HfView keep_text(HfTreePage *page, HfView view)
   return (HfView){ (const guint8 *)kept, view.length };
 }
 
+void hf_tree_drop_empty(HfTreeDir *dir)
+{
+  HfTreePage *page = dir->pages->len ? dir->pages->pdata[dir->pages->len - 1] : NULL;
+  if (!page || page->closed || page->entries->len)
+    return;
+  g_ptr_array_set_size(dir->pages, (gint)dir->pages->len - 1);
+  /* Never the last wait: the walker's own is still there. */
+  g_atomic_int_add(&dir->pending, -1);
+}
+
 HfEntry *hf_tree_add(HfTreePage *page, const HfEntry *entry, gboolean *full)
 {
   HfEntry copy = *entry;

@@ -59,6 +59,8 @@ HfTreeDir *hf_tree_child(HfTreePage *page, HfSourceDir *source, const char *name
 
 /* The open page of a folder being walked; a new one when the last was closed. */
 HfTreePage *hf_tree_page(HfTreeDir *dir);
+/* Takes the open page away when it got no entry after all: its files could not be read. Before hf_tree_walked. */
+void hf_tree_drop_empty(HfTreeDir *dir);
 /* Adds an entry: name, target and extras are copied. *full: the page must be closed now. */
 HfEntry *hf_tree_add(HfTreePage *page, const HfEntry *entry, gboolean *full);
 /* Closes the page (its tail, if any, was stored by the caller: page->tail_id) and stores what is now complete. */

@@ -279,6 +279,7 @@ static gboolean walk_names(Walk *walk, GError **error)
     if (!walk_name(walk, hf_source_dir_name(walk->source, i), error))
       return FALSE;
   }
+  hf_tree_drop_empty(walk->dir);
   HfTreePage *page = walk->dir->pages->len ? walk->dir->pages->pdata[walk->dir->pages->len - 1] : NULL;
   return !page || page->closed || close_page(walk, page, error);
 }
