@@ -16,7 +16,7 @@
 #define FLAG_FOLDER 2
 
 typedef struct Record {
-  HfRecordKind kind;
+  HfSysRecordKind kind;
   guint flags;
   struct stat status;
   gint64 offset, length;
@@ -210,7 +210,7 @@ static ssize_t record_writev(int fd, const struct iovec *vector, int vector_coun
   return count;
 }
 
-static int record_sync(HfRecordKind kind, int (*sync)(int fd), int fd)
+static int record_sync(HfSysRecordKind kind, int (*sync)(int fd), int fd)
 {
   begin();
   int result = sync(fd);
@@ -256,7 +256,7 @@ static int record_fallocate(int fd, int mode, off_t offset, off_t length)
 }
 
 /* Records a change of names that has been made; `status` is the file's. */
-static void append_names(HfRecordKind kind, const struct stat *status, char *path, char *other, guint argument)
+static void append_names(HfSysRecordKind kind, const struct stat *status, char *path, char *other, guint argument)
 {
   append(&(Record){ .kind = kind, .status = *status, .path = path, .other = other, .argument = argument });
   g_free(path);

@@ -12,7 +12,7 @@
  *   offset size
  *        0    4  magic "HFRC"
  *        4    4  size of the whole record
- *        8    2  kind (HfRecordKind)
+ *        8    2  kind (HfSysRecordKind)
  *       10    2  length of path 1
  *       12    2  length of path 2
  *       14    2  flags: 1 the call made the file, 2 a folder
@@ -35,7 +35,7 @@
 
 #include <glib.h>
 
-typedef enum HfRecordKind {
+typedef enum HfSysRecordKind {
   HF_RECORD_OPEN = 1, /* for writing, or with O_CREAT, O_TRUNC or O_TMPFILE */
   HF_RECORD_WRITE = 2,
   HF_RECORD_FSYNC = 3,
@@ -49,7 +49,7 @@ typedef enum HfRecordKind {
   HF_RECORD_MKDIR = 11,
   HF_RECORD_CLOSE = 12, /* of a file open for writing */
   HF_RECORD_MARK = 13,  /* put in by a test between two programs; path 1 is its text */
-} HfRecordKind;
+} HfSysRecordKind;
 
 /* Puts the recorder around the table in force and appends to `path` from now on. A recording that cannot be written
  * would mislead, so the process aborts then. Before other threads start; thread-safe afterwards. */
