@@ -3,11 +3,12 @@
  * What servers of file trees (fuse/) show: an interface that is implemented above them, by who has a tree. Read-only.
  *
  * An item is what stands under one name in one folder. References to one item are one pointer as long as one of them is
- * held, so a server may use it as its handle. What lies below a folder whose lifetime is HF_EXPORT_FOREVER never changes.
+ * held, so a server may use it as its handle. What lies below a folder whose lifetime is HF_EXPORT_FOREVER never
+ * changes.
  *
  * Threads: all functions may be called from any thread, several at once; only what is said to be in one hand is not.
- * Names and paths are bytes without NUL. Errors: HF_ERROR_PERMISSION, HF_ERROR_NOT_FOUND, HF_ERROR_USAGE (not that kind of
- * item), else what is stored cannot be read: whoever implements this has warned about it by then.
+ * Names and paths are bytes without NUL. Errors: HF_ERROR_PERMISSION, HF_ERROR_NOT_FOUND, HF_ERROR_USAGE (not that
+ * kind of item), else what is stored cannot be read: whoever implements this has warned about it by then.
  */
 #pragma once
 
@@ -47,8 +48,8 @@ typedef struct HfExportOps {
 
   /* ---- Folders. ---- */
   HfExportList *(*list_open)(HfExport *export, HfExportItem *folder, GError **error);
-  /* Gives entry number `position` (from 0) and on to `func`, until it says no or the end. What a damaged page held is left
-   * out; the error comes once, at the end. One hand at a time. */
+  /* Gives entry number `position` (from 0) and on to `func`, until it says no or the end. What a damaged page held is
+   * left out; the error comes at the end, each time that is asked for. One hand at a time. */
   gboolean (*list_read)(HfExport *export, HfExportList *list, guint64 position, gboolean items, HfExportEntryFunc func,
                         gpointer user, GError **error);
   void (*list_close)(HfExport *export, HfExportList *list);

@@ -130,7 +130,8 @@ static gboolean decode(const HfMaps *maps, const HfBlob *blob, Map *map, GError 
   if (!hf_map_decode(blob->payload, blob->length, blob->ref_count, &level, &map->count, index, error))
     return FALSE;
   if (level != map->level || map->count != children_of(maps, map->level, map->number))
-    return hf_fail(error, HF_ERROR_INVALID, "a disk map of level %u with %u entries stands where one of level %u with %u "
+    return hf_fail(error, HF_ERROR_INVALID,
+                   "a disk map of level %u with %u entries stands where one of level %u with %u "
                    "should", level, map->count, map->level, children_of(maps, map->level, map->number));
   for (guint i = 0; i < map->count; i++)
     map->index[i] = (gint16)index[i];

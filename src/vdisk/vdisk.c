@@ -162,7 +162,8 @@ static gboolean read_blocks(HfVdisk *vdisk, HfBlobReader *reader, guint64 offset
 gboolean hf_vdisk_read(HfVdisk *vdisk, guint64 offset, void *bytes, gsize length, GError **error)
 {
   if (offset > vdisk->size || length > vdisk->size - offset)
-    return hf_fail(error, HF_ERROR_USAGE, "a disk of %" G_GUINT64_FORMAT " bytes has no %zu bytes at %" G_GUINT64_FORMAT,
+    return hf_fail(error, HF_ERROR_USAGE,
+                   "a disk of %" G_GUINT64_FORMAT " bytes has no %zu bytes at %" G_GUINT64_FORMAT,
                    vdisk->size, length, offset);
   HfBlobReader *reader = take_reader(vdisk, error);
   if (reader == NULL)

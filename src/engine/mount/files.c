@@ -141,7 +141,8 @@ static HfMountWorker *take_content(HfMount *mount, HfExportFile *file, GError **
   return NULL;
 }
 
-static gssize read_content(HfMount *mount, HfExportFile *file, guint64 offset, void *bytes, gsize length, GError **error)
+static gssize read_content(HfMount *mount, HfExportFile *file, guint64 offset, void *bytes, gsize length,
+                           GError **error)
 {
   HF_LOCK(&file->lock);
   HfMountWorker *worker = take_content(mount, file, error);

@@ -93,7 +93,8 @@ guint64 hf_item_inode(const HfExportItem *folder, const HfTreeNode *node)
   return hash_numbers(folder->inode, hf_xxh64(node->entry.name.data, node->entry.name.length), 0);
 }
 
-static guint64 new_inode(const HfExportItem *folder, const char *name, const HfShownPoint *point, const HfTreeNode *node)
+static guint64 new_inode(const HfExportItem *folder, const char *name, const HfShownPoint *point,
+                         const HfTreeNode *node)
 {
   if (folder == NULL && point == NULL)
     return 1;

@@ -210,8 +210,8 @@ static gboolean next_entry(HfMount *mount, HfExportList *list, guint64 position,
   return TRUE;
 }
 
-gboolean hf_mount_list_read(HfExport *export, HfExportList *list, guint64 position, gboolean items, HfExportEntryFunc func,
-                            gpointer user, GError **error)
+gboolean hf_mount_list_read(HfExport *export, HfExportList *list, guint64 position, gboolean items,
+                            HfExportEntryFunc func, gpointer user, GError **error)
 {
   HfMount *mount = (HfMount *)export;
   HfExportEntry entry;

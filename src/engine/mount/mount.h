@@ -7,13 +7,14 @@
  *   ids/3fa94c21.../...                       every point by its id: also those of unknown signers, from the future, or
  *                                             whose name cannot be read
  *
- * or, with one point, its tree alone. In a NAME '/' and '%' are written as %2F and %25, and a first letter is written so where
- * the name would be ".", ".." or "ids". Disks are regular files of raw bytes.
+ * or, with one point, its tree alone. In a NAME '/' and '%' are written as %2F and %25, and a first letter is written
+ * so where the name would be ".", ".." or "ids". Disks are regular files of raw bytes.
  *
  * Invariants
- *  X1 A point never changes: all below it lives forever in the kernel's caches. Names and links above it live for a second.
- *  X2 Memory is bounded by what the kernel holds on to (some 150 bytes an entry, and folders whole), the caches, and 1,024
- *     points at a time; not by the size of points.
+ *  X1 A point never changes: all below it lives forever in the kernel's caches. Names and links above it live for a
+ *     second.
+ *  X2 Memory is bounded by what the kernel holds on to (some 150 bytes an entry, 600 a folder), the caches, and
+ *     the roots of points that were looked into; not by the size of points.
  *  X3 What cannot be read gives EIO at its own place only, and one warning.
  */
 #pragma once

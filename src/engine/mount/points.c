@@ -102,7 +102,8 @@ static GPtrArray *show_points(GPtrArray *infos, const GPtrArray *before, gboolea
   return points;
 }
 
-/* A lease that was lost (the machine slept) is taken anew: what was taken away meanwhile is missed, what is there now stays. */
+/* A lease that was lost (the machine slept) is taken anew: what was taken away meanwhile is missed, what is there now
+ * stays. */
 static gboolean keep_session(HfMount *mount, GError **error)
 {
   g_mutex_lock(&mount->lock);

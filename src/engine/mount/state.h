@@ -33,8 +33,8 @@ char *hf_folder_name(const char *name);
 /* For a new mount: reads all points, or takes this one. */
 gboolean hf_mount_first_look(HfMount *mount, GError **error);
 void hf_mount_show_one(HfMount *mount, const HfPointInfo *info);
-/* The points as they were when looked at last (less than a second ago, where the store could be read), oldest first. Unref the
- * array. */
+/* The points as they were when looked at last (less than a second ago, where the store could be read), oldest first.
+ * Unref the array. */
 GPtrArray *hf_mount_points(HfMount *mount);
 /* The newest point in a folder, or NULL. */
 HfShownPoint *hf_newest_in(const GPtrArray *points, const char *folder);
@@ -112,8 +112,8 @@ void hf_mount_close(HfExport *export, HfExportFile *file);
 gint64 hf_mount_blocks(HfMount *mount, HfExportItem *item, const HfTreeNode *node);
 
 HfExportList *hf_mount_list_open(HfExport *export, HfExportItem *folder, GError **error);
-gboolean hf_mount_list_read(HfExport *export, HfExportList *list, guint64 position, gboolean items, HfExportEntryFunc func,
-                            gpointer user, GError **error);
+gboolean hf_mount_list_read(HfExport *export, HfExportList *list, guint64 position, gboolean items,
+                            HfExportEntryFunc func, gpointer user, GError **error);
 void hf_mount_list_close(HfExport *export, HfExportList *list);
 
 /* ---- tree.c: the mount as an export. ---- */

@@ -145,7 +145,8 @@ static char *read_link(HfExport *export, HfExportItem *item, GError **error)
   return NULL;
 }
 
-static gboolean read_extras(HfMount *mount, HfExportItem *item, const HfTreeNode *node, GByteArray *extras, GError **error)
+static gboolean read_extras(HfMount *mount, HfExportItem *item, const HfTreeNode *node, GByteArray *extras,
+                            GError **error)
 {
   g_auto(HfBlob) blob = { 0 };
   HfView found = { NULL, 0 };
@@ -176,7 +177,8 @@ static gboolean get_extras(HfExport *export, HfExportItem *item, GByteArray *ext
 
 /* ---- Looking up. ---- */
 
-static HfExportItem *make_top(HfMount *mount, HfExportItem *folder, const char *name, HfShownPoint *point, GError **error)
+static HfExportItem *make_top(HfMount *mount, HfExportItem *folder, const char *name, HfShownPoint *point,
+                              GError **error)
 {
   HfTreeNode top;
   HfExportItem *item = NULL;
@@ -277,7 +279,8 @@ static gboolean open_mount(HfMount *mount, const HfPointInfo *point, GError **er
 {
   HfRepo *repo = mount->repo;
   mount->session = hf_session_open(repo, HF_PURPOSE_READ, error);
-  if (mount->session == NULL || !(repo->index != NULL ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)))
+  if (mount->session == NULL ||
+      !(repo->index != NULL ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)))
     return FALSE;
   mount->cache = hf_blob_cache_new(repo, CACHE_BYTES);
   if (point != NULL) {

@@ -90,7 +90,8 @@ static gboolean check_place(const char *place, GError **error)
   struct stat status;
   if (hf_sys->fstatat(AT_FDCWD, place, &status, 0) != 0) {
     if (errno == ENOTCONN)
-      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a mount whose server has ended; run 'umount %s' first", place, place);
+      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a mount whose server has ended; run 'umount %s' first", place,
+                     place);
     return hf_fail_errno(error, errno, "cannot mount at '%s'", place);
   }
   if (!S_ISDIR(status.st_mode))

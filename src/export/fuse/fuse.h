@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A tree as a file system of the kernel, through FUSE. The kernel's handles are the items themselves; what lives forever is
- * asked for once and stays in the kernel's caches.
+ * A tree as a file system of the kernel, through FUSE. The kernel's handles are the items themselves; what lives
+ * forever is asked for once and stays in the kernel's caches.
  *
  * One thread at a time waits for requests, and hands the waiting on before it answers, so that the others sleep.
  */
@@ -20,5 +20,6 @@ typedef struct HfFuseOptions {
 } HfFuseOptions;
 
 /* Mounts, serves until it is unmounted or cancelled (which unmounts it, also while it is used), and returns TRUE then.
- * HF_ERROR_NOT_FOUND, HF_ERROR_REFUSED (not an empty folder), HF_ERROR_PERMISSION, HF_ERROR_UNSUPPORTED (no FUSE here). */
+ * HF_ERROR_NOT_FOUND, HF_ERROR_REFUSED (not an empty folder), HF_ERROR_PERMISSION, HF_ERROR_UNSUPPORTED (no FUSE
+ * here). */
 gboolean hf_fuse_serve(HfExport *export, const HfFuseOptions *options, GError **error);

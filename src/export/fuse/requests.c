@@ -214,8 +214,8 @@ static guint32 find_number(const GByteArray *extras, HfExtra wanted)
 }
 
 /* What lsattr asks for. */
-static void control(fuse_req_t request, fuse_ino_t number, unsigned command, void *argument, struct fuse_file_info *info,
-                    unsigned flags, const void *in, size_t in_size, size_t out_size)
+static void control(fuse_req_t request, fuse_ino_t number, unsigned command, void *argument,
+                    struct fuse_file_info *info, unsigned flags, const void *in, size_t in_size, size_t out_size)
 {
   (void)argument;
   (void)info;
@@ -350,7 +350,8 @@ static void read_folder(fuse_req_t request, fuse_ino_t number, size_t size, off_
   read_entries(request, number, size, offset, info, FALSE);
 }
 
-static void read_folder_plus(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset, struct fuse_file_info *info)
+static void read_folder_plus(fuse_req_t request, fuse_ino_t number, size_t size, off_t offset,
+                             struct fuse_file_info *info)
 {
   read_entries(request, number, size, offset, info, TRUE);
 }

@@ -24,7 +24,8 @@
 
 /* Tried in this order; what a file system or device does not know is not tried again. On a device the kernel unmaps, or
  * has the device write zeros (what the ioctl BLKZEROOUT does). */
-static const int zero_modes[] = { FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE };
+static const int zero_modes[] = { FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                  FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE };
 static const guint8 zeros[ZEROS_BYTES];
 
 struct HfDiskTarget {
@@ -69,7 +70,8 @@ static gboolean make_file(HfDiskTarget *target, gboolean overwrite, GError **err
     hf_sys->unlinkat(AT_FDCWD, partial, 0);
   target->fd = hf_open(AT_FDCWD, partial, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, &problem);
   if (hf_error_is(problem, HF_ERROR_EXISTS))
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists: another restore runs, or one was cut short; remove it, or give "
+    return hf_fail(error, HF_ERROR_REFUSED,
+                   "'%s' exists: another restore runs, or one was cut short; remove it, or give "
                    "--overwrite", partial);
   if (problem != NULL) {
     g_propagate_prefixed_error(error, g_steal_pointer(&problem), "cannot make '%s': ", path);
@@ -85,14 +87,16 @@ static gboolean make_file(HfDiskTarget *target, gboolean overwrite, GError **err
 static gboolean check_use(int fd, const char *path, GError **error)
 {
   g_autofree char *use = hf_device_use(fd, HF_USE_ANY);
-  return use == NULL || hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; free it, or choose another target", path, use);
+  return use == NULL || hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; free it, or choose another target", path,
+                                use);
 }
 
 static gboolean open_file(HfDiskTarget *target, gboolean overwrite, GError **error)
 {
   const char *path = target->path;
   if (!overwrite)
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists; choose another name, or replace what is there with --overwrite",
+    return hf_fail(error, HF_ERROR_REFUSED,
+                   "'%s' exists; choose another name, or replace what is there with --overwrite",
                    path);
   target->fd = hf_open(AT_FDCWD, path, O_WRONLY | O_NONBLOCK, 0, error);
   if (target->fd < 0 || !check_use(target->fd, path, error))
@@ -121,7 +125,8 @@ static gboolean check_device(HfDiskTarget *target, gboolean overwrite, GError **
   if (overwrite)
     return TRUE;
   return hf_signature_find(target->fd, path, &signature, error) &&
-         (signature == NULL || hf_fail(error, HF_ERROR_REFUSED, "device '%s' is not blank: it holds '%s'; write over it "
+         (signature == NULL || hf_fail(error, HF_ERROR_REFUSED,
+                                       "device '%s' is not blank: it holds '%s'; write over it "
                                        "with --overwrite", path, signature));
 }
 
@@ -136,7 +141,8 @@ static gboolean open_device(HfDiskTarget *target, gboolean overwrite, GError **e
     target->fd = hf_sys->openat(AT_FDCWD, path, O_RDWR | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0);
   while (target->fd < 0 && errno == EINTR);
   if (target->fd < 0 && errno == EBUSY)
-    return hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: claimed by another program; free it, or choose another target",
+    return hf_fail(error, HF_ERROR_BUSY,
+                   "'%s' is in use: claimed by another program; free it, or choose another target",
                    path);
   if (target->fd < 0)
     return hf_fail_errno(error, errno, "cannot open device '%s' for writing", path);
@@ -189,8 +195,8 @@ static gboolean check_range(const HfDiskTarget *target, guint64 offset, guint64 
          hf_fail(error, HF_ERROR_INVALID, "bytes behind the end of '%s' were to be written", target->path);
 }
 
-/* The length of the run at `bytes` that holds data (or zeros only: *hole), in whole parts of SPARSE_BYTES counted from the
- * start of the disk. */
+/* The length of the run at `bytes` that holds data (or zeros only: *hole), in whole parts of SPARSE_BYTES counted
+ * from the start of the disk. */
 static gsize next_run(guint64 offset, const guint8 *bytes, gsize length, gboolean *hole)
 {
   gsize done = 0;
@@ -333,7 +339,8 @@ static gboolean name_file(HfDiskTarget *target, GError **error)
     return hf_fail_errno(error, errnum, "cannot write '%s'", target->path);
   }
   if (!rename_new(target->partial, target->path))
-    return hf_fail_errno(error, errno, "cannot make '%s'; what was restored stands in '%s'", target->path, target->partial);
+    return hf_fail_errno(error, errno, "cannot make '%s'; what was restored stands in '%s'", target->path,
+                         target->partial);
   return sync_folder(target->path, error);
 }
 

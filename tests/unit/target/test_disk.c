@@ -45,7 +45,8 @@ static void fill(HfDiskTarget *target, const guint8 *bytes)
   for (guint i = G_N_ELEMENTS(ranges); i-- > 0;) {
     const Range *range = &ranges[i];
     gboolean good = range->zero ? hf_disk_target_zero(target, range->offset, range->length, &error)
-                                : hf_disk_target_write(target, range->offset, bytes + range->offset, range->length, &error);
+                                : hf_disk_target_write(target, range->offset, bytes + range->offset, range->length,
+                                                       &error);
     g_assert_no_error(error);
     g_assert_true(good);
   }
@@ -641,7 +642,8 @@ static void test_read_only_device(void)
   HfLoop *loop = begin(4, 512);
   if (loop == NULL)
     return;
-  const char *set[] = { "blockdev", "--setro", loop->device, NULL }, *undo[] = { "blockdev", "--setrw", loop->device, NULL };
+  const char *set[] = { "blockdev", "--setro", loop->device, NULL }, *undo[] = { "blockdev", "--setrw", loop->device,
+                                                                                 NULL };
   g_assert_true(hf_run(set));
   g_autoptr(GError) error = NULL;
   g_autoptr(HfDiskTarget) target = hf_disk_target_open(loop->device, SIZE, TRUE, &error);
