@@ -143,7 +143,7 @@ static gboolean has_all(const HfTreeMerge *merge, const Group *group)
 {
   guint found = 0;
   for (guint i = 0; i < merge->count; i++)
-    found += group->trees[i / 64] >> i % 64 & 1;
+    found += (guint)(group->trees[i / 64] >> i % 64 & 1);
   return found == merge->count;
 }
 
