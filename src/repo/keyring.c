@@ -237,7 +237,7 @@ static gboolean find_owner(HfKeyring *keyring, GError **error)
   }
   return hf_fail(error, HF_ERROR_DAMAGED,
                  "the record of the repository's owner below 'writers/' is missing or damaged; put "
-                 "it back from an export of the keys");
+                 "it back from an export of the keys with 'holdfast repair --keys'");
 }
 
 static HfKeyring *open_slot(HfStore *store, const HfConfig *config, const HfSlot *slot, const HfKey *secret,
@@ -272,7 +272,7 @@ static gboolean fail_locked(const GPtrArray *slots, HfStore *store, const char *
   if (damaged == slots->len)
     return hf_fail(error, HF_ERROR_DAMAGED,
                    "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
-                   "not signed by the key in its config; put the keys back from an export",
+                   "not signed by the key in its config; put the keys back from an export with 'holdfast repair --keys'",
                    store->location);
   g_autofree char *ways = hf_slots_describe(slots);
   return hf_fail(error, HF_ERROR_PASSWORD, "cannot unlock '%s': %s; it opens %s%s", store->location, what, ways,
@@ -328,7 +328,7 @@ static HfKeyring *open_with_secret(HfStore *store, const HfConfig *config, const
   if (damaged)
     hf_fail(error, HF_ERROR_DAMAGED,
             "cannot unlock '%s': the key slot of this key is damaged; try another key, or put the "
-            "keys back from an export",
+            "keys back from an export with 'holdfast repair --keys'",
             store->location);
   else
     fail_locked(slots, store, what, error);

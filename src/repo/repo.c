@@ -32,7 +32,8 @@ static gboolean read_config(HfRepo *repo, GError **error)
                    repo->store->location);
   if (hf_error_is(why, HF_ERROR_DAMAGED))
     return hf_fail(error, HF_ERROR_DAMAGED,
-                   "cannot open repository '%s': %s; put the config back from an export of the keys",
+                   "cannot open repository '%s': %s; put the config back from an export of the keys "
+                   "with 'holdfast repair --keys'",
                    repo->store->location, why->message);
   g_propagate_prefixed_error(error, g_steal_pointer(&why), "cannot open repository '%s': ", repo->store->location);
   return FALSE;

@@ -3,6 +3,7 @@
 """The verbs key and writer, end to end: test_keys.py HOLDFAST"""
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -104,6 +105,14 @@ class Keys(unittest.TestCase):
         with open(self.path('keys'), encoding='utf-8') as stream:
             self.assertEqual(stream.read(), text)
         self.assertIn("'keys'", self.holdfast('key', 'export', '--to', 'keys', way=None, code=1))
+
+    def test_import(self):
+        self.holdfast('key', 'export', '--to', 'keys', way=None)
+        shutil.rmtree(self.path('repository/keys'))
+        self.holdfast('points', code=4)
+        self.assertGreaterEqual(self.document('repair', '--keys', 'keys')['restored_keys'], 2)
+        self.holdfast('points')
+        self.assertEqual(self.document('repair', '--keys', 'keys')['restored_keys'], 0)
 
     def test_writers(self):
         enrolled = self.document('writer', 'add', 'web1', '--to', 'web1.credential')
