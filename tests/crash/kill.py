@@ -7,49 +7,26 @@ At the end every acknowledged point is restored and compared with the copy of th
 
 usage: kill.py HOLDFAST [--count N] [--seed S] [--stop-seconds T] [--keep]
 """
-import argparse
-import collections
-import json
-import os
-import pathlib
-import random
 import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 import time
 
+import rig as base_rig
+
 BEAT_MS = 200  # of sessions, in test builds: dead after three
+CHECKPOINT_MS = 60
 
 
-class Rig:
+class Rig(base_rig.Rig):
     def __init__(self, args):
-        self.args = args
-        self.random = random.Random(args.seed)
-        self.base = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-kill-"))
+        super().__init__("kill", args)
         self.tree, self.repo, self.other = (self.base / name for name in ("tree", "repo", "other"))
         self.copies = {}  # point -> folder with what it must hold
-        self.forgotten = set()
-        self.counts = collections.Counter()
-        self.failures = []
+        self.maybe = []   # folders of runs that gave no answer: their point may be there
 
-    def env(self):
-        return dict(os.environ, HOLDFAST_PASSWORD="kill", HOLDFAST_THREADS="2", HOLDFAST_TEST_BEAT_MS=str(BEAT_MS),
-                    HOLDFAST_TEST_CHECKPOINT_MS="60")
-
-    def start(self, *words):
-        return subprocess.Popen([self.args.holdfast, *map(str, words), "--json"], env=self.env(), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-    def run(self, *words):
-        process = self.start(*words)
-        out, err = process.communicate(timeout=600)
-        return process.returncode, out, err
-
-    def fail(self, what):
-        print(f"not ok: {what}", flush=True)
-        self.failures.append(what)
+    def environment(self, **more):
+        return super().environment(HOLDFAST_TEST_BEAT_MS=str(BEAT_MS), HOLDFAST_TEST_CHECKPOINT_MS=str(CHECKPOINT_MS),
+                                   **more)
 
     def change_tree(self):
         for _ in range(self.random.randrange(1, 30)):
@@ -80,26 +57,25 @@ class Rig:
 
     def backup(self, disturbed):
         self.change_tree()
-        kept = self.base / f"copy{len(self.copies)}-{self.counts['backup']}"
-        shutil.copytree(self.tree, kept, symlinks=True)
+        kept = self.base / f"copy{self.counts['backup']}"
+        base_rig.copy_tree(self.tree, kept)
         process = self.start("backup", "-r", self.repo, "-n", "kill", self.tree)
         if disturbed:
             self.disturb(process)
-        out, err = process.communicate(timeout=600)
-        self.counts["backup"] += 1
-        point = None
-        for line in out.splitlines():
-            document = json.loads(line)
-            point = document.get("point", point) if document.get("type") == "summary" else point
-        if point and process.returncode in (0, 3):
+        answer = self.finish_one(process, "backup")
+        point = answer.summary().get("point")
+        if point and answer.code in (0, 3):
             self.copies[point] = kept
             self.counts["acknowledged"] += 1
             return
         # Killed after the commit and before the answer: the point may be there, and then it must be whole.
-        self.maybe = getattr(self, "maybe", [])
         self.maybe.append(kept)
-        if process.returncode > 0 and "fenced" not in err and "dead" not in err:
-            self.fail(f"backup ended with {process.returncode}: {err[-400:]}")
+        if answer.code != -signal.SIGKILL and "dead" not in answer.err:
+            self.fail(answer)
+
+    def finish_one(self, process, kind):
+        self.counts[kind] += 1
+        return self.finish(process, (kind,))
 
     def other_operation(self, disturbed):
         kind = self.random.choice(("prune", "prune", "forget", "copy", "repair", "verify"))
@@ -116,106 +92,95 @@ class Rig:
             kind, words = "prune", ("prune", "-r", self.repo)
         process = self.start(*words)
         killed = self.disturb(process) if disturbed else False
-        out, err = process.communicate(timeout=600)
-        self.counts[kind] += 1
-        if not killed and process.returncode not in (0, 3) and "fenced" not in err:
-            self.fail(f"{kind} ended with {process.returncode}: {err[-400:]}")
+        answer = self.finish_one(process, kind)
+        if not killed and answer.code not in (0, 3) and "dead" not in answer.err:
+            self.fail(answer)
         if kind == "forget":
             self.note_forgotten()
 
     def listed(self):
-        code, out, err = self.run("points", "-r", self.repo)
-        if code not in (0, 3):
-            self.fail(f"points ended with {code}: {err[-400:]}")
-            return set()
-        return {json.loads(line)["point"] for line in out.splitlines() if '"point"' in line}
+        return self.points(self.repo) or set()
 
     def note_forgotten(self):
         """forget goes by sequence: what it may have taken is everything but the newest that were asked for."""
         listed = self.listed()
         for point in list(self.copies):
             if point not in listed:
-                self.forgotten.add(point)
                 shutil.rmtree(self.copies.pop(point))
 
-    def check(self):
-        missing = [point for point in self.copies if point not in self.listed()]
+    def check_all(self):
+        listed = self.listed()
+        missing = [point for point in self.copies if point not in listed]
         if missing:
             self.fail(f"acknowledged points are not listed: {missing}")
-        code, _, err = self.run("verify", "-r", self.repo)
-        if code != 0:
-            self.fail(f"verify ended with {code}: {err[-600:]}")
+        problem = self.sound(self.repo, codes=(0,))
+        if problem:
+            self.fail(problem)
 
-    def compare(self, point, kept):
-        out = self.base / "out"
-        shutil.rmtree(out, ignore_errors=True)
-        code, _, err = self.run("restore", "-r", self.repo, point, "--to", out)
-        if code != 0:
-            return f"restore of {point[:8]} ended with {code}: {err[-400:]}"
-        check = subprocess.run(["rsync", "-n", "-rlpgoDc", "--delete", "--out-format=%n", f"{kept}/", f"{out}/tree/"],
-                               capture_output=True, text=True)
-        differences = [line for line in check.stdout.splitlines() if line and not line.endswith("/")]
-        return f"{point[:8]} came back different: {differences[:3]}" if differences else None
-
-    def finish(self):
+    def compare_all(self):
         self.run("prune", "-r", self.repo)
         listed = self.listed()
         for point, kept in self.copies.items():
-            problem = self.compare(point, kept)
+            problem = self.restored(self.repo, point, kept)
             if problem:
-                self.fail(problem)
+                self.fail(f"{point[:8]}: {problem}")
         self.counts["compared"] = len(self.copies)
         for point in listed - set(self.copies):
-            problems = [self.compare(point, kept) for kept in getattr(self, "maybe", [])]
+            problems = [self.restored(self.repo, point, kept) for kept in self.maybe]
             if problems and all(problems):
-                self.fail(f"a point that was not acknowledged is listed, and not whole: {point[:8]}")
+                self.fail(f"a point that was not acknowledged is listed, and not whole: {point[:8]}: {problems[-1]}")
             self.counts["committed without an answer"] += 1
-        sessions = list((self.repo / "sessions").glob("*")) if (self.repo / "sessions").exists() else []
+        sessions = list((self.repo / "sessions").glob("*"))
         if len(sessions) > 1:  # a checkpoint may stay
             self.fail(f"{len(sessions)} sessions are left behind")
 
+    def resume(self):
+        """Killed after a checkpoint, the next run takes from there what was read."""
+        tree, repo = self.base / "large", self.base / "resumed"
+        base_rig.make_tree(tree, self.random, folders=30, files=60, noise=24 << 20)
+        self.must("init", "-r", repo, "--encryption", "none")
+        for _ in range(20):
+            process = self.start("backup", "-r", repo, "-n", "resume", "--limit", "6M", tree)
+            there = base_rig.wait_until(lambda: process.poll() is not None or list(repo.glob("sessions/*/checkpoint.[1-9]*")), 60)
+            time.sleep(0.3)
+            process.kill()
+            self.finish(process)
+            if there and list(repo.glob("sessions/*/checkpoint.[1-9]*")):
+                break
+        summary = self.must("backup", "-r", repo, "-n", "resume", tree).summary()
+        self.check(summary.get("resumed") and summary.get("files_unchanged", 0) > 0, f"was not resumed: {summary}")
+        self.counts["files not read again"] = summary.get("files_unchanged", 0)
+        self.check(not self.restored(repo, "latest", tree), "what was resumed came back different")
+
     def main(self):
         self.change_tree()
-        for words in (("init", "-r", self.repo), ("init", "-r", self.other, "--like", self.repo)):
-            code, _, err = self.run(*words)
-            if code:
-                print(err, file=sys.stderr)
-                return 1
-        try:
-            for number in range(self.args.count):
-                before = len(self.failures)
-                if self.random.random() < 0.6:
-                    self.backup(disturbed=True)
-                else:
-                    self.other_operation(disturbed=True)
-                if self.random.random() < 0.3:
-                    self.check()
-                if len(self.failures) > before:
-                    print(f"# at operation {number}, seed {self.args.seed}", flush=True)
-                    if len(self.failures) > 10:
-                        break
-            self.backup(disturbed=False)
-            self.check()
-            self.finish()
-        finally:
-            if not self.args.keep:
-                shutil.rmtree(self.base, ignore_errors=True)
-        for what, count in sorted(self.counts.items()):
-            print(f"# {count:6} {what}")
-        print(f"kills: {self.args.count} operations, {len(self.failures)} failures, seed {self.args.seed}")
-        return 1 if self.failures else 0
+        self.must("init", "-r", self.repo, "--encryption", "none")
+        self.must("init", "-r", self.other, "--like", self.repo)
+        for number in range(self.args.count):
+            before = len(self.failures)
+            if self.random.random() < 0.6:
+                self.backup(disturbed=True)
+            else:
+                self.other_operation(disturbed=True)
+            if self.random.random() < 0.3:
+                self.check_all()
+            self.passed += len(self.failures) == before
+            if len(self.failures) > before:
+                print(f"# at operation {number}, seed {self.args.seed}", flush=True)
+                if len(self.failures) > 10:
+                    break
+        self.backup(disturbed=False)
+        self.check_all()
+        self.compare_all()
+        self.resume()
+        return self.end(self.args.keep)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("holdfast")
-    parser.add_argument("--count", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--stop-seconds", type=float, default=1.5)
-    parser.add_argument("--longest", type=float, default=0.6, help="seconds until the blow, at most")
-    parser.add_argument("--keep", action="store_true")
-    return Rig(parser.parse_args()).main()
+    args = base_rig.arguments(__doc__.splitlines()[0], 60, stop_seconds=(float, 1.5, "how long a process is stopped"),
+                              longest=(float, 0.4, "seconds until the blow, at most"))
+    return Rig(args).main()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    base_rig.main(main)
