@@ -43,6 +43,9 @@ static mode_t apply_owner(const HfApply *apply)
   const HfEntry *entry = apply->entry;
   struct statx found;
   mode_t bits = SPECIAL_BITS;
+  /* What was just made has the right owner already, most times. */
+  if (apply->known && apply->found.stx_uid == entry->uid && apply->found.stx_gid == entry->gid)
+    return bits;
   if (set_owner(apply, entry->uid, entry->gid))
     return bits;
   int errnum = errno;
@@ -182,14 +185,14 @@ static int open_entry(int parent, const char *name, HfApply *apply)
 static gboolean open_checked(HfApply *apply, int parent, const char *name, int *own, GError **error)
 {
   g_autofree char *shown = hf_printable(name, -1);
-  struct statx found;
   if (strchr(name, '/') != NULL)
     return hf_fail(error, HF_ERROR_INVALID, "'%s' cannot be the name of an entry", shown);
   *own = open_entry(parent, name, apply);
   apply->fd = *own;
-  if (*own < 0 || !get_status(apply, &found))
+  apply->known = *own >= 0 && get_status(apply, &apply->found);
+  if (!apply->known)
     return hf_fail_errno(error, errno, "cannot open '%s' to give it its metadata", shown);
-  if (((found.stx_mode ^ apply->entry->mode) & S_IFMT) != 0)
+  if (((apply->found.stx_mode ^ apply->entry->mode) & S_IFMT) != 0)
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' was replaced by something of another kind meanwhile", shown);
   return TRUE;
 }
@@ -203,6 +206,8 @@ gboolean hf_target_apply(int parent, const char *name, int fd, const HfEntry *en
     return hf_fail(error, HF_ERROR_INVALID, "the extras of an entry are malformed");
   if (fd < 0 && !open_checked(&apply, parent, name, &own, error))
     return FALSE;
+  if (fd >= 0)
+    apply.known = get_status(&apply, &apply.found);
   g_snprintf(apply.proc, sizeof apply.proc, "/proc/self/fd/%d", apply.fd);
   hf_apply_read_extras(&apply);
 

@@ -40,17 +40,21 @@ static gboolean set_flags(int fd, guint32 flags)
   return ioctl(fd, FS_IOC_SETFLAGS, &wanted) == 0;
 }
 
-/* Makes the flags of `mask` as `wanted` says: together if that can be, else those that can be, one by one. */
-static void change_flags(int fd, guint32 mask, guint32 wanted)
+/* Makes the flags of `mask` as `wanted` says: together if that can be, else those that can be, one by one. Returns what
+ * flags there are then. */
+static guint32 change_flags(int fd, guint32 mask, guint32 wanted)
 {
   guint32 now;
   (void)get_flags(fd, &now);
   guint32 change = (now ^ wanted) & mask;
-  if (change == 0 || set_flags(fd, now ^ change))
-    return;
-  for (guint i = 0; i < G_N_ELEMENTS(letters); i++)
-    if ((change & letters[i].flag) != 0 && set_flags(fd, now ^ letters[i].flag))
-      now ^= letters[i].flag;
+  if (change == 0)
+    return now;
+  if (!set_flags(fd, now ^ change))
+    for (guint i = 0; i < G_N_ELEMENTS(letters); i++)
+      if ((change & letters[i].flag) != 0 && set_flags(fd, now ^ letters[i].flag))
+        now ^= letters[i].flag;
+  (void)get_flags(fd, &now);
+  return now;
 }
 
 static void add_letters(GString *text, char sign, guint32 flags)
@@ -62,22 +66,18 @@ static void add_letters(GString *text, char sign, guint32 flags)
       g_string_append_c(text, letters[i].letter);
 }
 
-/* Changes flags and looks what came of it. */
-static void want_flags(const HfApply *apply, guint32 mask, guint32 wanted)
+/* Changes flags and looks what came of it; returns what there are then. */
+static guint32 want_flags(const HfApply *apply, guint32 mask, guint32 wanted)
 {
-  guint32 now = 0;
-  if (!apply->path) {
-    change_flags(apply->fd, mask, wanted);
-    (void)get_flags(apply->fd, &now);
-  }
+  guint32 now = apply->path ? 0 : change_flags(apply->fd, mask, wanted);
   guint32 wrong = (now ^ wanted) & mask;
   if (wrong == 0)
-    return;
+    return now;
   g_autoptr(GString) text = g_string_new(NULL);
   add_letters(text, '+', wrong & wanted);
   add_letters(text, '-', wrong & ~wanted);
-  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)",
-                    text->str);
+  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)", text->str);
+  return now;
 }
 
 static gboolean set_project(const HfApply *apply)
@@ -115,19 +115,20 @@ static gboolean has_flags(const HfApply *apply)
   return S_ISREG(apply->entry->mode) || S_ISDIR(apply->entry->mode);
 }
 
-void hf_apply_flags(const HfApply *apply)
+void hf_apply_flags(HfApply *apply)
 {
   if (!has_flags(apply))
     return;
   if (!set_project(apply))
     hf_report_warning(apply->report, apply->shown, "the project id %u cannot be set: %s", apply->project,
                       g_strerror(errno));
-  want_flags(apply, HF_INODE_FLAGS & ~LOCKING, apply->flags & ~LOCKING);
+  guint32 now = want_flags(apply, HF_INODE_FLAGS & ~LOCKING, apply->flags & ~LOCKING);
+  apply->locks = ((now ^ apply->flags) & LOCKING) != 0;
 }
 
 void hf_apply_last_flags(const HfApply *apply)
 {
-  if (has_flags(apply))
+  if (apply->locks)
     want_flags(apply, LOCKING, apply->flags & LOCKING);
 }
 
