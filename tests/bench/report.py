@@ -33,7 +33,7 @@ def _cell(row, contender, values):
 
 
 def _limit(check):
-    return f"{'>=' if check.least else '<='} {check.limit:.3g} {check.unit}".strip()
+    return f"{'>=' if check.least else '<='} {check.limit:.4g} {check.unit}".strip()
 
 
 def _verdicts(row, values):
@@ -44,7 +44,7 @@ def _verdicts(row, values):
             value = check.value(values)
         except KeyError:
             continue
-        text = f"{check.label} {value:.3g} {check.unit}".strip()
+        text = f"{check.label} {value:.4g} {check.unit}".strip()
         if check.beside:
             text += f" (processor time {check.beside(values):.3g} x)"
         texts.append(text if check.reached(value) else f"**missed**: {text}")

@@ -246,7 +246,7 @@ ROWS = [
         prune("million", 1), [times("restic", 0.2)], ("wall", "anon"), runs=1, warm=False,
         prepare=two_points),
     Row("image-first", "disk image of 4 GiB, first backup", "image", TOOLS + ("loop-a", "loop-b"),
-        first("image"), [times("restic", 1 / 3)], ("wall", "stored")),
+        first("image"), [times("restic", 0.333)], ("wall", "stored")),
     Row("image-again", "disk image, all blocks read again", "image", TOOLS,
         again("image"), [times("restic", 0.2)], prepare=bring_up_to_date("image"), before=touch_image),
     Row("image-restore", "restore of the image", "image", TOOLS + ("cp",),
