@@ -33,10 +33,10 @@ static void print_result(HfCli *cli, const HfBackupResult *result, gint64 micros
   double seconds = (double)microseconds / G_USEC_PER_SEC;
   if (result->resumed)
     hf_output_note(cli->output, "resumed an interrupted backup\n");
-  hf_output_note(cli->output, "point %.8s: %" G_GUINT64_FORMAT " files, %" G_GUINT64_FORMAT " folders, %s in %.1f s\n", id,
-                 result->files, result->directories, bytes, seconds);
-  hf_output_note(cli->output, "new: %s, stored as %s, and %s of parity; %" G_GUINT64_FORMAT " files unchanged\n", fresh, stored,
-                 parity, result->files_unchanged);
+  hf_output_note(cli->output, "point %.8s: %" G_GUINT64_FORMAT " files, %" G_GUINT64_FORMAT " folders, %s in %.1f s\n",
+                 id, result->files, result->directories, bytes, seconds);
+  hf_output_note(cli->output, "new: %s, stored as %s, and %s of parity; %" G_GUINT64_FORMAT " files unchanged\n", fresh,
+                 stored, parity, result->files_unchanged);
   hf_output_document(
     cli->output,
     json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f}", "type", "summary", "point", id, "files",

@@ -23,7 +23,8 @@ static GPtrArray *choose_points(const HfOptions *options, GPtrArray *points, GEr
 static void print_result(HfCli *cli, const HfCopyResult *result)
 {
   g_autofree char *bytes = hf_format_size(result->bytes + result->new_bytes);
-  hf_output_note(cli->output, "copied %u points (%s); %u were there already\n", result->points, bytes, result->points_there);
+  hf_output_note(cli->output, "copied %u points (%s); %u were there already\n", result->points, bytes,
+                 result->points_there);
   hf_output_document(cli->output, json_pack("{s:i, s:i, s:I, s:I, s:I, s:I}", "points", (int)result->points,
                                             "points_there", (int)result->points_there, "frames",
                                             (json_int_t)result->frames, "bytes", (json_int_t)result->bytes, "blobs",

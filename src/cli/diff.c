@@ -13,8 +13,9 @@ static const struct {
   const char *name;
   char sign;
 } kinds[] = {
-  [HF_TREE_ADDED] = { "added", '+' },     [HF_TREE_REMOVED] = { "removed", '-' }, [HF_TREE_CONTENT] = { "content", 'M' },
-  [HF_TREE_METADATA] = { "metadata", 'm' }, [HF_TREE_TYPE] = { "type", 'T' },
+  [HF_TREE_ADDED] = { "added", '+' },     [HF_TREE_REMOVED] = { "removed", '-' },
+  [HF_TREE_CONTENT] = { "content", 'M' }, [HF_TREE_METADATA] = { "metadata", 'm' },
+  [HF_TREE_TYPE] = { "type", 'T' },
 };
 
 static void print_size(HfOutput *output, const char *key, const HfTreeNode *node)
@@ -59,7 +60,8 @@ gboolean hf_verb_diff(const HfOptions *options, HfCli *cli, GError **error)
     return FALSE;
   hf_output_note(cli->output,
                  "%" G_GUINT64_FORMAT " added, %" G_GUINT64_FORMAT " removed, %" G_GUINT64_FORMAT
-                 " with other content, %" G_GUINT64_FORMAT " with other metadata, %" G_GUINT64_FORMAT " of another type\n",
+                 " with other content, %" G_GUINT64_FORMAT " with other metadata, %" G_GUINT64_FORMAT
+                 " of another type\n",
                  changes.counts[HF_TREE_ADDED], changes.counts[HF_TREE_REMOVED], changes.counts[HF_TREE_CONTENT],
                  changes.counts[HF_TREE_METADATA], changes.counts[HF_TREE_TYPE]);
   return hf_look_whole(damaged, error);

@@ -38,8 +38,8 @@ static gboolean decide_named(const HfOptions *options, GPtrArray *points, GArray
     char id[33];
     hf_point_short_name(info, id);
     if (!other)
-      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is the last point of '%s'; to forget it all the same, add --all", id,
-                     info->details ? info->details->name : "its source");
+      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is the last point of '%s'; to forget it all the same, add --all",
+                     id, info->details ? info->details->name : "its source");
   }
   return TRUE;
 }
@@ -50,7 +50,8 @@ static void print_decision(HfCli *cli, const HfKeepDecision *decision, HfTable *
   hf_point_short_name(decision->info, id);
   const HfPointDetails *details = decision->info->details;
   g_autofree char *time = hf_clock_format_local(decision->info->point.time);
-  const char *cells[] = { decision->keep ? "keep" : "forget", id, details ? details->name : "", time, decision->reason };
+  const char *cells[] = { decision->keep ? "keep" : "forget", id, details ? details->name : "", time,
+                          decision->reason };
   hf_table_add(table, cells);
   g_autofree char *whole = hf_hex(decision->info->point.id.b, sizeof decision->info->point.id.b);
   hf_line_begin(cli->output);

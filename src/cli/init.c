@@ -23,9 +23,11 @@ static void print_made(const HfOptions *options, HfCli *cli, const char *paper)
 {
   hf_output_note(cli->output, "made repository '%s'\n", options->repository);
   if (paper) {
-    hf_output_text(cli->output,
-                   "\nPaper key: it opens the repository when the password is lost. Print it, or write it down, and keep\n"
-                   "it away from this machine; it is not shown again.\n\n%s\n", paper);
+    hf_output_text(
+      cli->output,
+      "\nPaper key: it opens the repository when the password is lost. Print it, or write it down, and keep\n"
+      "it away from this machine; it is not shown again.\n\n%s\n",
+      paper);
   } else if (options->encryption == HF_ENCRYPTION_CHOICE_NONE) {
     hf_output_note(cli->output, "without encryption: whoever reads the folder reads the backups\n");
   }

@@ -22,18 +22,20 @@ static void print_result(HfCli *cli, const HfRepairResult *result, guint restore
   if (restored > 0)
     hf_output_note(cli->output, "put back %u records of the keys\n", restored);
   g_autofree char *bytes = hf_format_size(result->mended_bytes);
-  hf_output_note(cli->output, "copied %" G_GUINT64_FORMAT " frames (%s) out of damaged packs, fetched %" G_GUINT64_FORMAT
-                 " from the sibling, made %" G_GUINT64_FORMAT " parities and mirrors%s\n", result->mended_frames, bytes,
-                 result->fetched_frames, result->made_parity, result->made_index ? ", and the index" : "");
+  hf_output_note(cli->output,
+                 "copied %" G_GUINT64_FORMAT " frames (%s) out of damaged packs, fetched %" G_GUINT64_FORMAT
+                 " from the sibling, made %" G_GUINT64_FORMAT " parities and mirrors%s\n",
+                 result->mended_frames, bytes, result->fetched_frames, result->made_parity,
+                 result->made_index ? ", and the index" : "");
   if (result->lost_blobs)
     hf_output_text(cli->output, "lost: %" G_GUINT64_FORMAT " blobs; back up the same data again, what is found there "
                    "heals them\n", result->lost_blobs);
   hf_output_document(cli->output,
-                     json_pack("{s:I, s:I, s:I, s:I, s:b, s:I, s:i}", "mended_frames", (json_int_t)result->mended_frames,
-                               "mended_bytes", (json_int_t)result->mended_bytes, "fetched_frames",
-                               (json_int_t)result->fetched_frames, "made_parity", (json_int_t)result->made_parity,
-                               "made_index", (int)result->made_index, "lost_blobs", (json_int_t)result->lost_blobs, "restored_keys",
-                               (int)restored));
+                     json_pack("{s:I, s:I, s:I, s:I, s:b, s:I, s:i}", "mended_frames",
+                               (json_int_t)result->mended_frames, "mended_bytes", (json_int_t)result->mended_bytes,
+                               "fetched_frames", (json_int_t)result->fetched_frames, "made_parity",
+                               (json_int_t)result->made_parity, "made_index", (int)result->made_index, "lost_blobs",
+                               (json_int_t)result->lost_blobs, "restored_keys", (int)restored));
 }
 
 gboolean hf_verb_repair(const HfOptions *options, HfCli *cli, GError **error)

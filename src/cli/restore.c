@@ -10,15 +10,15 @@ static void print_result(HfCli *cli, const HfPointInfo *info, const char *target
 {
   g_autofree char *id = hf_hex(info->point.id.b, sizeof info->point.id.b), *bytes = hf_format_size(result->bytes);
   hf_output_note(cli->output,
-                 "point %.8s: %" G_GUINT64_FORMAT " files, %" G_GUINT64_FORMAT " folders, %s restored to '%s' in %.1f s\n",
+                 "point %.8s: %" G_GUINT64_FORMAT " files, %" G_GUINT64_FORMAT
+                 " folders, %s restored to '%s' in %.1f s\n",
                  id, result->files, result->directories, bytes, target, seconds);
   if (!hf_output_is_json(cli->output))
     return;
-  json_t *document =
-    json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", "summary", "point", id, "files",
-              (json_int_t)result->files, "directories", (json_int_t)result->directories, "bytes",
-              (json_int_t)result->bytes, "warnings", (json_int_t)result->warnings, "damaged", (json_int_t)result->damaged,
-              "failed", (json_int_t)result->failed, "seconds", seconds);
+  json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:f}", "type", "summary", "point", id, "files",
+                               (json_int_t)result->files, "directories", (json_int_t)result->directories, "bytes",
+                               (json_int_t)result->bytes, "warnings", (json_int_t)result->warnings, "damaged",
+                               (json_int_t)result->damaged, "failed", (json_int_t)result->failed, "seconds", seconds);
   json_t *missing = json_array();
   for (guint i = 0; i < result->missing->len; i++) {
     json_t *item = json_object();
@@ -68,7 +68,8 @@ gboolean hf_verb_restore(const HfOptions *options, HfCli *cli, GError **error)
     return FALSE;
   print_result(cli, info, target, &result, (double)(hf_clock_monotonic_us() - begun) / G_USEC_PER_SEC);
   return result.damaged == 0 ||
-    hf_fail(error, HF_ERROR_DAMAGED,
-            "%" G_GUINT64_FORMAT " files or folders cannot be given back whole; each is named above; try 'holdfast repair'",
-            result.damaged);
+         hf_fail(error, HF_ERROR_DAMAGED,
+                 "%" G_GUINT64_FORMAT
+                 " files or folders cannot be given back whole; each is named above; try 'holdfast repair'",
+                 result.damaged);
 }

@@ -49,14 +49,14 @@ static void print_stats(const HfOptions *options, HfCli *cli, HfRepo *repo, cons
   print_size(cli, "  parity and mirrors", sizes->parity);
   print_size(cli, "  index", sizes->index);
   print_size(cli, "  keys, points, reserve", sizes->other);
-  hf_output_document(
-    cli->output,
-    json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "repository", options->repository,
-              "fingerprint", fingerprint, "points", (int)points->len, "blobs", (json_int_t)blobs, "objects",
-              (json_int_t)sizes->objects, "bytes", (json_int_t)logical, "stored_bytes", (json_int_t)stored, "data_bytes",
-              (json_int_t)sizes->data, "metadata_bytes", (json_int_t)sizes->meta, "parity_bytes",
-              (json_int_t)sizes->parity, "index_bytes", (json_int_t)sizes->index, "other_bytes",
-              (json_int_t)sizes->other, "index_runs", (int)hf_index_runs(repo->index)));
+  hf_output_document(cli->output,
+                     json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "repository",
+                               options->repository, "fingerprint", fingerprint, "points", (int)points->len, "blobs",
+                               (json_int_t)blobs, "objects", (json_int_t)sizes->objects, "bytes", (json_int_t)logical,
+                               "stored_bytes", (json_int_t)stored, "data_bytes", (json_int_t)sizes->data,
+                               "metadata_bytes", (json_int_t)sizes->meta, "parity_bytes", (json_int_t)sizes->parity,
+                               "index_bytes", (json_int_t)sizes->index, "other_bytes", (json_int_t)sizes->other,
+                               "index_runs", (int)hf_index_runs(repo->index)));
 }
 
 gboolean hf_verb_stats(const HfOptions *options, HfCli *cli, GError **error)

@@ -31,9 +31,11 @@ static void print_result(HfCli *cli, const HfVerifyResult *result)
   hf_output_note(cli->output, "looked at %" G_GUINT64_FORMAT " objects; %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
                  " frames, %" G_GUINT64_FORMAT " blobs, %s\n", result->objects, result->packs, result->frames,
                  result->blobs, bytes);
-  hf_output_note(cli->output, "damaged: %" G_GUINT64_FORMAT " frames, %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
-                 " small objects and indexes, %" G_GUINT64_FORMAT " parities and mirrors; missing blobs: %" G_GUINT64_FORMAT
-                 "\n", result->bad_frames, result->bad_packs, result->bad_objects, result->bad_parity, result->missing_blobs);
+  hf_output_note(cli->output,
+                 "damaged: %" G_GUINT64_FORMAT " frames, %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
+                 " small objects and indexes, %" G_GUINT64_FORMAT
+                 " parities and mirrors; missing blobs: %" G_GUINT64_FORMAT "\n",
+                 result->bad_frames, result->bad_packs, result->bad_objects, result->bad_parity, result->missing_blobs);
   print_affected(cli, result);
   hf_output_document(
     cli->output,

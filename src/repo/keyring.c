@@ -270,10 +270,11 @@ static gboolean fail_locked(const GPtrArray *slots, HfStore *store, const char *
   for (guint i = 0; i < slots->len; i++)
     damaged += !((const HfSlotState *)g_ptr_array_index(slots, i))->usable;
   if (damaged == slots->len)
-    return hf_fail(error, HF_ERROR_DAMAGED,
-                   "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
-                   "not signed by the key in its config; put the keys back from an export with 'holdfast repair --keys'",
-                   store->location);
+    return hf_fail(
+      error, HF_ERROR_DAMAGED,
+      "cannot unlock '%s': no key slot of it can be used: all are missing, damaged or "
+      "not signed by the key in its config; put the keys back from an export with 'holdfast repair --keys'",
+      store->location);
   g_autofree char *ways = hf_slots_describe(slots);
   return hf_fail(error, HF_ERROR_PASSWORD, "cannot unlock '%s': %s; it opens %s%s", store->location, what, ways,
                  damaged > 0 ? ", and a key slot of it is damaged" : "");
