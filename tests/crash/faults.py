@@ -151,8 +151,29 @@ class Rig(base_rig.Rig):
         wrong = self.effect(operation, place, again) or self.sound(place / "repo")
         return (f"after {answer} again: {wrong}" if wrong else None), outcome
 
+    def alone(self):
+        """A folder whose only file cannot be read: a warning that names it, and an empty folder in the point."""
+        place = pathlib.Path(tempfile.mkdtemp(prefix="alone", dir=self.base))
+        (place / "tree" / "folder").mkdir(parents=True)
+        (place / "tree" / "folder" / "unreadable").write_bytes(b"x" * 100)
+        self.must("init", "-r", place / "repo", "--encryption", "none")
+        warned = 0
+        for nth in range(1, 60):
+            answer = self.run("backup", "-r", place / "repo", "-n", str(nth), place / "tree",
+                              env={"HOLDFAST_FAULT": f"{nth}:EIO:pread"})
+            warned += answer.code == 3 and "unreadable" in answer.err
+            if not self.check(answer.code in (0, 1, 3), f"a file that is alone, {nth}:EIO:pread: {answer}"):
+                break
+            if warned and answer.code == 0:
+                break
+        self.check(warned, "a file that is alone was never unreadable")
+        problem = self.sound(place / "repo")
+        self.check(problem is None, problem)
+        base_rig.remove_tree(place)
+
     def main(self):
         self.prepare()
+        self.alone()
         jobs = []
         for operation in self.args.operations.split(","):
             total = self.calls(operation)

@@ -40,8 +40,7 @@ class Rig(base_rig.Rig):
                     return f"without keys {answer}"
                 if words[0] == "prune":
                     self.counts["packs rewritten without keys"] += answer.summary().get("rewritten_packs", 0)
-                    self.counts["packs removed without keys"] += answer.summary().get("removed_packs",
-                                                                                     answer.summary().get("swept_packs", 0))
+                    self.counts["packs removed without keys"] += answer.summary().get("removed_packs", 0)
         finally:
             for place in (repo, other):
                 if (place / "keys").exists():

@@ -31,8 +31,9 @@ class Answer:
         return found
 
     def summary(self):
+        """The object that tells the result."""
         for document in self.documents():
-            if document.get("type") == "summary":
+            if document.get("type", "summary") == "summary":
                 return document
         return {}
 
