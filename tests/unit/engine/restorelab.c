@@ -46,7 +46,8 @@ void lab_restore_badly(TreeLab *lab, const HfPointInfo *info, guint64 damaged, g
 void lab_assert_out(TreeLab *lab, const char *wanted)
 {
   g_autofree char *out = tree_lab_path(lab, "out"), *found = NULL;
-  g_autofree char *command = g_strdup_printf("sh -c \"cd %s && find . -mindepth 1 | sed s,^./,, | LC_ALL=C sort\"", out);
+  g_autofree char *command =
+    g_strdup_printf("sh -c \"cd %s && find . -mindepth 1 | sed s,^./,, | LC_ALL=C sort\"", out);
   g_autoptr(GError) error = NULL;
   g_spawn_command_line_sync(command, &found, NULL, NULL, &error);
   g_assert_no_error(error);

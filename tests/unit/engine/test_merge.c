@@ -148,7 +148,8 @@ static void test_same_content(void)
   maker_begin(&maker, scene.lab);
   HfId ten = maker_text(&maker, "0123456789"), five = maker_text(&maker, "01234"), rest = maker_text(&maker, "56789");
   HfListItem items[2] = { { 5, FALSE, five }, { 5, FALSE, rest } };
-  HfId list = maker_list(&maker, 0, items, 2), blob = maker_blob(&maker, HF_BLOB_DATA, NULL, 0, extras->data, extras->len);
+  HfId list = maker_list(&maker, 0, items, 2),
+       blob = maker_blob(&maker, HF_BLOB_DATA, NULL, 0, extras->data, extras->len);
   HfEntry first[] = { disk_entry("/disk", 1 << 20, NULL), file_entry("/in", HF_CONTENT_INLINE, 10, NULL),
                       file_entry("/list", HF_CONTENT_BLOB, 10, &ten), file_entry("/list2", HF_CONTENT_LIST, 10, &list),
                       file_entry("/x", HF_CONTENT_NONE, 0, NULL) };
@@ -228,13 +229,15 @@ static void test_stops(void)
   tree_lab_text(scene.lab, "src/a", "other");
   tree_lab_text(scene.lab, "src/b", "b");
   add_backup(&scene);
-  g_assert_false(hf_tree_diff(scene.eyes.browser, scene.trees[0], scene.trees[1], stop_at_once, &calls, &damaged, &error));
+  g_assert_false(
+    hf_tree_diff(scene.eyes.browser, scene.trees[0], scene.trees[1], stop_at_once, &calls, &damaged, &error));
   assert_code(error, HF_ERROR_IO);
   g_assert_cmpuint(calls, ==, 1);
   g_clear_error(&error);
   Text text = { &scene, g_string_new(NULL) };
   hf_cancel_set(&scene.lab->cancel);
-  g_assert_false(hf_tree_diff(scene.eyes.browser, scene.trees[0], scene.trees[1], note_change, &text, &damaged, &error));
+  g_assert_false(
+    hf_tree_diff(scene.eyes.browser, scene.trees[0], scene.trees[1], note_change, &text, &damaged, &error));
   assert_code(error, HF_ERROR_CANCELLED);
   g_string_free(text.text, TRUE);
   scene_end(&scene);

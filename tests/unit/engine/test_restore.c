@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -90,7 +91,8 @@ static HfPointInfo *make_two(TreeLab *lab, const char *first, const char *second
   return maker_commit(&maker, roots, 2, NULL);
 }
 
-static void assert_restored(const char *first, const char *second, const char *paths, const char *how, const char *wanted)
+static void assert_restored(const char *first, const char *second, const char *paths, const char *how,
+                            const char *wanted)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   HfPointInfo *info = make_two(lab, first, second);
@@ -295,6 +297,90 @@ static void test_links(void)
   hf_point_info_free(info);
 }
 
+/* The flags that forbid further names, and to take the first one away, come last. */
+static void test_locked_links(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  tree_lab_text(lab, "src/a/locked", "locked");
+  tree_lab_text(lab, "src/a/plain", "plain");
+  make_link(lab, "src/a/locked", "src/a/locked2");
+  make_link(lab, "src/a/locked", "src/z/locked");
+  make_link(lab, "src/a/plain", "src/z/plain");
+  g_autofree char *lock = g_strdup_printf("chattr +i %s/src/a/locked", lab->folder);
+  int status = -1;
+  if (!g_spawn_command_line_sync(lock, NULL, NULL, &status, NULL) || status != 0) {
+    g_test_skip("no flags here");
+    return;
+  }
+  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  lab_restore_well(lab, info, NULL, NULL);
+  compare(lab, "src", "out/src");
+  assert_linked(lab, "out/src/a/locked", "out/src/z/locked", 3);
+  g_assert_cmpuint(status_of(lab, "out").st_nlink, ==, 3);
+  hf_point_info_free(info);
+}
+
+/* Part of the target is another file system: names there become copies. */
+static void test_links_across(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  g_autofree char *z = tree_lab_path(lab, "out/src/z");
+  HfPointInfo *info = back_up_links(lab);
+  g_assert_cmpint(g_mkdir_with_parents(z, 0755), ==, 0);
+  if (!hf_place_private() || mount("none", z, "tmpfs", 0, NULL) != 0) {
+    g_test_skip("no mounts here");
+    hf_point_info_free(info);
+    return;
+  }
+  g_auto(HfRestoreResult) result = { 0 };
+  g_autoptr(GError) error = NULL;
+  lab_restore(lab, info, NULL, "o", &result, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(result.files, ==, 2015);
+  g_assert_cmpuint(result.failed + result.damaged, ==, 0);
+  assert_linked(lab, "out/src/a/large", "out/src/a/large2", 2);
+  g_assert_cmpuint(status_of(lab, "out/src/z/large").st_nlink, ==, 1);
+  g_assert_true(tree_lab_warned(lab, "src/z/large: is restored as a copy"));
+  g_assert_cmpint(status_of(lab, "out/src/z/large").st_mtime, ==, status_of(lab, "src/z/large").st_mtime);
+  g_autofree char *compare_bytes = g_strdup_printf("diff -r --no-dereference %s/src/z/large %s/large", lab->folder, z);
+  int status = -1;
+  g_assert_true(g_spawn_command_line_sync(compare_bytes, NULL, NULL, &status, NULL));
+  g_assert_cmpint(status, ==, 0);
+  g_assert_cmpint(umount2(z, MNT_DETACH), ==, 0);
+  hf_point_info_free(info);
+}
+
+/* Deeper than any path may be long, with fewer descriptors than levels. */
+static void test_deep(void)
+{
+  enum { LEVELS = 3000 };
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  Maker maker;
+  struct rlimit old, few = { 200, 200 };
+  HfId page;
+  maker_begin(&maker, lab);
+  HfId text = maker_text(&maker, "text");
+  for (guint i = 0; i < LEVELS; i++) {
+    HfEntry entries[] = { file_entry("a", HF_CONTENT_BLOB, 4, &text), folder_entry("d", i > 0 ? &page : NULL),
+                          file_entry("z", HF_CONTENT_BLOB, 4, &text) };
+    page = maker_page(&maker, entries, 3, NULL);
+  }
+  HfEntry root = folder_entry("/r", &page);
+  HfPointInfo *info = maker_commit(&maker, &root, 1, NULL);
+  getrlimit(RLIMIT_NOFILE, &old);
+  few.rlim_max = old.rlim_max;
+  g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+  g_auto(HfRestoreResult) result = { 0 };
+  g_autoptr(GError) error = NULL;
+  lab_restore(lab, info, NULL, NULL, &result, &error);
+  g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &old), ==, 0);
+  g_assert_no_error(error);
+  g_assert_cmpuint(tree_lab_warnings(lab), ==, 0);
+  g_assert_cmpuint(result.files, ==, 2 * LEVELS);
+  g_assert_cmpuint(result.directories, ==, LEVELS + 1);
+  hf_point_info_free(info);
+}
+
 /* ---- A cancel. ---- */
 
 static void test_cancel(void)
@@ -343,6 +429,9 @@ int main(int argc, char **argv)
   g_test_add_func("/restore/overwrite", test_overwrite);
   g_test_add_func("/restore/no-way-out", test_no_way_out);
   g_test_add_func("/restore/links", test_links);
+  g_test_add_func("/restore/locked-links", test_locked_links);
+  g_test_add_func("/restore/links-across", test_links_across);
+  g_test_add_func("/restore/deep", test_deep);
   g_test_add_func("/restore/cancel", test_cancel);
   return g_test_run();
 }

@@ -114,7 +114,8 @@ static void test_folders(void)
   maker_begin(&maker, lab);
   HfId lost = maker_lost(), text = maker_text(&maker, "no extras");
   HfEntry entries[] = { file_entry("a", HF_CONTENT_NONE, 0, NULL), file_entry("b", HF_CONTENT_NONE, 0, NULL),
-                        folder_entry("gone", &lost), folder_entry("part", NULL), file_entry("z", HF_CONTENT_NONE, 7, NULL) };
+                        folder_entry("gone", &lost), folder_entry("part", NULL),
+                        file_entry("z", HF_CONTENT_NONE, 7, NULL) };
   entries[0].flags = entries[1].flags = HF_ENTRY_EXTRAS_BLOB;
   entries[0].extras_ref = lost;
   entries[1].extras_ref = text;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Every system call of a restore fails once, in several ways. Whatever comes of it, a file that stands under its name is
- * whole, and a restore that says all is well has restored all.
+ * Every system call of a restore fails once, in several ways. Whatever comes of it, a file that stands under its name
+ * is whole, and a restore that says all is well has restored all.
  */
 #include <string.h>
 #include <sys/stat.h>
@@ -53,7 +53,8 @@ static guint check_all(TreeLab *lab)
   return found;
 }
 
-static void strike(TreeLab *lab, const HfPointInfo *info, const HfSysFault *fault, guint64 *calls, guint64 *struck, guint *good)
+static void strike(TreeLab *lab, const HfPointInfo *info, const HfSysFault *fault, guint64 *calls, guint64 *struck,
+                   guint *good)
 {
   g_auto(HfRestoreResult) result = { 0 };
   g_autoptr(GError) error = NULL;
