@@ -526,7 +526,8 @@ static gboolean open_wanted(HfBlobReader *reader, const HfLocation *place, Way w
 static void clear_array(GArray *array, guint length)
 {
   g_array_set_size(array, length);
-  memset(array->data, 0, (gsize)length * g_array_get_element_size(array));
+  if (length > 0)
+    memset(array->data, 0, (gsize)length * g_array_get_element_size(array));
 }
 
 /* Puts a frame together from blobs read one by one. */
