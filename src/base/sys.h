@@ -67,7 +67,8 @@ gssize hf_pread_full(int fd, void *buffer, gsize length, goffset offset, const c
 /* Opens, retrying EINTR; O_CLOEXEC is always added. Returns -1 with an error. */
 int hf_open(int dirfd, const char *path, int flags, mode_t mode, GError **error);
 
-/* Raises the soft limit of open files to the hard one, once: a walk holds a descriptor for each level of a deep tree. */
+/* Raises the soft limit of open files to the hard one, once: a walk holds a descriptor for each level of a deep tree.
+ */
 void hf_raise_file_limit(void);
 
 /* A file descriptor that closes itself: `hf_autofd int fd = -1;`. */

@@ -17,7 +17,7 @@ guint32 hf_index_pack_number(HfIndex *index, const HfShortId *pack, HfPackKind k
   gpointer known = g_hash_table_lookup(index->pack_numbers, pack);
   if (known)
     return GPOINTER_TO_UINT(known) - 1;
-  HfPackState state = { .pack = { .id = *pack, .kind = kind } };
+  HfPackState state = { .pack = { .id = *pack, .kind = (guint8)kind } };
   g_array_append_val(index->packs, state);
   g_hash_table_insert(index->pack_numbers, g_memdup2(pack, sizeof *pack), GUINT_TO_POINTER(index->packs->len));
   return index->packs->len - 1;
@@ -271,6 +271,13 @@ gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean
   g_rw_lock_writer_unlock(&index->lock);
   *claimed = TRUE;
   return TRUE;
+}
+
+void hf_index_drop_claims(HfIndex *index)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  hf_index_table_drop_claims(&index->table);
+  g_rw_lock_writer_unlock(&index->lock);
 }
 
 gboolean hf_index_has_absent(HfIndex *index)

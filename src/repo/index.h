@@ -6,7 +6,8 @@
  * Invariants
  *  I1 The list of packs in the store decides: an entry whose pack is not there does not exist.
  *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames do not exist.
- *  I3 A claimed id is stored by the claimer or the whole session fails; commit waits for all of them.
+ *  I3 A claimed id is stored by the claimer or the whole session fails; commit waits for all of them. What a session
+ *     claimed and did not store is given up with it: so at most one session at a time stores through an index.
  *  I4 Memory: at most 2 bytes a blob for filters and fences, plus a fixed page cache and a bounded table: the table is
  *     written out as a run when it holds HF_INDEX_TABLE_MAX durable entries; runs are merged so that at most 4 remain.
  *  I5 At most one page is read a run and look-up.
@@ -46,6 +47,8 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
 /* TRUE in *claimed: the blob is not there (I2) and the caller now must store it. FALSE: it is there, or another
  * thread has claimed it. */
 gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean *claimed, GError **error);
+/* Gives up all claims of blobs that did not become durable: whoever needs these blobs next claims them anew. */
+void hf_index_drop_claims(HfIndex *index);
 /* Is anything thin, damaged or condemned at all? When not, refs of a listed point need no look-up. */
 gboolean hf_index_has_absent(HfIndex *index);
 /* Would a claim of this stored blob succeed because of I2 (condemned, damaged, thin)? Cheap; no page is read when
@@ -72,6 +75,8 @@ guint64 hf_index_memory(HfIndex *index);
 
 /* Reads head, trailer and directory of a pack; falls back to the mirror for meta packs. */
 gboolean hf_pack_read_info(HfStore *store, HfPackKind kind, const HfShortId *pack, HfPackInfo *info, GError **error);
+/* The same of one object only, the pack or its mirror, by its name. */
+gboolean hf_pack_read_copy(HfStore *store, const char *name, const HfShortId *pack, HfPackInfo *info, GError **error);
 
 /* Rewrites the runs as one, without entries of packs that are not in the store; packs without any run are taken in. */
 gboolean hf_index_compact(HfIndex *index, GError **error);

@@ -73,7 +73,8 @@ typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
 
 /* Reads every record in `folder` whose name starts with `prefix`. An unreadable one is warned about and passed over:
  * these lists only make deduplication more careful. */
-static gboolean each_record(HfIndex *index, const char *folder, const char *prefix, RecordFunc func, gpointer user, GError **error)
+static gboolean each_record(HfIndex *index, const char *folder, const char *prefix, RecordFunc func, gpointer user,
+                            GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, folder, error);
   if (!names)

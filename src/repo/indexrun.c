@@ -191,7 +191,8 @@ HfRunWriter *hf_run_writer_new(HfStore *store, guint64 most, GError **error)
   writer->fences = g_array_new(FALSE, FALSE, sizeof(guint64));
   writer->pending = g_byte_array_new();
   if (!writer->filter) {
-    hf_fail(error, HF_ERROR_FAILED, "out of memory for the filter of an index run of %" G_GUINT64_FORMAT " entries", most);
+    hf_fail(error, HF_ERROR_FAILED, "out of memory for the filter of an index run of %" G_GUINT64_FORMAT " entries",
+            most);
     return NULL;
   }
   writer->put = hf_put_begin(store, writer->name, error);

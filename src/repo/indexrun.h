@@ -31,7 +31,8 @@ guint64 hf_run_memory(const HfRun *run);
 gboolean hf_run_may_have(const HfRun *run, const guint8 *id);
 /* First page to read; the caller goes on to the next page while the last entry of a page still equals the key. */
 guint64 hf_run_first_page(const HfRun *run, const guint8 *id);
-gboolean hf_run_read_page(const HfRun *run, guint64 page, guint8 out[HF_INDEX_PAGE_BYTES], guint *count, GError **error);
+gboolean hf_run_read_page(const HfRun *run, guint64 page, guint8 out[HF_INDEX_PAGE_BYTES], guint *count,
+                          GError **error);
 
 /* ---- Reading in order. ---- */
 typedef struct HfRunScan {

@@ -34,7 +34,8 @@ struct HfIndex {
   GArray *packs;     /* of HfPackState; never shrinks while the index is open */
   GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
   GPtrArray *runs;   /* of HfIndexRun*, newest last */
-  GHashTable *distrusted; /* set of char*: names of runs of which a page is damaged; their packs' directories count instead */
+  GHashTable
+    *distrusted; /* set of char*: names of runs of which a page is damaged; their packs' directories count instead */
   HfIndexTable table;
   GHashTable *thin;    /* set of HfPlace*, owned */
   GHashTable *damaged; /* set of HfPlace*, owned; whole packs are marked in `packs` instead */

@@ -16,7 +16,8 @@ void hf_index_table_clear(HfIndexTable *table)
   *table = (HfIndexTable){ 0 };
 }
 
-HfIndexTableEntry *hf_index_table_find(const HfIndexTable *table, guint32 domain, const HfId *id, const HfIndexTableEntry *previous)
+HfIndexTableEntry *hf_index_table_find(const HfIndexTable *table, guint32 domain, const HfId *id,
+                                       const HfIndexTableEntry *previous)
 {
   if (table->capacity == 0)
     return NULL;
@@ -74,6 +75,16 @@ GArray *hf_index_table_take_durable(HfIndexTable *table)
   hf_index_table_clear(table);
   *table = rest;
   return taken;
+}
+
+void hf_index_table_drop_claims(HfIndexTable *table)
+{
+  HfIndexTable rest = { 0 };
+  for (gsize i = 0; i < table->capacity; i++)
+    if (table->entries[i].used && table->entries[i].pack != HF_TABLE_NO_PACK)
+      hf_index_table_add(&rest, &table->entries[i]);
+  hf_index_table_clear(table);
+  *table = rest;
 }
 
 guint64 hf_index_table_memory(const HfIndexTable *table)

@@ -26,9 +26,12 @@ typedef struct HfIndexTable {
 
 void hf_index_table_clear(HfIndexTable *table);
 /* The first entry with `id` in `domain` (previous NULL), or the next after `previous`; NULL when there is none. */
-HfIndexTableEntry *hf_index_table_find(const HfIndexTable *table, guint32 domain, const HfId *id, const HfIndexTableEntry *previous);
+HfIndexTableEntry *hf_index_table_find(const HfIndexTable *table, guint32 domain, const HfId *id,
+                                       const HfIndexTableEntry *previous);
 /* Adds a copy. */
 void hf_index_table_add(HfIndexTable *table, const HfIndexTableEntry *entry);
 /* Takes all durable entries out, as a new array of HfIndexTableEntry; claimed ones stay. */
 GArray *hf_index_table_take_durable(HfIndexTable *table);
+/* Takes all claimed entries out. */
+void hf_index_table_drop_claims(HfIndexTable *table);
 guint64 hf_index_table_memory(const HfIndexTable *table);

@@ -41,7 +41,7 @@ static gboolean read_end(HfStore *store, const char *name, HfPackInfo *info, GEr
          hf_pack_directory_decode(directory, length, offset, digest, info, error);
 }
 
-static gboolean read_info(HfStore *store, const char *name, const HfShortId *pack, HfPackInfo *info, GError **error)
+gboolean hf_pack_read_copy(HfStore *store, const char *name, const HfShortId *pack, HfPackInfo *info, GError **error)
 {
   hf_pack_info_clear(info);
   hf_pack_info_init(info);
@@ -61,11 +61,11 @@ gboolean hf_pack_read_info(HfStore *store, HfPackKind kind, const HfShortId *pac
   char name[HF_NAME_BYTES];
   g_autoptr(GError) first = NULL;
   hf_name_pack(name, kind, pack);
-  if (read_info(store, name, pack, info, &first))
+  if (hf_pack_read_copy(store, name, pack, info, &first))
     return TRUE;
   if (kind == HF_PACK_META) {
     hf_name_mirror(name, pack);
-    if (read_info(store, name, pack, info, NULL))
+    if (hf_pack_read_copy(store, name, pack, info, NULL))
       return TRUE;
   }
   g_propagate_error(error, g_steal_pointer(&first));

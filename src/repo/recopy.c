@@ -57,12 +57,13 @@ static gboolean read_frame(HfRecopy *recopy, const HfRecopySource *source, const
       hf_name_pack(name, source->kind, &source->pack);
     else
       hf_name_mirror(name, &source->pack);
-    if (hf_store_get(recopy->from, name, frame->offset, stored->data, stored->length, NULL) && digest_fits(frame, stored))
+    if (hf_store_get(recopy->from, name, frame->offset, stored->data, stored->length, NULL) &&
+        digest_fits(frame, stored))
       return TRUE;
   }
   g_autofree char *hex = hf_hex(source->pack.b, sizeof source->pack.b);
-  return hf_fail(error, HF_ERROR_DAMAGED, "the frame at %u of pack '%s' is damaged; run 'holdfast repair'", frame->offset,
-                 hex);
+  return hf_fail(error, HF_ERROR_DAMAGED, "the frame at %u of pack '%s' is damaged; run 'holdfast repair'",
+                 frame->offset, hex);
 }
 
 static gboolean copy_frame(HfRecopy *recopy, const HfRecopySource *source, const HfPackInfo *info, guint number,

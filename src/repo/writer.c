@@ -102,6 +102,8 @@ void hf_blob_store_free(HfBlobStore *store)
     return;
   hf_packer_free(store->data);
   hf_packer_free(store->meta);
+  /* Of a session that failed: the next one in this process must not count on them. */
+  hf_index_drop_claims(store->repo->index);
   hf_key_clear(&store->domain_key);
   g_clear_error(&store->failed);
   g_mutex_clear(&store->lock);

@@ -17,6 +17,7 @@ typedef struct HfDisk HfDisk;
 typedef struct HfDiskOps {
   /* The extent at `offset`: kind and length (at least 1, at most to the end). */
   gboolean (*extent)(HfDisk *disk, guint64 offset, HfExtentKind *kind, guint64 *length, GError **error);
+  /* HF_ERROR_IO for bytes that cannot be read, though others perhaps can: they are read around. */
   gboolean (*read)(HfDisk *disk, guint64 offset, void *bytes, gsize length, GError **error);
   /* Was it written to since it was opened, as far as can be seen? May be NULL. */
   gboolean (*changed)(HfDisk *disk);

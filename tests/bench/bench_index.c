@@ -72,12 +72,14 @@ static guint64 anonymous_kib(void)
   if (!g_file_get_contents("/proc/self/smaps_rollup", &text, NULL, NULL))
     return 0;
   const char *line = strstr(text, "\nAnonymous:");
-  return line ? g_ascii_strtoull(line + strlen("\nAnonymous:") + strspn(line + strlen("\nAnonymous:"), " "), NULL, 10) : 0;
+  return line ? g_ascii_strtoull(line + strlen("\nAnonymous:") + strspn(line + strlen("\nAnonymous:"), " "), NULL, 10)
+              : 0;
 }
 
 static gboolean (*plain_get)(HfStore *, const char *, guint64, void *, gsize, GError **);
 
-static gboolean counting_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length, GError **error)
+static gboolean counting_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length,
+                             GError **error)
 {
   page_reads++;
   return plain_get(store, name, offset, bytes, length, error);
@@ -127,9 +129,10 @@ static gboolean measure(const char *folder, guint64 n, GError **error)
   guint64 memory = (anonymous_kib() - before) * 1024;
   printf("{\"blobs\": %" G_GUINT64_FORMAT ", \"runs\": %u, \"open_seconds\": %.2f, \"anon_bytes\": %" G_GUINT64_FORMAT
          ", \"cache_bytes\": %u, \"found\": %" G_GUINT64_FORMAT ", \"lookups\": %u, \"page_reads\": %" G_GUINT64_FORMAT
-         ", \"seconds\": %.3f, \"absent_page_reads\": %" G_GUINT64_FORMAT ", \"absent_seconds\": %.3f, \"wrong\": %"
-         G_GUINT64_FORMAT "}\n", n, hf_index_runs(index), opening, memory, CACHE_BYTES, hits, LOOKUPS, present_reads, present,
-         page_reads, absent, ghosts);
+         ", \"seconds\": %.3f, \"absent_page_reads\": %" G_GUINT64_FORMAT
+         ", \"absent_seconds\": %.3f, \"wrong\": %" G_GUINT64_FORMAT "}\n",
+         n, hf_index_runs(index), opening, memory, CACHE_BYTES, hits, LOOKUPS, present_reads, present, page_reads,
+         absent, ghosts);
   return TRUE;
 }
 

@@ -21,7 +21,6 @@ from measure import BenchError, say
 KERNEL_PACKAGE = "linux-source-6.1"
 KERNEL_VERSION = "6.1.192-2"
 SUITE = "bookworm"
-MIRROR = "http://deb.debian.org/debian"
 IMAGE_SIZE = 4 << 30
 IMAGE_PACKAGES = "linux-image-amd64,build-essential,git,man-db,python3,rsync"  # what a small server has: about 1 GB
 IMAGE_UUID = "6a1f0d2e-5b7c-4c8e-9d3f-0123456789ab"  # fixed, so that two images of one day differ little
@@ -107,7 +106,7 @@ def make_image(cache, path):
     system = os.path.join(cache, "image-system.tmp")
     call(as_root(["rm", "-rf", "--one-file-system", system]))
     with open(os.path.join(cache, "debootstrap.log"), "wb") as log:
-        call(as_root(["debootstrap", f"--include={IMAGE_PACKAGES}", SUITE, system, MIRROR]), log=log)
+        call(as_root(["debootstrap", f"--include={IMAGE_PACKAGES}", SUITE, system]), log=log)
     call(as_root(["find", os.path.join(system, "var/cache/apt/archives"), "-name", "*.deb", "-delete"]))
     image = os.path.join(path, "disk.img")
     with open(image, "wb") as file:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Power losses: backup, prune, forget, repair and copy are recorded, and states that a crash could leave are rebuilt.
 
-For every sync of a recording --states states are made with replay.py: unsynced writes dropped, torn, reordered. Each state must
-open, verify clean, list every point whose commit was acknowledged before the crash (and, for forget, none come back wrongly
+For every sync of a recording --states states are made with replay.py: unsynced writes dropped, torn, reordered.
+Each state must
+open, verify clean, list every point whose commit was acknowledged before the crash (and, for forget, none come
+back wrongly
 deleted), and let the operation be run again.
 
 usage: crashsim.py HOLDFAST [--states N] [--stride N] [--seed S] [--operations LIST]

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The N-th system call of an operation fails, for every N: EIO, ENOSPC, EINTR, and counts cut short.
 
-Each operation starts from a copy of the same small repository. EINTR and short counts must be invisible. After any other fault
-the operation has succeeded (then with its whole effect), or has failed with exit code 1, 4 or 5 and a message; nothing has
-crashed or hung; `verify` finds nothing, what was acknowledged before is listed, and the operation succeeds when run again.
+Each operation starts from a copy of the same small repository. EINTR and short counts must be invisible. After any
+other fault
+the operation has succeeded (then with its whole effect), or has failed with exit code 1, 4 or 5 and a message;
+nothing has
+crashed or hung; `verify` finds nothing, what was acknowledged before is listed, and the operation succeeds when
+run again.
 
 usage: faults.py HOLDFAST [--stride N] [--seed S] [--operations LIST] [--errors LIST]
 """

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Prune with rewriting, copy between siblings and verify --stored on a machine that holds no key.
 
-The repository is encrypted with a password. Its `keys/` folder, which holds what a password opens, is made unreadable for the
-time (moved away), the environment is empty: no password, no key file, no home. What was left is then verified with the password.
+The repository is encrypted with a password. Its `keys/` folder, which holds what a password opens, is made
+unreadable for the
+time (moved away), the environment is empty: no password, no key file, no home. What was left is then verified with
+the password.
 
 usage: keyless.py HOLDFAST [--count N] [--seed S]
 """
@@ -15,7 +17,8 @@ import rig as base_rig
 class Rig(base_rig.Rig):
     def keyless(self, *words):
         """Runs with an empty environment, without standard input."""
-        process = subprocess.Popen([self.holdfast, *map(str, words), "--json"], env={}, stdin=subprocess.DEVNULL, cwd="/",
+        process = subprocess.Popen([self.holdfast, *map(str, words), "--json"], env={}, stdin=subprocess.DEVNULL,
+        cwd="/",
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
         return self.finish(process, words)
 

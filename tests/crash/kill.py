@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Kills, or stops for a while, at random moments of backup, forget, prune, copy and repair.
 
-A tree changes at random; operations run one after the other or two at once, and are killed (SIGKILL) or stopped and continued
-at random moments. After each: every point that was acknowledged is listed, everything verifies, and nothing needs an unlock.
+A tree changes at random; operations run one after the other or two at once, and are killed (SIGKILL) or stopped
+and continued
+at random moments. After each: every point that was acknowledged is listed, everything verifies, and nothing needs
+an unlock.
 At the end every acknowledged point is restored and compared with the copy of the tree that it was made from.
 
 usage: kill.py HOLDFAST [--count N] [--seed S] [--stop-seconds T] [--keep]

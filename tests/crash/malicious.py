@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A malicious store: what whoever can write to the folder, and has no key, can do without being found out.
 
-Objects are put into each other's place, within a repository, between siblings (equal keys) and between strangers, and old states
-are brought back. Whatever is done, `restore` gives back each file as it was at the point that was asked for, or names what it cannot
-give: never other bytes, never with exit code 0 when something is missing; and nothing crashes or hangs. (That the newest points were
+Objects are put into each other's place, within a repository, between siblings (equal keys) and between strangers,
+and old states
+are brought back. Whatever is done, `restore` gives back each file as it was at the point that was asked for, or
+names what it cannot
+give: never other bytes, never with exit code 0 when something is missing; and nothing crashes or hangs. (That the
+newest points were
 taken away altogether cannot be seen from what is left.)
 
 usage: malicious.py HOLDFAST [--count N] [--seed S]

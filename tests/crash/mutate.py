@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Single mutations of a repository: each is found, and none loses or falsifies anything silently.
 
-A repository with parity is made from a small tree. Then, --count times: one object is chosen (half of the times by its size,
+A repository with parity is made from a small tree. Then, --count times: one object is chosen (half of the times by
+its size,
 half by its name), one bit of it flipped, 4 KiB of it zeroed, its end cut off, or it is removed. `verify` must tell, and
-`restore` must give back every file as it was, or name the file that it cannot give. With parity no file may be lost to a bit or to
-zeros, nor by anything that happens to config, keys, points or metadata; when `restore` cannot do it alone, after `repair`. Then all
+`restore` must give back every file as it was, or name the file that it cannot give. With parity no file may be
+lost to a bit or to
+zeros, nor by anything that happens to config, keys, points or metadata; when `restore` cannot do it alone, after
+`repair`. Then all
 is put back. Counts are printed; a seed replays a run.
 
 usage: mutate.py HOLDFAST [--count N] [--seed S] [--parity 0|5|10]

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Runs of damage in data packs, up to the length that format.md section 6 promises to mend.
 
---count times: a run of zeros or of noise is put at a random place of a real data pack, or the end of it is cut off, with a
-random length up to (4 S - 1) * 4096 + 1 bytes. `repair` must mend it: everything verifies, also after a second `repair` and after a
+--count times: a run of zeros or of noise is put at a random place of a real data pack, or the end of it is cut
+off, with a
+random length up to (4 S - 1) * 4096 + 1 bytes. `repair` must mend it: everything verifies, also after a second
+`repair` and after a
 `prune`, and the point comes back as it was.
 
 usage: runs.py HOLDFAST [--count N] [--seed S]

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Backups, restores, copies and verifications at once with forget and prune, again and again.
 
-Each of several loops does one thing --count times while the others go on: two sources are backed up and their newest point restored and
-compared, all points are copied to a sibling, everything is verified, old points are forgotten, and two loops prune. Everything must
+Each of several loops does one thing --count times while the others go on: two sources are backed up and their
+newest point restored and
+compared, all points are copied to a sibling, everything is verified, old points are forgotten, and two loops
+prune. Everything must
 succeed within a minute, nothing is lost, and what is left verifies.
 
 usage: together.py HOLDFAST [--count N] [--seed S]

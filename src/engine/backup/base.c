@@ -11,6 +11,7 @@
 typedef struct Roots {
   HfBlob blob; /* entries are views into it */
   GArray *entries;
+  const HfPointDetails *details; /* of the point; NULL for a checkpoint */
 } Roots;
 
 struct HfBase {
@@ -51,7 +52,8 @@ static gboolean roots_read(Roots *roots, HfBlobReader *reader, const HfId *id, G
   return FALSE;
 }
 
-static void find_checkpoint(HfBase *base, HfRepo *repo, HfBlobReader *reader, const HfShortId *source, GPtrArray *sessions)
+static void find_checkpoint(HfBase *base, HfRepo *repo, HfBlobReader *reader, const HfShortId *source,
+                            GPtrArray *sessions)
 {
   const HfSessionInfo *best = NULL;
   for (guint i = 0; i < sessions->len; i++) {
@@ -69,7 +71,8 @@ static void find_checkpoint(HfBase *base, HfRepo *repo, HfBlobReader *reader, co
     base->has_checkpoint = TRUE;
     base->checkpoint_session = best->open.id;
   } else {
-    hf_report_warning(repo->report, NULL, "the checkpoint of an interrupted backup cannot be used: %s", problem->message);
+    hf_report_warning(repo->report, NULL, "the checkpoint of an interrupted backup cannot be used: %s",
+                      problem->message);
     roots_clear(&base->checkpoint);
   }
 }
@@ -88,6 +91,7 @@ HfBase *hf_base_new(HfRepo *repo, HfBlobReader *reader, GPtrArray *points, const
       continue;
     Roots *roots = g_new0(Roots, 1);
     g_autoptr(GError) problem = NULL;
+    roots->details = info->details;
     if (!base->details)
       base->details = info->details;
     if (roots_read(roots, reader, &info->point.roots, &problem)) {
@@ -149,6 +153,28 @@ void hf_base_root(const HfBase *base, const char *path, gboolean found[HF_BASES]
     if (known)
       entry[1] = *known;
   }
+}
+
+static GBytes *find_cookie(const HfPointDetails *details, const char *path)
+{
+  for (guint i = 0; details && i < details->roots->len; i++) {
+    const HfPointRoot *root = details->roots->pdata[i];
+    gsize length;
+    const char *known = g_bytes_get_data(root->path, &length);
+    if (root->kind == 2 && length == strlen(path) && memcmp(known, path, length) == 0)
+      return root->cookie;
+  }
+  return NULL;
+}
+
+GBytes *hf_base_cookie(const HfBase *base, const char *path)
+{
+  for (guint i = 0; i < base->points->len; i++) {
+    const Roots *roots = base->points->pdata[i];
+    if (find_root(roots, path))
+      return find_cookie(roots->details, path);
+  }
+  return NULL;
 }
 
 /* ---- The cursor. ---- */

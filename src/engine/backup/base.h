@@ -32,6 +32,9 @@ const HfPointDetails *hf_base_details(const HfBase *base);
 
 /* A root's entry in the base: TRUE in found[i] when base i knows the path. The views live as long as the base. */
 void hf_base_root(const HfBase *base, const char *path, gboolean found[HF_BASES], HfEntry entry[HF_BASES]);
+/* The tracking cookie of a disk, from the very point whose entry hf_base_root gives as entry[1]: what changed since
+ * must never be told against another point. NULL: none. */
+GBytes *hf_base_cookie(const HfBase *base, const char *path);
 
 /* Walks the pages of one folder in one base, level by level. Belongs to one thread. */
 typedef struct HfBaseCursor HfBaseCursor;

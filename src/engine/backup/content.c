@@ -52,8 +52,8 @@ gboolean hf_content_extras(HfBackupWorker *worker, HfEntry *entry, GError **erro
 /* ---- Small files. ---- */
 
 /* A read error of the source is a warning and leaves the file out; *got is -1 then. */
-static void read_some(HfBackupWorker *worker, const HfFilePlace *place, int fd, void *bytes, gsize length, guint64 offset,
-                      gssize *got)
+static void read_some(HfBackupWorker *worker, const HfFilePlace *place, int fd, void *bytes, gsize length,
+                      guint64 offset, gssize *got)
 {
   g_autoptr(GError) problem = NULL;
   *got = hf_pread_full(fd, bytes, length, (goffset)offset, place->name, &problem);
@@ -140,7 +140,8 @@ static void chunk_store(ChunkJob *chunk, HfBackupWorker *worker)
 {
   GError *problem = NULL;
   HfId id;
-  gboolean good = hf_blob_write(worker->writer, HF_BLOB_DATA, NULL, 0, chunk->bytes, chunk->length, &id, NULL, &problem);
+  gboolean good =
+    hf_blob_write(worker->writer, HF_BLOB_DATA, NULL, 0, chunk->bytes, chunk->length, &id, NULL, &problem);
   g_mutex_lock(&chunk->lock);
   if (good)
     chunk->id = id;
@@ -238,7 +239,8 @@ static gboolean drain_chunks(BigFile *file, GError **error)
   return TRUE;
 }
 
-/* Cuts [from, end) of the file; *reached is where the file ended when it is shorter now. *got -1: unreadable, warned. */
+/* Cuts [from, end) of the file; *reached is where the file ended when it is shorter now. *got -1: unreadable, warned.
+ */
 static gboolean cut_run(BigFile *file, const HfFilePlace *place, int fd, guint64 from, guint64 end, guint64 *reached,
                         gssize *got, GError **error)
 {
@@ -278,8 +280,8 @@ static gboolean cut_run(BigFile *file, const HfFilePlace *place, int fd, guint64
   return TRUE;
 }
 
-static gboolean cut_file(BigFile *file, const HfFilePlace *place, int fd, gboolean sparse, guint64 size, guint64 *reached,
-                         gssize *got, GError **error)
+static gboolean cut_file(BigFile *file, const HfFilePlace *place, int fd, gboolean sparse, guint64 size,
+                         guint64 *reached, gssize *got, GError **error)
 {
   guint64 at = 0;
   *reached = 0;
@@ -329,7 +331,9 @@ static gboolean read_big(HfBackupWorker *worker, const HfFilePlace *place, int f
   if (got < 0)
     return TRUE;
   entry->size = reached;
-  entry->content = file.items == 0 ? HF_CONTENT_NONE : file.items == 1 && !file.holes ? HF_CONTENT_BLOB : HF_CONTENT_LIST;
+  entry->content = file.items == 0                  ? HF_CONTENT_NONE
+                   : file.items == 1 && !file.holes ? HF_CONTENT_BLOB
+                                                    : HF_CONTENT_LIST;
   if (entry->content == HF_CONTENT_BLOB)
     entry->ref = file.only;
   return entry->content != HF_CONTENT_LIST || hf_list_builder_finish(list, &entry->ref, error);
@@ -431,7 +435,8 @@ gboolean hf_content_read(HfBackupWorker *worker, const HfFilePlace *place, HfEnt
   entry->content = HF_CONTENT_NONE;
   hf_autofd int fd = hf_source_file_open(place->dir, place->name, &problem);
   if (fd < 0) {
-    hf_warn_place(worker, place, hf_error_is(problem, HF_ERROR_NOT_FOUND) ? "vanished before it was read" : problem->message);
+    hf_warn_place(worker, place,
+                  hf_error_is(problem, HF_ERROR_NOT_FOUND) ? "vanished before it was read" : problem->message);
     return TRUE;
   }
   if (hf_content_racy(entry))

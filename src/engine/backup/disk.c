@@ -7,6 +7,8 @@
 #include "source/disk.h"
 
 #define SPANS_IN_FLIGHT 2u
+#define LOST_UNIT 4096u           /* around a bad sector, at least so much is given up */
+#define LOST_MAX (1u << 20)       /* a disk of which more cannot be read is not backed up */
 
 /* Blocks of one map page of level 0. Jobs fill slots of their own; `left` counts them. */
 typedef struct Span {
@@ -35,6 +37,8 @@ typedef struct DiskRun {
   guint64 old_leaf_first;
   gint32 old_index[HF_MAP_FANOUT];
   gboolean old_leaf_ready, old_leaf_zero;
+  GMutex lock;            /* guards: */
+  guint64 lost;           /* bytes that could not be read and were stored as zeros */
 } DiskRun;
 
 typedef struct BlockJob {
@@ -62,13 +66,66 @@ static void slot_done(BlockJob *work, gboolean good)
   g_free(work);
 }
 
+static gboolean note_lost(DiskRun *run, HfBackupWorker *worker, guint64 first, gsize lost, const GError *why,
+                          GError **error)
+{
+  g_mutex_lock(&run->lock);
+  run->lost += lost;
+  gboolean too_much = run->lost > LOST_MAX;
+  g_mutex_unlock(&run->lock);
+  if (too_much)
+    return hf_fail(error, HF_ERROR_IO, "more than %u KiB of '%s' cannot be read: %s", LOST_MAX >> 10, run->disk->path,
+                   why->message);
+  hf_report_warning(worker->state->report, run->disk->path, "%zu bytes from byte %" G_GUINT64_FORMAT
+                    " on cannot be read and are stored as zeros: %s", lost, first, why->message);
+  return TRUE;
+}
+
+/* Reads a block around what cannot be read of it: that becomes zeros. */
+static gboolean read_around(DiskRun *run, HfBackupWorker *worker, guint64 offset, gsize length, GError **error)
+{
+  gsize unit = MAX(run->disk->sector_size, LOST_UNIT), lost = 0;
+  guint64 first = 0;
+  g_autoptr(GError) why = NULL;
+  for (gsize at = 0; at < length; at += unit) {
+    gsize part = MIN(unit, length - at);
+    g_autoptr(GError) problem = NULL;
+    if (hf_pool_stopping(worker->state->pool))
+      return hf_fail(error, HF_ERROR_CANCELLED, "reading '%s' was ended", run->disk->path);
+    if (run->disk->ops->read(run->disk, offset + at, worker->window.data + at, part, &problem))
+      continue;
+    if (!hf_error_is(problem, HF_ERROR_IO)) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    memset(worker->window.data + at, 0, part);
+    if (lost == 0) {
+      first = offset + at;
+      why = g_steal_pointer(&problem);
+    }
+    lost += part;
+  }
+  return lost == 0 || note_lost(run, worker, first, lost, why, error);
+}
+
+static gboolean read_block(DiskRun *run, HfBackupWorker *worker, guint64 offset, gsize length, GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  if (run->disk->ops->read(run->disk, offset, worker->window.data, length, &problem))
+    return TRUE;
+  if (hf_error_is(problem, HF_ERROR_IO))
+    return read_around(run, worker, offset, length, error);
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
+}
+
 static gboolean store_block(BlockJob *work, HfBackupWorker *worker, GError **error)
 {
   DiskRun *run = work->run;
   guint64 block = work->span->first + work->slot;
   gsize length = block_length(run, block);
   if (!hf_buffer_reserve(&worker->window, run->block_size, error) ||
-      !run->disk->ops->read(run->disk, block * run->block_size, worker->window.data, length, error))
+      !read_block(run, worker, block * run->block_size, length, error))
     return FALSE;
   hf_report_add(worker->state->report, 0, length, 0);
   if (hf_bytes_all_zero(worker->window.data, length))
@@ -96,41 +153,74 @@ static void block_drop(HfBackupJob *job)
 
 /* ---- What the base knows. ---- */
 
+/* Blocks below one entry of a map of `level`. */
+static guint64 entry_blocks(guint8 level)
+{
+  guint64 blocks = 1;
+  for (guint8 i = 0; i < level; i++)
+    blocks *= HF_MAP_FANOUT;
+  return blocks;
+}
+
+/* Decodes the map of `level` around `block` into run->old_index. What does not cover what it should is damaged. */
+static gboolean decode_old_map(DiskRun *run, const HfBlob *map, guint8 level, guint64 block, GError **error)
+{
+  guint64 span = entry_blocks(level), first = block / span / HF_MAP_FANOUT * HF_MAP_FANOUT;
+  guint64 entries = (run->old_blocks - 1) / span + 1 - first;
+  guint8 found;
+  guint count;
+  if (!hf_map_decode(map->payload, map->length, map->ref_count, &found, &count, run->old_index, error))
+    return FALSE;
+  return (found == level && count == MIN(entries, HF_MAP_FANOUT)) ||
+         hf_fail(error, HF_ERROR_INVALID, "a map of level %u with %u entries stands in a wrong place", found, count);
+}
+
 /* Goes down to the map page of level 0 that covers `block`. */
 static gboolean find_old_leaf(DiskRun *run, guint64 block, GError **error)
 {
   HfId id = run->old_top;
-  guint64 first = block - block % HF_MAP_FANOUT;
   run->old_leaf_ready = FALSE;
   run->old_leaf_zero = FALSE;
   for (guint8 level = run->old_level;; level--) {
     g_auto(HfBlob) map = { 0 };
-    guint8 found;
-    guint count;
-    guint64 span = 1;
-    for (guint8 i = 0; i < level; i++)
-      span *= HF_MAP_FANOUT;
     if (!hf_blob_read(run->worker->reader, &id, HF_BLOB_MAP, &map, error) ||
-        !hf_map_decode(map.payload, map.length, map.ref_count, &found, &count, run->old_index, error))
+        !decode_old_map(run, &map, level, block, error))
       return FALSE;
-    if (found != level)
-      return hf_fail(error, HF_ERROR_INVALID, "a map of disk '%s' has level %u instead of %u", run->disk->path, found, level);
     if (level == 0) {
       hf_blob_release(&run->old_leaf);
       run->old_leaf = map;
       map = (HfBlob){ 0 };
       break;
     }
-    guint slot = (guint)(block / span % HF_MAP_FANOUT);
-    gint32 child = slot < count ? run->old_index[slot] : -1;
+    gint32 child = run->old_index[block / entry_blocks(level) % HF_MAP_FANOUT];
     if (child < 0) {
       run->old_leaf_zero = TRUE;
       break;
     }
     id = map.refs[child];
   }
-  run->old_leaf_first = first;
+  run->old_leaf_first = block - block % HF_MAP_FANOUT;
   run->old_leaf_ready = TRUE;
+  return TRUE;
+}
+
+/* As find_old_leaf; a base that is damaged here is none: what it would have told is read. */
+static gboolean use_old_leaf(DiskRun *run, guint64 block, GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  if (run->old_leaf_ready && run->old_leaf_first == block - block % HF_MAP_FANOUT)
+    return TRUE;
+  if (find_old_leaf(run, block, &problem))
+    return TRUE;
+  run->has_old = FALSE;
+  if (!hf_error_is_damage(problem)) {
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return FALSE;
+  }
+  hf_report_warning(run->worker->state->report, run->disk->path,
+                    "an earlier point of this disk cannot be compared with, "
+                    "so the rest is read as a whole: %s",
+                    problem->message);
   return TRUE;
 }
 
@@ -142,8 +232,10 @@ static gboolean take_old_block(DiskRun *run, Span *span, guint slot, gboolean *k
   *known = FALSE;
   if (!run->has_old || block >= run->old_blocks)
     return TRUE;
-  if ((!run->old_leaf_ready || run->old_leaf_first != block - block % HF_MAP_FANOUT) && !find_old_leaf(run, block, error))
+  if (!use_old_leaf(run, block, error))
     return FALSE;
+  if (!run->has_old)
+    return TRUE;
   gint32 child = run->old_leaf_zero ? -1 : run->old_index[block % HF_MAP_FANOUT];
   *known = TRUE;
   if (child < 0)
@@ -157,10 +249,11 @@ static gboolean take_old_block(DiskRun *run, Span *span, guint slot, gboolean *k
   return TRUE;
 }
 
+/* One that was not read whole holds zeros in place of what it lacks. */
 static void find_old_disk(DiskRun *run, const HfEntry *old)
 {
   if (!old || old->mode != 0 || old->content != HF_CONTENT_MAP || old->block_size != run->block_size ||
-      old->size != run->disk->size)
+      old->size != run->disk->size || (old->flags & HF_ENTRY_INCOMPLETE))
     return;
   run->has_old = TRUE;
   run->old_top = old->ref;
@@ -193,27 +286,44 @@ static gboolean block_kind(DiskRun *run, guint64 block, HfExtentKind *kind, GErr
   return TRUE;
 }
 
+/* Blocks from `slot` on, which is zeros, that lie wholly in the extent of zeros at hand; at least 1. */
+static guint zero_slots(const DiskRun *run, const Span *span, guint slot)
+{
+  guint64 end = run->extent_end >= run->disk->size ? run->blocks : run->extent_end / run->block_size;
+  guint64 block = span->first + slot;
+  return (guint)CLAMP(end - MIN(end, block), 1, span->count - slot);
+}
+
+static void push_block(DiskRun *run, Span *span, guint slot)
+{
+  BlockJob *work = g_new0(BlockJob, 1);
+  *work = (BlockJob){ .job = { block_run, block_drop }, .run = run, .span = span, .slot = slot };
+  g_mutex_lock(&span->lock);
+  span->left++;
+  g_mutex_unlock(&span->lock);
+  hf_pool_push_front(run->worker->state->pool, work);
+}
+
 static gboolean plan_span(DiskRun *run, Span *span, GError **error)
 {
   HfBackupState *state = run->worker->state;
-  for (guint slot = 0; slot < span->count; slot++) {
+  guint64 skipped = 0;
+  for (guint slot = 0, count; slot < span->count; slot += count) {
     HfExtentKind kind;
     gboolean known = FALSE;
+    count = 1;
     if (!block_kind(run, span->first + slot, &kind, error))
       return FALSE;
     if (kind == HF_EXTENT_UNCHANGED && !take_old_block(run, span, slot, &known, error))
       return FALSE;
-    if (kind == HF_EXTENT_ZERO || known) {
-      hf_report_add(state->report, 0, block_length(run, span->first + slot), 0);
-      continue;
-    }
-    BlockJob *work = g_new0(BlockJob, 1);
-    *work = (BlockJob){ .job = { block_run, block_drop }, .run = run, .span = span, .slot = slot };
-    g_mutex_lock(&span->lock);
-    span->left++;
-    g_mutex_unlock(&span->lock);
-    hf_pool_push_front(state->pool, work);
+    if (kind == HF_EXTENT_ZERO)
+      count = zero_slots(run, span, slot);
+    if (kind == HF_EXTENT_ZERO || known)
+      skipped += (count - 1) * run->block_size + block_length(run, span->first + slot + count - 1);
+    else
+      push_block(run, span, slot);
   }
+  hf_report_add(state->report, 0, skipped, 0);
   return TRUE;
 }
 
@@ -278,11 +388,26 @@ static Span *span_new(const DiskRun *run, guint64 first)
   return span;
 }
 
+/* When a job stopped the pool, it alone knows why. */
+static gboolean fail_for_pool(HfPool *pool, GError **error)
+{
+  GError *first = NULL;
+  if (hf_pool_stopping(pool) && !hf_pool_wait(pool, &first)) {
+    g_clear_error(error);
+    g_propagate_error(error, first);
+  }
+  return FALSE;
+}
+
 static gboolean read_disk(DiskRun *run, GArray *maps, GError **error)
 {
   GQueue spans = G_QUEUE_INIT;
   gboolean good = TRUE;
   for (guint64 first = 0; good && first < run->blocks; first += HF_MAP_FANOUT) {
+    if (hf_pool_stopping(run->worker->state->pool)) {
+      good = hf_fail(error, HF_ERROR_CANCELLED, "reading '%s' was ended", run->disk->path);
+      break;
+    }
     Span *span = span_new(run, first);
     g_queue_push_tail(&spans, span);
     good = plan_span(run, span, error);
@@ -291,7 +416,7 @@ static gboolean read_disk(DiskRun *run, GArray *maps, GError **error)
   }
   while (spans.length)
     good = finish_span(run, g_queue_pop_head(&spans), good, maps, good ? error : NULL) && good;
-  return good;
+  return good || fail_for_pool(run->worker->state->pool, error);
 }
 
 /* Builds the levels above `maps` (level 0). */
@@ -317,41 +442,48 @@ static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError *
 
 /* ---- The disk. ---- */
 
-static GBytes *last_cookie(const HfBase *base, const char *path)
-{
-  const HfPointDetails *details = hf_base_details(base);
-  for (guint i = 0; details && i < details->roots->len; i++) {
-    const HfPointRoot *root = details->roots->pdata[i];
-    gsize length;
-    const char *known = g_bytes_get_data(root->path, &length);
-    if (root->kind == 2 && length == strlen(path) && memcmp(known, path, length) == 0)
-      return root->cookie;
-  }
-  return NULL;
-}
-
 static gboolean check_use(const HfBackupState *state, const HfDisk *disk, guint32 *flags, GError **error)
 {
   if (!disk->in_use)
     return TRUE;
   if (!state->options->live)
-    return hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; unmount it, or accept a torn image with --live", disk->path,
-                   disk->use);
+    return hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; unmount it, or accept a torn image with --live",
+                   disk->path, disk->use);
   *flags |= HF_POINT_LIVE;
   hf_report_warning(state->report, disk->path, "read while in use (%s): the image may be torn", disk->use);
   return TRUE;
 }
 
-static gboolean store_disk(HfBackupWorker *worker, HfDisk *disk, const HfEntry *old, MapChild *top, GError **error)
+/* Of a file that was written to meanwhile, parts of several states were read. */
+static void check_changed(const HfBackupState *state, HfDisk *disk, guint32 *flags)
+{
+  if (disk->in_use || !disk->ops->changed || !disk->ops->changed(disk))
+    return;
+  *flags |= HF_POINT_LIVE;
+  hf_report_warning(state->report, disk->path, "changed while it was read: the image may be torn");
+}
+
+/* What was expected from the last point, or what is known by now to be there. */
+static void report_total(HfReport *report, guint64 size)
+{
+  HfProgress now = hf_report_progress(report);
+  hf_report_total(report, MAX(now.files_total, now.files_done + 1), MAX(now.bytes_total, now.bytes_done + size));
+}
+
+static gboolean store_disk(HfBackupWorker *worker, HfDisk *disk, const HfEntry *old, MapChild *top,
+                           gboolean *incomplete, GError **error)
 {
   DiskRun run = { .worker = worker, .disk = disk, .block_size = worker->state->repo->config.block_size };
-  run.blocks = (disk->size + run.block_size - 1) / run.block_size;
+  run.blocks = (disk->size - 1) / run.block_size + 1;
+  g_mutex_init(&run.lock);
   if (!worker->state->options->rescan)
     find_old_disk(&run, old);
-  hf_report_total(worker->state->report, 1, disk->size);
+  report_total(worker->state->report, disk->size);
   g_autoptr(GArray) maps = g_array_new(FALSE, TRUE, sizeof(MapChild));
   gboolean good = read_disk(&run, maps, error) && store_levels(&run, maps, top, error);
   hf_blob_release(&run.old_leaf);
+  g_mutex_clear(&run.lock);
+  *incomplete = run.lost > 0;
   return good;
 }
 
@@ -359,17 +491,19 @@ gboolean hf_backup_disk(HfBackupWorker *worker, HfTreePage *page, const char *pa
                         GError **error)
 {
   HfBackupState *state = worker->state;
-  gboolean found[HF_BASES], full;
+  gboolean found[HF_BASES], full, incomplete;
   HfEntry bases[HF_BASES];
   MapChild top = { 0 };
   hf_base_root(state->base, path, found, bases);
-  g_autoptr(HfDisk) disk = hf_disk_open(path, found[1] ? last_cookie(state->base, path) : NULL, error);
+  g_autoptr(HfDisk) disk = hf_disk_open(path, hf_base_cookie(state->base, path), error);
   if (!disk || !check_use(state, disk, flags, error) ||
-      !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &top, error))
+      !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &top, &incomplete, error))
     return FALSE;
+  check_changed(state, disk, flags);
   HfEntry entry = { .name = { (const guint8 *)path, strlen(path) }, .size = disk->size,
                     .block_size = state->repo->config.block_size, .sector_size = disk->sector_size,
-                    .content = top.present ? HF_CONTENT_MAP : HF_CONTENT_NONE, .ref = top.id };
+                    .content = top.present ? HF_CONTENT_MAP : HF_CONTENT_NONE, .ref = top.id,
+                    .flags = incomplete ? HF_ENTRY_INCOMPLETE : 0 };
   hf_tree_add(page, &entry, &full);
   if (disk->ops->cookie)
     root->cookie = disk->ops->cookie(disk);

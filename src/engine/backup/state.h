@@ -29,7 +29,8 @@ typedef struct HfBackupState {
   guint threads;
   GMutex lock;          /* counts, links, workers */
   HfBackupCounts counts;
-  GPtrArray *workers;   /* of HfBackupWorker*, owned: they outlive the pool, so that a checkpoint can store their groups */
+  GPtrArray
+    *workers; /* of HfBackupWorker*, owned: they outlive the pool, so that a checkpoint can store their groups */
   GHashTable *links;    /* hard links that were read: see content.c */
   guint64 store_device, store_inode; /* the repository's own folder is never backed up; 0: not a folder */
   HfTreeDir *roots;     /* the tree being built */

@@ -26,7 +26,8 @@ struct HfTreePage {
   gint pending;
   gboolean closed, stored;
   GArray *entries;      /* of HfEntry; views point into `texts` */
-  GPtrArray *children;  /* of HfTreeDir*, in the order of entries; NULL: none, or done. NULL array: no folder in the page */
+  GPtrArray
+    *children; /* of HfTreeDir*, in the order of entries; NULL: none, or done. NULL array: no folder in the page */
   GStringChunk *texts;
   gsize weight;         /* names, targets, extras, and 32 for each entry */
   GArray *tails;        /* of HfTailSource */

@@ -75,8 +75,8 @@ gboolean hf_walk_store_tail(HfBackupWorker *worker, HfTreeDir *dir, HfTreePage *
     }
   }
   page->has_tail = bytes->len > 0;
-  return !page->has_tail || hf_blob_write(worker->writer, HF_BLOB_DATA, NULL, 0, bytes->data, bytes->len, &page->tail_id,
-                                          NULL, error);
+  return !page->has_tail ||
+         hf_blob_write(worker->writer, HF_BLOB_DATA, NULL, 0, bytes->data, bytes->len, &page->tail_id, NULL, error);
 }
 
 /* ---- One entry. ---- */
@@ -133,7 +133,8 @@ static gboolean find_extras(Walk *walk, const HfFilePlace *place, const HfEntry 
   g_autoptr(GError) problem = NULL;
   g_autofree char *path = hf_place_path(place);
   g_byte_array_set_size(worker->extras, 0);
-  if (!hf_source_extras(place->dir, place->name, -1, entry->mode, worker->extras, worker->state->report, path, &problem)) {
+  if (!hf_source_extras(place->dir, place->name, -1, entry->mode, worker->extras, worker->state->report, path,
+                        &problem)) {
     hf_warn_place(worker, place, problem->message);
     g_byte_array_set_size(worker->extras, 0);
   }
@@ -168,8 +169,8 @@ static gboolean take_over(Walk *walk, const HfEntry *old[HF_BASES], HfEntry *ent
   return TRUE;
 }
 
-static gboolean walk_file(Walk *walk, const HfFilePlace *place, const HfSourceStat *status, const HfEntry *old[HF_BASES],
-                          HfEntry *entry, GError **error)
+static gboolean walk_file(Walk *walk, const HfFilePlace *place, const HfSourceStat *status,
+                          const HfEntry *old[HF_BASES], HfEntry *entry, GError **error)
 {
   HfBackupWorker *worker = walk->worker;
   HfTailSource tail = { 0 };
@@ -253,7 +254,8 @@ static gboolean walk_name(Walk *walk, const char *name, GError **error)
   const HfEntry *old[HF_BASES];
   g_autoptr(GError) problem = NULL;
   if (!hf_source_stat(walk->source, name, &entry, &status, worker->scratch, &problem)) {
-    hf_warn_place(worker, &place, hf_error_is(problem, HF_ERROR_NOT_FOUND) ? "vanished before it was read" : problem->message);
+    hf_warn_place(worker, &place,
+                  hf_error_is(problem, HF_ERROR_NOT_FOUND) ? "vanished before it was read" : problem->message);
     return TRUE;
   }
   if (excluded(walk, &place, &entry))
@@ -355,7 +357,8 @@ static gboolean check_empty(HfBackupState *state, const char *path, const HfEntr
     return FALSE;
   return hf_source_dir_count(dir) > 0 ||
          hf_fail(error, HF_ERROR_REFUSED,
-                 "'%s' is empty, but was not in its last point; is it mounted? Allow it with --allow-empty %s", path, path);
+                 "'%s' is empty, but was not in its last point; is it mounted? Allow it with --allow-empty %s", path,
+                 path);
 }
 
 static gboolean root_folder(HfBackupWorker *worker, HfTreePage *page, const char *path, HfEntry *entry,
@@ -366,8 +369,9 @@ static gboolean root_folder(HfBackupWorker *worker, HfTreePage *page, const char
   g_byte_array_set_size(worker->extras, 0);
   gboolean full;
   g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, path, error);
-  if (!dir || !hf_source_extras(dir, ".", hf_source_dir_fd(dir), entry->mode, worker->extras, worker->state->report, path,
-                                error) ||
+  if (!dir ||
+      !hf_source_extras(dir, ".", hf_source_dir_fd(dir), entry->mode, worker->extras, worker->state->report, path,
+                        error) ||
       !hf_content_extras(worker, entry, error))
     return FALSE;
   entry->content = HF_CONTENT_NONE;

@@ -41,4 +41,5 @@ gboolean hf_tree_pass_damage(HfBrowser *browser, const char *path, GError *probl
 /* Gives all paths of `merge` to `visit`. */
 typedef gboolean (*HfTreeVisitFunc)(gpointer user, const char *path, const HfTreeVersion *versions, guint count,
                                     GError **error);
-gboolean hf_tree_merge_visit(HfTreeMerge *merge, HfTreeVisitFunc visit, gpointer user, guint64 *damaged, GError **error);
+gboolean hf_tree_merge_visit(HfTreeMerge *merge, HfTreeVisitFunc visit, gpointer user, guint64 *damaged,
+                             GError **error);

@@ -277,8 +277,8 @@ static gboolean page_copy(const HfBlob *blob, int level, HfTreePageCopy *copy, G
                     blob->ref_count, FALSE, error))
     return FALSE;
   return level < 0 || copy->page.level == level ||
-    hf_fail(error, HF_ERROR_INVALID, "a directory page of level %u stands where one of level %d should", copy->page.level,
-            level);
+         hf_fail(error, HF_ERROR_INVALID, "a directory page of level %u stands where one of level %d should",
+                 copy->page.level, level);
 }
 
 gboolean hf_tree_page_read(HfBlobReader *reader, const HfId *id, int level, HfTreePageCopy *copy, GError **error)

@@ -81,8 +81,9 @@ static gboolean copy_frames(HfCopyRun *run, HfLive *live, const HfPoint *point, 
   run->result->bytes += recopy.bytes;
   for (guint i = 0; i < count; i++)
     if (!sources[i].done)
-      return hf_fail(error, HF_ERROR_DAMAGED,
-                     "the source is damaged: no point is copied that would lack something; run 'holdfast repair' there");
+      return hf_fail(
+        error, HF_ERROR_DAMAGED,
+        "the source is damaged: no point is copied that would lack something; run 'holdfast repair' there");
   return TRUE;
 }
 

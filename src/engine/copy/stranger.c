@@ -55,7 +55,8 @@ static gboolean page_children(const HfBlob *blob, GArray *children, GError **err
   HfEntry entry;
   HfNodeItem item;
   g_autoptr(GError) problem = NULL;
-  if (!hf_page_open(&page, blob->payload, blob->length, blob->refs, blob->ref_count, blob->type == HF_BLOB_ROOTS, error))
+  if (!hf_page_open(&page, blob->payload, blob->length, blob->refs, blob->ref_count, blob->type == HF_BLOB_ROOTS,
+                    error))
     return FALSE;
   if (page.tail)
     add_child(children, HF_BLOB_DATA);
@@ -173,7 +174,8 @@ static gboolean commit(HfCopyRun *run, HfBlobStore *store, HfBlobWriter *writer,
   HfRepo *to = run->to;
   g_auto(HfPoint) point = { .flags = info->point.flags, .domain = hf_keyring_domain(to->keys), .roots = *roots };
   hf_identity_source(hf_blob_writer_identity(writer), info->details->name, &point.source);
-  if (!hf_blob_writer_flush(writer, error) || !hf_blob_store_flush(store, error) || !hf_index_flush(to->index, TRUE, error))
+  if (!hf_blob_writer_flush(writer, error) || !hf_blob_store_flush(store, error) ||
+      !hf_index_flush(to->index, TRUE, error))
     return FALSE;
   run->result->new_bytes += hf_blob_store_totals(store).new_bytes;
   run->result->points++;

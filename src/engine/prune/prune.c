@@ -111,8 +111,8 @@ static void note_thin(const HfLivePack *pack, GArray *thin)
   }
 }
 
-/* The directory of the pack is unreadable, and repair has put it aside. The walk found all that points need elsewhere; but
- * while anything is recorded as lost, the wreck is kept. */
+/* The directory of the pack is unreadable, and repair has put it aside. The walk found all that points need elsewhere;
+ * but while anything is recorded as lost, the wreck is kept. */
 static gboolean is_wreck(const HfLive *live, const HfLivePack *pack)
 {
   return pack->state.damaged && !hf_live_has_losses(live);
@@ -267,8 +267,8 @@ static void count_dry(HfCollect *collect, const Choice *choice)
   collect->result->thin_frames = choice->thin->len;
 }
 
-/* Parity whose pack never came: a writer lost its power between the two. `parities` were listed before it was found that nobody
- * writes, and the packs are listed after that: so none of them can still get its pack. */
+/* Parity whose pack never came: a writer lost its power between the two. `parities` were listed before it was found
+ * that nobody writes, and the packs are listed after that: so none of them can still get its pack. */
 static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GError **error)
 {
   g_autoptr(GArray) open = sessions_at_work(collect, error);

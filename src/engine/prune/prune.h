@@ -16,7 +16,8 @@
 
 typedef struct HfPruneOptions {
   gboolean dry_run;
-  guint patience_seconds; /* how long beats of other sessions may be observed; 0: only sessions of this host can be found dead */
+  guint patience_seconds; /* how long beats of other sessions may be observed; 0: only sessions of this host can be
+                             found dead */
 } HfPruneOptions;
 
 typedef struct HfPruneResult {

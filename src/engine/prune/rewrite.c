@@ -2,8 +2,8 @@
 #include "engine/prune/collect.h"
 #include "repo/recopy.h"
 
-static gboolean want_live(const HfRecopySource *source, const HfPackInfo *info, guint frame, gpointer user, gboolean *want,
-                          GError **error)
+static gboolean want_live(const HfRecopySource *source, const HfPackInfo *info, guint frame, gpointer user,
+                          gboolean *want, GError **error)
 {
   guint blobs;
   (void)info;

@@ -45,7 +45,8 @@ static gboolean remake_parity(HfRepairRun *run, const HfShortId *pack, const cha
 }
 
 /* The pack from its mirror when only that is left, else the mirror from the pack. */
-static gboolean remake_mirror(HfRepairRun *run, const HfShortId *pack, const char *name, gboolean exists, GError **error)
+static gboolean remake_mirror(HfRepairRun *run, const HfShortId *pack, const char *name, gboolean exists,
+                              GError **error)
 {
   char mirror[HF_NAME_BYTES];
   hf_name_mirror(mirror, pack);

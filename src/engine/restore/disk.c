@@ -21,7 +21,8 @@ static HfTreeNode *find_disk(HfBrowser *browser, const HfTree *tree, const char 
     if (!hf_tree_node_is_disk(&root))
       continue;
     if (found != NULL) {
-      hf_fail(error, HF_ERROR_USAGE, "this point holds several disks; name the one to restore, 'holdfast ls' lists them");
+      hf_fail(error, HF_ERROR_USAGE,
+              "this point holds several disks; name the one to restore, 'holdfast ls' lists them");
       return NULL;
     }
     found = hf_tree_node_copy(&root);
@@ -77,6 +78,9 @@ static gboolean restore_disk(HfRestoreState *state, const HfPointInfo *point, co
     return FALSE;
   g_autoptr(HfDiskTarget) target = hf_disk_target_open(options->target, disk->entry.size, options->overwrite, error);
   g_autofree char *name = g_strndup((const char *)disk->entry.name.data, disk->entry.name.length);
+  if (disk->entry.flags & HF_ENTRY_INCOMPLETE)
+    hf_report_warning(state->report, name,
+                      "could not be read whole when it was saved; zeros stand for what is missing");
   return target != NULL && write_disk(walker, disk, target, options->path != NULL ? options->path : name, error);
 }
 

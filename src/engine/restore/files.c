@@ -255,7 +255,8 @@ void hf_file_make(HfRestoreWorker *worker, HfRestoreFile *file)
 }
 
 /* A disk image is sparse wherever it can be. */
-static gboolean write_sparse(int fd, guint64 offset, const guint8 *bytes, gsize length, const char *name, GError **error)
+static gboolean write_sparse(int fd, guint64 offset, const guint8 *bytes, gsize length, const char *name,
+                             GError **error)
 {
   for (gsize at = 0; at < length; at += SPARSE_BYTES) {
     gsize part = MIN(SPARSE_BYTES, length - at);
@@ -398,7 +399,7 @@ static gboolean settle_damaged(HfRestoreWorker *worker, HfRestoreFile *file)
   g_autofree char *path = g_strdup(hf_restore_path(worker, &file->spot));
   gboolean kept = file->disk == NULL && set_aside(worker, file, &problem);
   if (file->disk != NULL)
-    end = g_strdup("they are zeros now");
+    end = g_strdup_printf("they are zeros in '%s'", hf_disk_target_path(file->disk));
   else if (problem != NULL)
     end = g_strdup_printf("the rest of it is not kept: %s", problem->message);
   else if (file->link != NULL)

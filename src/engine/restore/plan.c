@@ -207,7 +207,8 @@ static gboolean walk_on(Walk *walk, gboolean *end, GError **error)
 }
 
 /* Everything below `folder`, which is let go. */
-static gboolean plan_tree(HfRestoreWorker *walker, HfRestoreFolder *folder, const HfSelection *selection, GError **error)
+static gboolean plan_tree(HfRestoreWorker *walker, HfRestoreFolder *folder, const HfSelection *selection,
+                          GError **error)
 {
   Walk walk = { .walker = walker, .folders = g_ptr_array_new() };
   g_ptr_array_add(walk.folders, folder);
@@ -226,7 +227,8 @@ static gboolean plan_tree(HfRestoreWorker *walker, HfRestoreFolder *folder, cons
 /* ---- The way to a selection. ---- */
 
 /* A folder on the way: what is there already stays as it is; a new one is like the one that was saved. */
-static HfRestoreFolder *make_parent(HfRestoreWorker *walker, HfRestoreFolder *parent, const char *name, const char *path)
+static HfRestoreFolder *make_parent(HfRestoreWorker *walker, HfRestoreFolder *parent, const char *name,
+                                    const char *path)
 {
   HfRestoreState *state = walker->state;
   g_autoptr(HfTreeNode) node = hf_tree_lookup(walker->browser, state->tree, path, NULL);

@@ -118,7 +118,8 @@ gboolean hf_restore(HfRepo *repo, const HfPointInfo *point, const HfRestoreOptio
     return TRUE;
   if (hf_error_is(problem, HF_ERROR_CANCELLED))
     return hf_fail(error, HF_ERROR_CANCELLED,
-                   "cancelled; %" G_GUINT64_FORMAT " files were restored and stay in '%s', folders may lack their metadata",
+                   "cancelled; %" G_GUINT64_FORMAT
+                   " files were restored and stay in '%s', folders may lack their metadata",
                    result->files, options->target);
   g_propagate_error(error, g_steal_pointer(&problem));
   return FALSE;

@@ -12,7 +12,8 @@ static void ensure_made(HfRestoreWorker *worker, HfRestoreFile *file)
 static void give(HfRestoreWorker *worker, const HfNeed *need, HfBlobType type, const guint8 *bytes, gsize length)
 {
   gsize end = (gsize)need->start + need->length;
-  gboolean right = type == (need->block ? HF_BLOB_BLOCK : HF_BLOB_DATA) && (need->whole ? length == end : length >= end);
+  gboolean right =
+    type == (need->block ? HF_BLOB_BLOCK : HF_BLOB_DATA) && (need->whole ? length == end : length >= end);
   if (!right) {
     hf_file_lose(worker, need->file, need->offset, need->length, "the blob there is of another kind or length");
     return;

@@ -111,7 +111,9 @@ gboolean hf_verify_affected(HfRepo *repo, GPtrArray *points, HfVerifyResult *res
   g_autoptr(GHashTable) places = g_hash_table_new(place_hash, place_equal);
   g_autoptr(GPtrArray) trees = g_ptr_array_new_with_free_func((GDestroyNotify)hf_tree_free);
   g_autoptr(GPtrArray) opened = g_ptr_array_new();
-  Hunt hunt = { .repo = repo, .browser = browser, .places = places, .result = result, .points = opened, .trees = trees };
+  Hunt hunt = {
+    .repo = repo, .browser = browser, .places = places, .result = result, .points = opened, .trees = trees
+  };
   for (guint i = 0; i < result->places->len; i++)
     g_hash_table_add(places, &g_array_index(result->places, HfPlace, i));
   for (guint i = points->len; i-- > 0;) { /* newest first: a path is named with the newest point that has it */

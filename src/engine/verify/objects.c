@@ -26,7 +26,8 @@ static gboolean check_record(HfVerifyState *state, const char *name, GError **er
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
-  note_object(state, name, problem ? problem->message : "too short; 'holdfast repair' restores it from its other copies");
+  note_object(state, name,
+              problem ? problem->message : "too short; 'holdfast repair' restores it from its other copies");
   return TRUE;
 }
 

@@ -179,7 +179,8 @@ static gboolean check_frame_twice(HfVerifyState *state, Worker *worker, const ch
     g_mutex_lock(&state->lock);
     state->result->transient++;
     g_mutex_unlock(&state->lock);
-    hf_report_warning(state->repo->report, name, "damaged when read first, whole when read again: suspect memory or cables");
+    hf_report_warning(state->repo->report, name,
+                      "damaged when read first, whole when read again: suspect memory or cables");
     return TRUE;
   }
   hf_report_warning(state->repo->report, name, "frame at %u: %s", frame->offset, problem->message);
@@ -187,6 +188,20 @@ static gboolean check_frame_twice(HfVerifyState *state, Worker *worker, const ch
 }
 
 /* ---- One pack. ---- */
+
+/* Head, directory and trailer of one object: what is known of the pack may come from the other one. */
+static gboolean check_ends(HfVerifyState *state, const char *name, const HfShortId *pack, gboolean *good,
+                           GError **error)
+{
+  g_auto(HfPackInfo) info;
+  g_autoptr(GError) problem = NULL;
+  hf_pack_info_init(&info);
+  *good = hf_pack_read_copy(state->repo->store, name, pack, &info, &problem);
+  if (*good || hf_error_is_damage(problem))
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
+}
 
 static gboolean check_mirror(HfVerifyState *state, Worker *worker, const HfPackInfo *info, GError **error)
 {
@@ -197,6 +212,8 @@ static gboolean check_mirror(HfVerifyState *state, Worker *worker, const HfPackI
     return FALSE;
   if (!exists && state->repo->config.parity == 0)
     return TRUE;
+  if (exists && !check_ends(state, name, &info->id, &good, error))
+    return FALSE;
   for (guint f = 0; exists && good && f < info->frames->len; f++)
     good = check_stored(state, worker, name, &g_array_index(info->frames, HfPackFrame, f), NULL);
   g_mutex_lock(&state->lock);
@@ -205,7 +222,8 @@ static gboolean check_mirror(HfVerifyState *state, Worker *worker, const HfPackI
   if (exists && good)
     return TRUE;
   note_weak(state, &info->id);
-  hf_report_warning(state->repo->report, name, "this mirror is %s; run 'holdfast repair'", exists ? "damaged" : "missing");
+  hf_report_warning(state->repo->report, name, "this mirror is %s; run 'holdfast repair'",
+                    exists ? "damaged" : "missing");
   return TRUE;
 }
 
@@ -288,6 +306,13 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
     note_weak(state, &info.id);
     return TRUE;
   }
+  gboolean good = TRUE;
+  if (info.kind == HF_PACK_META && !check_ends(state, name, &info.id, &good, error))
+    return FALSE;
+  if (!good) {
+    hf_report_warning(state->repo->report, name, "the head or the end of this pack is damaged; its mirror has it");
+    note_place(state, &info.id, HF_PLACE_WHOLE_PACK);
+  }
   if (!check_frames(state, worker, name, &info, job->live, error))
     return FALSE;
   return info.kind == HF_PACK_META ? check_mirror(state, worker, &info, error) : check_parity(state, &info, error);
@@ -295,8 +320,8 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
 
 /* ---- All packs. ---- */
 
-/* A pack that repair has put aside, and that nothing needs any more, may be as damaged as it likes. One without a readable
- * directory is not needed when all that the points need was found elsewhere. */
+/* A pack that repair has put aside, and that nothing needs any more, may be as damaged as it likes. One without a
+ * readable directory is not needed when all that the points need was found elsewhere. */
 static gboolean put_aside(const HfVerifyState *state, const HfPackState *pack, const HfLivePack *live)
 {
   return pack->damaged && live && (live->frames ? live->live_blobs == 0 : state->result->missing_blobs == 0);

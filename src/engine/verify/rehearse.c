@@ -56,7 +56,8 @@ static gboolean enter(Rehearsal *run, const char *path, GError **error)
   return TRUE;
 }
 
-static gboolean compare_bytes(Rehearsal *run, const char *path, const char *name, const HfTreeNode *node, GError **error)
+static gboolean compare_bytes(Rehearsal *run, const char *path, const char *name, const HfTreeNode *node,
+                              GError **error)
 {
   g_autoptr(HfTreeFile) file = hf_tree_file_open(run->browser, run->tree, node, error);
   hf_autofd int fd = file ? hf_open(run->folder, name, O_RDONLY | O_NOFOLLOW, 0, error) : -1;
@@ -104,7 +105,8 @@ static gboolean compare_node(Rehearsal *run, const char *path, const HfTreeNode 
   }
   if (entry->mode && !S_ISLNK(mode) && (status.st_mode & 01777) != (mode & 01777))
     different(run, path, "its mode");
-  if (entry->mode && (status.st_mtim.tv_sec != entry->mtime_sec || (guint32)status.st_mtim.tv_nsec != entry->mtime_nsec))
+  if (entry->mode &&
+      (status.st_mtim.tv_sec != entry->mtime_sec || (guint32)status.st_mtim.tv_nsec != entry->mtime_nsec))
     different(run, path, "its time");
   if (S_ISLNK(mode) && !same_target(run, name, entry->target))
     different(run, path, "its target");
@@ -172,7 +174,8 @@ static gboolean rehearse_point(Rehearsal *run, const HfPointInfo *info, const ch
   return good;
 }
 
-gboolean hf_rehearse(HfRepo *repo, const GPtrArray *points, const char *scratch, HfRehearseResult *result, GError **error)
+gboolean hf_rehearse(HfRepo *repo, const GPtrArray *points, const char *scratch, HfRehearseResult *result,
+                     GError **error)
 {
   g_autoptr(HfBlobCache) cache = hf_blob_cache_new(repo, CACHE_BYTES);
   g_autoptr(HfBrowser) browser = hf_browser_new(repo, cache);

@@ -38,7 +38,7 @@ typedef struct HfVerifyResult {
   guint64 missing_blobs;           /* refs that lead nowhere */
   guint64 unknown_signers;
   GArray *places;                  /* of HfPlace: damaged frames and packs */
-  GArray *weak;                    /* of HfPlace, offset 0: packs whose parity or mirror is damaged or missing, or that live by it */
+  GArray *weak; /* of HfPlace, offset 0: packs whose parity or mirror is damaged or missing, or that live by it */
   GPtrArray *affected;             /* of HfAffected*, owned; empty without keys */
 } HfVerifyResult;
 void hf_verify_result_clear(HfVerifyResult *result);

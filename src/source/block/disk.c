@@ -34,7 +34,7 @@ static gboolean raw_extent(HfDisk *disk, guint64 offset, HfExtentKind *kind, gui
     return FALSE;
   }
   if (*length == 0)
-    return hf_fail(error, HF_ERROR_IO, "'%s' became shorter while it was read", disk->path);
+    return hf_fail(error, HF_ERROR_FAILED, "'%s' became shorter while it was read", disk->path);
   *kind = hole ? HF_EXTENT_ZERO : HF_EXTENT_DATA;
   return TRUE;
 }
@@ -45,7 +45,7 @@ static gboolean raw_read(HfDisk *disk, guint64 offset, void *bytes, gsize length
   gssize got = hf_pread_full(raw->fd, bytes, length, (goffset)offset, disk->path, error);
   if (got < 0)
     return FALSE;
-  return (gsize)got == length || hf_fail(error, HF_ERROR_IO, "'%s' became shorter while it was read", disk->path);
+  return (gsize)got == length || hf_fail(error, HF_ERROR_FAILED, "'%s' became shorter while it was read", disk->path);
 }
 
 static gboolean same_time(const struct timespec *a, const struct timespec *b)

@@ -76,7 +76,8 @@ static guint32 want_flags(const HfApply *apply, guint32 mask, guint32 wanted)
   g_autoptr(GString) text = g_string_new(NULL);
   add_letters(text, '+', wrong & wanted);
   add_letters(text, '-', wrong & ~wanted);
-  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)", text->str);
+  hf_report_warning(apply->report, apply->shown, "inode flags cannot be changed: %s is missing; see chattr(1)",
+                    text->str);
   return now;
 }
 

@@ -115,6 +115,13 @@ static void test_claim(void)
   g_assert_false(finds(index, 2, 8, 0, NULL));
   g_assert_false(finds(index, 1, 11, 0, NULL));
   g_assert_cmpuint(hf_index_entries(index), ==, 6);
+  /* Who claimed 7 of domain 2 and 50 fails: they are anybody's again; what is durable is not. */
+  g_assert_true(claims(index, 1, 50));
+  hf_index_drop_claims(index);
+  g_assert_true(claims(index, 1, 50));
+  g_assert_true(claims(index, 2, 7));
+  g_assert_false(claims(index, 1, 7));
+  g_assert_true(finds(index, 1, 8, 0, NULL));
 }
 
 static void test_runs(void)

@@ -412,6 +412,25 @@ static void test_given_up(void)
   hf_blob_store_free(NULL);
 }
 
+/* The next session in this process stores anew what a failed one only claimed. */
+static void test_after_failure(void)
+{
+  g_auto(FakeRepo) fake;
+  fake_init(&fake, 0);
+  HfBlobStore *store = new_store(&fake, -1);
+  HfBlobWriter *writer = hf_blob_writer_new(store);
+  write_text(writer, 100, 1, TRUE);
+  hf_blob_writer_free(writer);
+  hf_blob_store_free(store);
+  store = new_store(&fake, -1);
+  writer = hf_blob_writer_new(store);
+  write_text(writer, 100, 1, TRUE);
+  flush(writer, store);
+  assert_stored_once(&fake, HF_PACK_DATA, 1);
+  hf_blob_writer_free(writer);
+  hf_blob_store_free(store);
+}
+
 static void test_limits(void)
 {
   g_autoptr(GError) error = NULL;
@@ -561,6 +580,7 @@ int main(int argc, char **argv)
   g_test_add_func("/writer/threads", test_threads);
   g_test_add_func("/writer/failing-store", test_failing_store);
   g_test_add_func("/writer/given-up", test_given_up);
+  g_test_add_func("/writer/after-failure", test_after_failure);
   g_test_add_func("/writer/limits", test_limits);
   g_test_add_func("/writer/failing-index", test_failing_index);
   g_test_add_func("/writer/no-key", test_no_key);

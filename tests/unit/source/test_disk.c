@@ -94,15 +94,15 @@ static void test_shrinks(void)
   g_assert_cmpint(ftruncate(fd, 512 * KIB + 50), ==, 0);
   assert_extent(disk, 400 * KIB, HF_EXTENT_ZERO, 112 * KIB + 50);
   g_assert_false(disk->ops->extent(disk, 512 * KIB + 50, &kind, &length, &error));
-  g_assert_error(error, HF_ERROR, HF_ERROR_IO);
+  g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
   g_assert_nonnull(strstr(error->message, "became shorter"));
   g_clear_error(&error);
   g_assert_false(disk->ops->extent(disk, 800 * KIB, &kind, &length, &error));
-  g_assert_error(error, HF_ERROR, HF_ERROR_IO);
+  g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
   g_clear_error(&error);
   g_assert_true(disk->ops->read(disk, 512 * KIB, bytes, 50, &error));
   g_assert_false(disk->ops->read(disk, 512 * KIB, bytes, 51, &error));
-  g_assert_error(error, HF_ERROR, HF_ERROR_IO);
+  g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
   g_assert_nonnull(strstr(error->message, "became shorter"));
   g_clear_error(&error);
   g_assert_true(disk->ops->changed(disk));
