@@ -86,7 +86,9 @@ class Rig(base_rig.Rig):
         self.must("backup", "-r", repo, "-n", "m", tree)
         self.want = read_tree(tree)
         saved = {str(path.relative_to(repo)): path.read_bytes() for path in repo.rglob("*") if path.is_file()}
-        self.names = sorted(name for name in saved if saved[name])
+        # Ids are random: by size, so that a seed chooses the same kinds of objects again.
+        self.names = sorted((name for name in saved if saved[name]),
+                            key=lambda name: (name.split("/")[0], len(saved[name]), name))
         self.sizes = [len(saved[name]) for name in self.names]
         self.places = queue.SimpleQueue()
         for number in range(self.args.jobs):
@@ -160,8 +162,25 @@ class Rig(base_rig.Rig):
             place.put_back()
             self.places.put(place)
 
+    def ends(self):
+        """Bits of head, directory and trailer of all packs and mirrors: what is read of one of the two only."""
+        place = self.places.get()
+        for name in self.names:
+            folder, data = name.split("/")[0], place.saved[name]
+            for at in (20, len(data) - 30, len(data) - 100) if folder in ("data", "meta", "mirror") else ():
+                problem = None
+                place.write(place.repo / name, data[:at] + bytes((data[at] ^ 1,)) + data[at + 1:])
+                try:
+                    self.judge(place, name, "bit")
+                except Failure as failure:
+                    problem = failure
+                self.check(problem is None, f"bit at {at} of {len(data)} of {name}: {problem}")
+                place.put_back()
+        self.places.put(place)
+
     def main(self):
         self.prepare()
+        self.ends()
         seeds = [f"{self.args.seed} {number}" for number in range(self.args.count)]
         if self.args.only:
             seeds = [self.args.only]
