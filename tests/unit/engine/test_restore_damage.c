@@ -296,7 +296,7 @@ static void test_backed_up_disk(void)
 
 /* ---- Bytes of the repository. ---- */
 
-/* Spoils one data pack in the middle; returns FALSE when there is none with this number. */
+/* Spoils one data pack, not where a frame begins; returns FALSE when there is none with this number. */
 static gboolean spoil(TreeLab *lab, guint number)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(lab->repo->store, "data/", NULL);
@@ -309,7 +309,7 @@ static gboolean spoil(TreeLab *lab, guint number)
   g_assert_cmpint(stat(path, &status), ==, 0);
   chmod(path, 0600);
   int fd = open(path, O_WRONLY | O_CLOEXEC);
-  g_assert_cmpint(pwrite(fd, junk, sizeof junk, status.st_size / 2), ==, sizeof junk);
+  g_assert_cmpint(pwrite(fd, junk, sizeof junk, status.st_size * 2 / 5), ==, sizeof junk);
   close(fd);
   return TRUE;
 }
@@ -357,6 +357,39 @@ static void test_spoiled_packs(void)
   hf_point_info_free(info);
 }
 
+/* Of a damaged block only the damaged piece is lost. */
+static void test_spoiled_disk(void)
+{
+  enum { BLOCKS = 12 };
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  gsize size = BLOCKS * (gsize)BLOCK, lost = 0;
+  g_autofree guint8 *bytes = g_malloc(size);
+  g_autofree char *target = tree_lab_path(lab, "target"), *rest = g_strconcat(target, ".damaged", NULL), *found = NULL;
+  hf_fixture_noise(bytes, size, 31);
+  tree_lab_file(lab, "disk", bytes, size);
+  HfPointInfo *info = tree_lab_backup_disk(lab, "disk");
+  guint packs = 0;
+  while (spoil(lab, packs))
+    packs++;
+  g_auto(HfRestoreResult) result = { 0 };
+  g_autoptr(GError) error = NULL;
+  HfRestoreDiskOptions options = { .target = target };
+  hf_restore_disk(lab->repo, info, &options, &result, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(result.damaged, ==, 1);
+  g_assert_true(g_file_get_contents(rest, &found, NULL, NULL));
+  for (gsize at = 0; at < size; at += HF_PIECE_BYTES) {
+    if (memcmp(found + at, bytes + at, HF_PIECE_BYTES) == 0)
+      continue;
+    g_assert_true(hf_bytes_all_zero(found + at, HF_PIECE_BYTES));
+    lost++;
+  }
+  g_test_message("%u packs spoiled, %zu of %zu pieces lost", packs, lost, size / HF_PIECE_BYTES);
+  g_assert_cmpuint(lost, >, 0);
+  g_assert_cmpuint(lost, <=, packs);
+  hf_point_info_free(info);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -369,5 +402,6 @@ int main(int argc, char **argv)
   g_test_add_func("/restore-damage/which-disk", test_which_disk);
   g_test_add_func("/restore-damage/backed-up-disk", test_backed_up_disk);
   g_test_add_func("/restore-damage/spoiled-packs", test_spoiled_packs);
+  g_test_add_func("/restore-damage/spoiled-disk", test_spoiled_disk);
   return g_test_run();
 }
