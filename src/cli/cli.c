@@ -120,10 +120,8 @@ int hf_cli_run(char *const *arguments, FILE *out, FILE *err, HfCancel *cancel)
     fputs(hf_verb_specs[options->verb].help, out);
     return 0;
   }
-  if (options != NULL && verbs[options->verb] != NULL)
-    return run_verb(options, out, err, cancel);
   if (options != NULL)
-    hf_fail(&error, HF_ERROR_UNSUPPORTED, "'%s' is not part of this build", hf_verb_specs[options->verb].name);
+    return run_verb(options, out, err, cancel);
   print_error(err, wants_json(arguments), error);
   return hf_error_exit_code(error);
 }

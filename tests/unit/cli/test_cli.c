@@ -113,6 +113,31 @@ static void test_full(void)
   fclose(full);
 }
 
+/* The first example of a verb's help, with a repository that is not there. */
+static char *example_without_repository(const HfVerbSpec *verb)
+{
+  g_auto(GStrv) halves = g_strsplit(strstr(verb->help, "\n  holdfast ") + strlen("\n  holdfast "), "\n", 2);
+  g_auto(GStrv) commands = g_strsplit(halves[0], "|", 2);
+  g_auto(GStrv) parts = g_strsplit(commands[0], "/srv/backup", 0);
+  return g_strjoinv("/nonexistent/repository", parts);
+}
+
+/* Every verb is there, and names the repository that is not. */
+static void test_no_repository(void)
+{
+  guint tried = 0;
+  g_setenv("HOLDFAST_PASSWORD", "x", TRUE);
+  for (guint verb = 0; verb < HF_VERBS; verb++) {
+    g_autofree char *line = example_without_repository(&hf_verb_specs[verb]);
+    if (strstr(line, "/nonexistent/repository") == NULL)
+      continue;
+    assert_run(line, 1, "", "'/nonexistent/repository'");
+    tried++;
+  }
+  g_assert_cmpuint(tried, >=, 25);
+  g_unsetenv("HOLDFAST_PASSWORD");
+}
+
 /* The texts fit 80 columns, and each example stands on a line of its own. */
 static void test_texts_fit(void)
 {
@@ -136,6 +161,7 @@ int main(int argc, char **argv)
   g_test_add_func("/cli/cli/benchmark", test_benchmark);
   g_test_add_func("/cli/cli/benchmark-storage", test_benchmark_storage);
   g_test_add_func("/cli/cli/full", test_full);
+  g_test_add_func("/cli/cli/no-repository", test_no_repository);
   g_test_add_func("/cli/cli/texts-fit", test_texts_fit);
   return g_test_run();
 }
