@@ -162,14 +162,16 @@ class Rig(base_rig.Rig):
         self.must("init", "-r", place / "repo", "--encryption", "none")
         warned = 0
         for nth in range(1, 90):
-            answer = self.run("backup", "-r", place / "repo", "-n", f"n{nth}", place / "tree",
+            base_rig.remove_tree(place / "try")
+            base_rig.copy_tree(place / "repo", place / "try")
+            answer = self.run("backup", "-r", place / "try", "-n", "alone", place / "tree",
                               env={"HOLDFAST_FAULT": f"{nth}:EIO:openat"})
             warned += answer.code == 3 and "unreadable" in answer.err
             self.check(answer.code in (0, 1, 3), f"a file that is alone, {nth}:EIO:openat: {answer}")
             if warned:
                 break
         self.check(warned, "the file that is alone was never unreadable")
-        problem = self.sound(place / "repo")
+        problem = self.sound(place / "try")
         self.check(problem is None, problem)
         base_rig.remove_tree(place)
 
