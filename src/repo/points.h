@@ -12,6 +12,7 @@ typedef struct HfPointInfo {
   guint8 digits;           /* of the id, as many as tell it apart from the others; 0 counts as 8 */
 } HfPointInfo;
 void hf_point_info_free(HfPointInfo *info);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfPointInfo, hf_point_info_free)
 
 /* All points, oldest first (sequence, time, id), committed ones of unfinished sessions included, tombstoned ones not.
  * Points whose three copies are all damaged are warned about by the report, never silently dropped, and counted in

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-HOLDFAST = sys.argv[1]
+HOLDFAST = os.path.abspath(sys.argv[1])
 
 
 class Keys(unittest.TestCase):

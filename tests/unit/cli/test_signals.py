@@ -9,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-HOLDFAST = sys.argv[1]
+HOLDFAST = os.path.abspath(sys.argv[1])
 
 
 class Signals(unittest.TestCase):

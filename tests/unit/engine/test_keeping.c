@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Prune, verify, repair, copy over real points: what is alive, and what goes. */
+#include <string.h>
+
+#include "engine/copy/copy.h"
+#include "engine/prune/prune.h"
+#include "engine/repair/repair.h"
+#include "engine/verify/rehearse.h"
+#include "engine/verify/verify.h"
+#include "repo/live.h"
+#include "repo/objects.h"
+#include "repo/recopy.h"
+#include "storage/local/local.h"
+#include "treelab.h"
+
+static void noise(TreeLab *lab, const char *name, gsize length)
+{
+  g_autofree guint8 *bytes = g_malloc(length);
+  hf_random(bytes, length);
+  tree_lab_file(lab, name, bytes, length);
+}
+
+static void fill(TreeLab *lab, const char *folder, guint files)
+{
+  for (guint i = 0; i < files; i++) {
+    g_autofree char *name = g_strdup_printf("%s/file%u", folder, i);
+    noise(lab, name, 9000);
+  }
+}
+
+static HfPruneResult prune(TreeLab *lab)
+{
+  GError *error = NULL;
+  HfPruneOptions options = { 0 };
+  HfPruneResult result;
+  hf_prune(lab->repo, &options, &result, &error);
+  g_assert_no_error(error);
+  return result;
+}
+
+static void forget(TreeLab *lab, HfPointInfo *info)
+{
+  GError *error = NULL;
+  hf_points_forget(lab->repo, info, &error);
+  g_assert_no_error(error);
+}
+
+static gboolean verify(TreeLab *lab, gboolean content, HfVerifyResult *result)
+{
+  GError *error = NULL;
+  HfVerifyOptions options = { .content = content, .sample = 100 };
+  hf_verify(lab->repo, &options, result, &error);
+  g_assert_no_error(error);
+  return hf_verify_result_good(result);
+}
+
+static void assert_good(TreeLab *lab)
+{
+  g_auto(HfVerifyResult) stored = { 0 }, content = { 0 };
+  g_assert_true(verify(lab, FALSE, &stored));
+  g_assert_true(verify(lab, TRUE, &content));
+}
+
+static GPtrArray *objects(TreeLab *lab, const char *folder)
+{
+  GPtrArray *names = hf_store_list_names(lab->repo->store, folder, NULL);
+  g_assert_nonnull(names);
+  return names;
+}
+
+/* Changes one byte of the object. */
+static void spoil(TreeLab *lab, const char *object, gsize at)
+{
+  g_autofree char *in_repo = g_strconcat("repo/", object, NULL), *path = tree_lab_path(lab, in_repo);
+  char *bytes;
+  gsize length;
+  g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+  bytes[at % length] ^= 8;
+  g_assert_true(g_file_set_contents(path, bytes, (gssize)length, NULL));
+  g_free(bytes);
+}
+
+static void test_prune(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  fill(lab, "tree/a", 120);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree", NULL);
+  g_autofree char *path = tree_lab_path(lab, "tree/a");
+  for (guint i = 0; i < 90; i++) { /* a part of each frame goes, and some frames altogether */
+    g_autofree char *name = g_strdup_printf("tree/a/file%u", i);
+    noise(lab, name, 9001);
+  }
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree", NULL);
+  HfPruneResult nothing = prune(lab);
+  g_assert_cmpuint(nothing.swept_packs, ==, 0);
+  forget(lab, first);
+  HfPruneOptions dry = { .dry_run = TRUE };
+  HfPruneResult would;
+  g_assert_true(hf_prune(lab->repo, &dry, &would, NULL));
+  g_assert_cmpuint(would.swept_packs, >, 0);
+  HfPruneResult done = prune(lab);
+  g_assert_cmpuint(done.swept_packs, ==, would.swept_packs);
+  g_assert_cmpuint(done.swept_bytes, >, 300000);
+  g_assert_cmpuint(done.rewritten_packs, ==, would.rewritten_packs);
+  assert_good(lab);
+  HfPruneResult again = prune(lab);
+  g_assert_cmpuint(again.swept_packs, ==, 0);
+  forget(lab, second);
+  prune(lab);
+  g_autoptr(GPtrArray) data = objects(lab, "data/"), meta = objects(lab, "meta/");
+  g_assert_cmpuint(data->len + meta->len, ==, 0);
+}
+
+/* Many small packs become few; thin frames are listed, written anew, and die. */
+static void test_small_and_thin(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  for (guint i = 0; i < 14; i++) {
+    g_autofree char *name = g_strdup_printf("tree/file%u", i);
+    noise(lab, name, 3000);
+    HfPointInfo *info = tree_lab_backup(lab, "tree", NULL);
+    hf_point_info_free(info);
+  }
+  g_autoptr(GPtrArray) before = objects(lab, "data/");
+  HfPruneResult joined = prune(lab);
+  g_autoptr(GPtrArray) after = objects(lab, "data/");
+  g_assert_cmpuint(joined.rewritten_packs, >=, 10);
+  g_assert_cmpuint(after->len, <, before->len);
+  assert_good(lab);
+
+  fill(lab, "tree/many", 40);
+  g_autoptr(HfPointInfo) full = tree_lab_backup(lab, "tree", NULL);
+  for (guint i = 0; i < 40; i++) {
+    g_autofree char *name = g_strdup_printf("tree/many/file%u", i);
+    if (i % 4)
+      noise(lab, name, 9002);
+  }
+  g_autoptr(HfPointInfo) rest = tree_lab_backup(lab, "tree", NULL);
+  forget(lab, full);
+  g_assert_cmpuint(prune(lab).thin_frames, >, 0);
+  g_autoptr(HfPointInfo) healed = tree_lab_backup(lab, "tree", NULL);
+  forget(lab, rest);
+  prune(lab);
+  assert_good(lab);
+}
+
+static void test_running_session(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  fill(lab, "tree", 20);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  fill(lab, "tree", 20);
+  g_autoptr(HfPointInfo) other = tree_lab_backup(lab, "tree", NULL);
+  HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
+  g_assert_nonnull(reader);
+  forget(lab, info);
+  HfPruneResult waiting = prune(lab);
+  g_assert_cmpuint(waiting.swept_packs, ==, 0);
+  g_assert_cmpuint(waiting.waiting_packs, >, 0);
+  g_assert_cmpuint(waiting.sessions_waited_for, ==, 1);
+  hf_session_free(reader);
+  g_assert_cmpuint(prune(lab).swept_packs, >=, waiting.waiting_packs);
+  HfSession *collector = hf_session_open(lab->repo, HF_PURPOSE_COLLECT, NULL);
+  g_assert_true(prune(lab).other_at_work);
+  hf_session_free(collector);
+  assert_good(lab);
+}
+
+static void count_loss(const HfId *id, gpointer user)
+{
+  (void)id;
+  ++*(guint *)user;
+}
+
+static void test_fails_closed(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  GError *error = NULL;
+  HfPruneOptions options = { 0 };
+  HfPruneResult result;
+  guint losses = 0;
+  fill(lab, "tree", 30);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(GPtrArray) meta = objects(lab, "meta/");
+  spoil(lab, meta->pdata[0], 400);
+  g_assert_true(hf_repo_load_index(lab->repo, NULL));
+  g_autoptr(HfLive) live = hf_live_new(lab->repo, NULL);
+  g_assert_false(hf_live_walk(live, info->point.domain, &info->point.roots, NULL, NULL, &error));
+  assert_code(error, HF_ERROR_DAMAGED);
+  g_clear_error(&error);
+  hf_live_reset(live);
+  g_assert_true(hf_live_walk(live, info->point.domain, &info->point.roots, count_loss, &losses, NULL));
+  g_assert_cmpuint(losses, >, 0);
+  g_assert_false(hf_prune(lab->repo, &options, &result, &error));
+  assert_code(error, HF_ERROR_DAMAGED);
+  g_clear_error(&error);
+
+  /* Once repair has recorded the loss, the walk passes over it. */
+  g_auto(HfRepairResult) repaired = { 0 };
+  g_assert_true(hf_repair(lab->repo, NULL, &repaired, &error));
+  g_assert_no_error(error);
+  g_assert_cmpuint(repaired.lost_blobs, >, 0);
+  prune(lab);
+}
+
+static HfRepo *make_other(TreeLab *lab, const char *name, gboolean like)
+{
+  g_autofree char *path = tree_lab_path(lab, name);
+  GError *error = NULL;
+  HfUnlock unlock = { .kind = HF_UNLOCK_NONE };
+  HfRepoOptions options = { .unlock = &unlock, .report = lab->report };
+  HfStore *store = hf_local_open(path, TRUE, &error);
+  if (like) {
+    hf_repo_create_like(store, lab->repo, &error);
+  } else {
+    HfConfig config = lab->repo->config;
+    char *paper = NULL;
+    hf_repo_create(store, &config, &unlock, &paper, &error);
+  }
+  g_assert_no_error(error);
+  HfRepo *repo = hf_repo_open(store, &options, &error);
+  g_assert_no_error(error);
+  return repo;
+}
+
+static void assert_other_good(HfRepo *repo, guint points)
+{
+  g_auto(HfVerifyResult) result = { 0 };
+  HfVerifyOptions options = { .content = TRUE, .sample = 100 };
+  GError *error = NULL;
+  hf_verify(repo, &options, &result, &error);
+  g_assert_no_error(error);
+  g_assert_true(hf_verify_result_good(&result));
+  g_autoptr(GPtrArray) all = hf_points_load(repo, NULL, NULL);
+  g_assert_cmpuint(all->len, ==, points);
+  HfRehearseResult rehearsed;
+  g_assert_true(hf_rehearse(repo, all, NULL, &rehearsed, &error));
+  g_assert_no_error(error);
+  g_assert_cmpuint(rehearsed.different, ==, 0);
+  g_assert_cmpuint(rehearsed.points, ==, points);
+}
+
+static void test_copy(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  HfCopyResult result;
+  GError *error = NULL;
+  fill(lab, "tree", 30);
+  noise(lab, "tree/large", 700000);
+  g_autofree guint8 *zeros = g_malloc0(300000);
+  tree_lab_file(lab, "tree/zeros", zeros, 300000);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree", NULL);
+  fill(lab, "tree", 3);
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree", NULL);
+  noise(lab, "disk", 900 << 10);
+  g_autoptr(HfPointInfo) third = tree_lab_backup_disk(lab, "disk");
+  g_autoptr(GPtrArray) points = hf_points_load(lab->repo, NULL, NULL);
+  for (guint like = 0; like < 2; like++) {
+    g_autoptr(HfRepo) other = make_other(lab, like ? "sibling" : "stranger", like != 0);
+    g_assert_true(hf_copy(lab->repo, other, points, &result, &error));
+    g_assert_no_error(error);
+    g_assert_cmpuint(result.points, ==, 3);
+    g_assert_true(hf_copy(lab->repo, other, points, &result, &error));
+    g_assert_cmpuint(result.points, ==, 0);
+    g_assert_cmpuint(result.points_there, ==, 3);
+    assert_other_good(other, 3);
+  }
+  g_assert_false(hf_copy(lab->repo, lab->repo, points, &result, &error));
+  assert_code(error, HF_ERROR_USAGE);
+  g_clear_error(&error);
+}
+
+/* Each kind of object is spoiled in turn; what a sibling has comes back from there. */
+static void test_repair(void)
+{
+  static const char *const folders[] = { "data/", "meta/", "index/", "points/", "keys/" };
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  HfCopyResult copied;
+  fill(lab, "tree", 60);
+  noise(lab, "tree/large", 700000);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(GPtrArray) points = hf_points_load(lab->repo, NULL, NULL);
+  g_autoptr(HfRepo) sibling = make_other(lab, "sibling", TRUE);
+  g_assert_true(hf_copy(lab->repo, sibling, points, &copied, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
+    for (guint where = 0; where < 3; where++) {
+      GError *error = NULL;
+      g_autoptr(GPtrArray) names = objects(lab, folders[i]);
+      g_auto(HfVerifyResult) found = { 0 };
+      g_auto(HfRepairResult) repaired = { 0 };
+      const char *name = names->pdata[where % names->len];
+      guint64 size;
+      g_assert_true(hf_store_size(lab->repo->store, name, &size, NULL));
+      gsize places[] = { 10, size / 2, size - 10 };
+      spoil(lab, name, places[where]);
+      verify(lab, TRUE, &found);
+      g_assert_cmpuint(found.bad_frames + found.bad_packs + found.bad_objects + found.missing_blobs, >, 0);
+      g_assert_true(hf_repair(lab->repo, sibling, &repaired, &error));
+      g_assert_no_error(error);
+      g_assert_cmpuint(repaired.lost_blobs, ==, 0);
+      assert_good(lab);
+      prune(lab);
+      assert_good(lab);
+    }
+}
+
+static void test_recopy_refuses(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  fill(lab, "tree", 30);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(GPtrArray) data = objects(lab, "data/");
+  HfRecopySource source = { .kind = HF_PACK_DATA, .domain = info->point.domain, .slots = 1 };
+  HfRecopy recopy = { .from = lab->repo->store, .to = lab->repo };
+  g_assert_true(hf_name_short_id(data->pdata[0], &source.pack));
+  g_assert_true(hf_repo_load_index(lab->repo, NULL));
+  spoil(lab, data->pdata[0], 1000);
+  tree_lab_forget(lab);
+  g_assert_true(hf_recopy(&recopy, &source, 1, NULL));
+  g_assert_false(source.done);
+  g_assert_true(tree_lab_warned(lab, "damaged"));
+  g_autoptr(GBytes) rubbish = g_bytes_new_static("rubbish", 7);
+  g_auto(HfPackInfo) pack;
+  hf_pack_info_init(&pack);
+  g_assert_false(hf_pack_bytes_info(rubbish, &pack, NULL));
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  g_assert_true(hf_crypto_init(NULL));
+  g_test_add_func("/keeping/prune", test_prune);
+  g_test_add_func("/keeping/small-and-thin", test_small_and_thin);
+  g_test_add_func("/keeping/running-session", test_running_session);
+  g_test_add_func("/keeping/fails-closed", test_fails_closed);
+  g_test_add_func("/keeping/copy", test_copy);
+  g_test_add_func("/keeping/repair", test_repair);
+  g_test_add_func("/keeping/recopy-refuses", test_recopy_refuses);
+  return g_test_run();
+}
