@@ -106,7 +106,7 @@ static gboolean check_place(const char *place, GError **error)
 /* What libfuse says goes into the error of the thread that called it. */
 static GPrivate last_words = G_PRIVATE_INIT(g_free);
 
-static void note_words(enum fuse_log_level level, const char *format, va_list arguments)
+static void G_GNUC_PRINTF(2, 0) note_words(enum fuse_log_level level, const char *format, va_list arguments)
 {
   (void)level;
   g_autofree char *text = g_strdup_vprintf(format, arguments);

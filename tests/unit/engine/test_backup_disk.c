@@ -485,7 +485,6 @@ static void test_bad_disk(void)
 static void test_missing(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
-  g_autoptr(FakeDisk) fake = new_disk(lab, "disk", BLOCK);
   g_autofree char *path = tree_lab_path(lab, "other");
   g_autoptr(GPtrArray) paths = g_ptr_array_new();
   g_ptr_array_add(paths, path);

@@ -129,7 +129,6 @@ static void test_root_nodes(void)
   g_assert_cmpuint(hf_tree_root_count(eyes.tree), ==, 6);
   hf_tree_root(eyes.tree, 1, &root);
   g_assert_cmpint(hf_name_compare(root.entry.name, view_of("/home")), ==, 0);
-  g_autofree char *alone = NULL;
   g_autoptr(HfTreeWalk) walk = hf_tree_walk_new(eyes.browser, eyes.tree, &root, "/home");
   HfTreeNode node;
   guint count = 0;
@@ -255,6 +254,8 @@ static void test_levels(void)
   assert_missing(&eyes, "/lost/q", HF_ERROR_DAMAGED, "cannot be read");
   assert_missing(&eyes, "/good/bbb", HF_ERROR_NOT_FOUND, "not in this point");
   g_autoptr(HfTreeNode) found = look_up(&eyes, "/lost/r/f"), other = look_up(&eyes, "/bad/bc");
+  g_assert_nonnull(found);
+  g_assert_nonnull(other);
   eyes_close(&eyes);
   hf_point_info_free(info);
 }

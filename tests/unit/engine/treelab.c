@@ -345,7 +345,7 @@ HfEntry folder_entry(const char *name, const HfId *page)
 HfEntry file_entry(const char *name, HfContent content, guint64 size, const HfId *ref)
 {
   HfEntry entry = entry_of(name, S_IFREG | 0644);
-  entry.content = content;
+  entry.content = (guint8)content;
   entry.size = size;
   if (ref != NULL)
     entry.ref = *ref;

@@ -22,7 +22,7 @@ static void make_info(HfPackInfo *info, HfPackKind kind, guint32 domain, guint f
   HfSessionSlot slot = { .domain = domain };
   hf_random(&info->id, sizeof info->id);
   g_array_append_val(info->slots, slot);
-  info->kind = kind;
+  info->kind = (guint8)kind;
   info->domain = domain;
   guint32 offset = (guint32)hf_pack_head_length(1);
   for (guint f = 0; f < frames; f++) {
