@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "engine/mount/state.h"
 
-#define CACHE_BYTES (32u << 20)
+#define CACHE_BYTES (24u << 20)
 #define WARNED_MAX 100000u
 #define VIRTUAL_MODE (S_IFDIR | 0555)
 #define DISK_MODE (S_IFREG | 0400)
