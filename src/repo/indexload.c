@@ -51,7 +51,8 @@ static GHashTable *list_packs(HfStore *store, GError **error)
   return g_steal_pointer(&kinds);
 }
 
-static void apply_packs(HfIndex *index, GHashTable *kinds)
+/* What is in the store and what is condemned changes at once: no thread may see a condemned pack as a good one. */
+static void apply_packs(HfIndex *index, GHashTable *kinds, GHashTable *condemned)
 {
   GHashTableIter iter;
   gpointer id, kind;
@@ -63,7 +64,11 @@ static void apply_packs(HfIndex *index, GHashTable *kinds)
   g_hash_table_iter_init(&iter, kinds);
   while (g_hash_table_iter_next(&iter, &id, &kind)) {
     guint32 number = hf_index_pack_number(index, id, GPOINTER_TO_UINT(kind));
-    g_array_index(index->packs, HfPackState, number).in_store = TRUE;
+    HfPackState *state = &g_array_index(index->packs, HfPackState, number);
+    state->in_store = TRUE;
+    state->condemned = g_hash_table_contains(condemned, id);
+    if (state->condemned)
+      g_atomic_int_set(&index->any_absent, 1);
   }
 }
 
@@ -92,20 +97,14 @@ static gboolean each_record(HfIndex *index, const char *folder, const char *pref
 
 static gboolean take_mark(GBytes *record, gpointer user, GError **error)
 {
-  HfIndex *index = user;
+  GHashTable *condemned = user;
   HfMark mark;
-  gboolean good = hf_mark_decode(record, &mark, error);
-  g_rw_lock_writer_lock(&index->lock);
-  for (guint i = 0; good && i < mark.packs->len; i++) {
-    gpointer number = g_hash_table_lookup(index->pack_numbers, &g_array_index(mark.packs, HfShortId, i));
-    if (!number)
-      continue;
-    g_array_index(index->packs, HfPackState, GPOINTER_TO_UINT(number) - 1).condemned = TRUE;
-    g_atomic_int_set(&index->any_absent, 1);
-  }
-  g_rw_lock_writer_unlock(&index->lock);
+  if (!hf_mark_decode(record, &mark, error))
+    return FALSE;
+  for (guint i = 0; i < mark.packs->len; i++)
+    g_hash_table_add(condemned, g_memdup2(&g_array_index(mark.packs, HfShortId, i), sizeof(HfShortId)));
   hf_mark_clear(&mark);
-  return good;
+  return TRUE;
 }
 
 static gboolean take_thin(GBytes *record, gpointer user, GError **error)
@@ -134,16 +133,20 @@ static gboolean take_damage(GBytes *record, gpointer user, GError **error)
   return TRUE;
 }
 
+/* The marks are read before the packs are listed: a sweep removes the packs first and the mark last, so a mark that is gone has no
+ * packs in the later listing. The other way round a pack that was listed, and swept with its mark right after, would seem good. */
 gboolean hf_index_load_states(HfIndex *index, GError **error)
 {
+  g_autoptr(GHashTable) condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
+  if (!each_record(index, "gc/", "gc/mark.", take_mark, condemned, error))
+    return FALSE;
   g_autoptr(GHashTable) kinds = list_packs(index->store, error);
   if (!kinds)
     return FALSE;
   g_rw_lock_writer_lock(&index->lock);
-  apply_packs(index, kinds);
+  apply_packs(index, kinds, condemned);
   g_rw_lock_writer_unlock(&index->lock);
-  return each_record(index, "gc/", "gc/mark.", take_mark, index, error) &&
-         each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
+  return each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
          each_record(index, "damage/", "damage/", take_damage, index, error);
 }
 

@@ -292,7 +292,7 @@ static gboolean replace_damaged(HfIndex *index, GPtrArray *runs, GError **error)
     while (hf_run_scan_next(&scan, &entry, &problem))
       ;
     hf_run_scan_clear(&scan);
-    if (problem)
+    if (problem && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) /* gone: another has merged it away */
       hf_index_distrust(index, run->name, problem->message);
   }
   return hf_index_load(index, error) && hf_index_write_table(index, error);

@@ -65,7 +65,8 @@ class Rig(base_rig.Rig):
     def main(self):
         self.prepare()
         sources = [threading.Thread(target=self.source, args=(name,)) for name in ("one", "two", "three")]
-        loops = [("prune", "-r", self.repo), ("prune", "-r", self.repo), ("forget", "-r", self.repo, "--keep-last", "2"),
+        loops = [("prune", "-r", self.repo), ("prune", "-r", self.repo),
+                 ("forget", "-r", self.repo, "--keep-last", str(self.args.keep_last)),
                  ("verify", "-r", self.repo), ("copy", "-r", self.repo, "--to", self.sibling),
                  ("verify", "-r", self.sibling, "--stored"), ("points", "-r", self.repo)]
         others = [threading.Thread(target=self.again, args=words) for words in loops]
@@ -88,4 +89,5 @@ class Rig(base_rig.Rig):
 
 
 if __name__ == "__main__":
-    base_rig.main(lambda: Rig("together", base_rig.arguments(__doc__.splitlines()[0], 5)).main())
+    base_rig.main(lambda: Rig("together", base_rig.arguments(
+        __doc__.splitlines()[0], 5, keep_last=(int, 4, "points of a source that forget leaves"))).main())

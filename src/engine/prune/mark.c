@@ -72,11 +72,13 @@ static gboolean has_number(const GArray *numbers, guint64 number)
   return FALSE;
 }
 
-static gboolean void_mark(HfCollect *collect, guint64 generation, GError **error)
+/* *ours: the seal of this number is ours and void, so that no other collector has done anything with the number. */
+static gboolean void_mark(HfCollect *collect, guint64 generation, gboolean *ours, GError **error)
 {
   HfSeal seal = { .sealed = FALSE };
   if (!create_seal(collect, generation, &seal, error))
     return FALSE;
+  *ours = !seal.sealed && hf_short_id_equal(&seal.collector, hf_session_id(collect->session));
   return seal.sealed || remove_object(collect, "mark", generation, error);
 }
 
@@ -92,7 +94,8 @@ gboolean hf_mark_number(HfCollect *collect, guint64 *generation, GError **error)
   for (guint i = 0; i < marks->len; i++) {
     guint64 number = g_array_index(marks, guint64, i);
     *generation = MAX(*generation, number);
-    if (!collect->options->dry_run && !has_number(seals, number) && !void_mark(collect, number, error))
+    gboolean ours;
+    if (!collect->options->dry_run && !has_number(seals, number) && !void_mark(collect, number, &ours, error))
       return FALSE;
   }
   for (guint i = 0; !collect->options->dry_run && i + SEALS_KEPT < seals->len; i++) {
@@ -165,8 +168,11 @@ gboolean hf_mark_write(HfCollect *collect, guint64 *generation, const GArray *po
     if (!now)
       return FALSE;
     if (!all_known(now, sessions)) {
-      if (!void_mark(collect, *generation, error))
+      gboolean ours;
+      if (!void_mark(collect, *generation, &ours, error))
         return FALSE;
+      if (!ours) /* another had this number, and may have swept by it: our walk is out of date */
+        return remove_object(collect, "mark", *generation, error);
       continue;
     }
     HfSeal seal = { .sealed = TRUE };

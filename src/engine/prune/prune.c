@@ -10,6 +10,7 @@
 #define SMALL_PACKS_MINIMUM 10u   /* so many small packs of one kind are joined */
 #define SMALL_PART 8u             /* small: below this part of the target */
 #define THIN_BELOW_PERCENT 40u
+#define WALK_TRIES 3u
 #define COMPACT_ALWAYS 1000000u   /* an index with fewer entries is compacted after each sweep */
 
 gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id)
@@ -288,6 +289,26 @@ static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GE
   return TRUE;
 }
 
+HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, GError **error)
+{
+  for (guint tries = 1;; tries++) {
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(HfLive) live = hf_live_new(collect->repo, error);
+    if (!live)
+      return NULL;
+    if (points)
+      g_array_set_size(points, 0);
+    if (hf_collect_walk(collect, live, but, points, &problem))
+      return g_steal_pointer(&live);
+    if (!hf_error_is_damage(problem) || tries == WALK_TRIES) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return NULL;
+    }
+    if (!hf_index_refresh(collect->repo->index, error))
+      return NULL;
+  }
+}
+
 static gboolean collect_all(HfCollect *collect, GError **error)
 {
   HfRepo *repo = collect->repo;
@@ -298,8 +319,8 @@ static gboolean collect_all(HfCollect *collect, GError **error)
     return FALSE;
   g_autoptr(GArray) points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_autoptr(GArray) open = sessions_at_work(collect, error);
-  g_autoptr(HfLive) live = open ? hf_live_new(repo, error) : NULL;
-  if (!live || !hf_collect_walk(collect, live, NULL, points, error))
+  g_autoptr(HfLive) live = open ? hf_collect_live(collect, NULL, points, error) : NULL;
+  if (!live)
     return FALSE;
   g_auto(Choice) choice = { g_ptr_array_new(), g_ptr_array_new(), g_array_new(FALSE, FALSE, sizeof(HfPlace)) };
   choose(collect, live, open, &choice);

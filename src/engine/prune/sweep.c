@@ -56,8 +56,8 @@ static gboolean copy_what_lives(HfCollect *collect, const HfMark *mark, GPtrArra
     return FALSE;
   if (!found)
     return TRUE;
-  *live = hf_live_new(collect->repo, error);
-  if (!*live || !hf_collect_walk(collect, *live, mark->points, NULL, error))
+  *live = hf_collect_live(collect, mark->points, NULL, error);
+  if (!*live)
     return FALSE;
   g_autoptr(GPtrArray) packs = g_ptr_array_new();
   GPtrArray *all = hf_live_packs(*live);

@@ -145,6 +145,17 @@ static void note_place(HfVerifyState *state, const HfShortId *pack, guint32 offs
   g_mutex_unlock(&state->lock);
 }
 
+/* Has a prune removed the pack meanwhile? It may, when it had condemned it before we came: nothing needs it then. */
+static gboolean was_swept(const HfVerifyState *state, HfPackKind kind, const HfShortId *pack)
+{
+  const HfLivePack *live = hf_live_find_pack(state->live, pack);
+  char name[HF_NAME_BYTES];
+  gboolean exists;
+  hf_name_pack(name, kind, pack);
+  return live && (live->frames ? live->live_blobs == 0 : state->result->missing_blobs == 0) &&
+         hf_object_exists(state->repo->store, name, &exists, NULL) && !exists;
+}
+
 static void note_weak(HfVerifyState *state, const HfShortId *pack)
 {
   HfPlace place = { *pack, 0 };
@@ -183,7 +194,9 @@ static gboolean check_frame_twice(HfVerifyState *state, Worker *worker, const ch
                       "damaged when read first, whole when read again: suspect memory or cables");
     return TRUE;
   }
-  hf_report_warning(state->repo->report, name, "frame at %u: %s", frame->offset, problem->message);
+  *good = was_swept(state, info->kind, &info->id);
+  if (!*good)
+    hf_report_warning(state->repo->report, name, "frame at %u: %s", frame->offset, problem->message);
   return TRUE;
 }
 
@@ -294,6 +307,8 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
       g_propagate_error(error, g_steal_pointer(&problem));
       return FALSE;
     }
+    if (was_swept(state, job->pack.pack.kind, &job->pack.pack.id))
+      return TRUE;
     hf_report_warning(state->repo->report, name, "%s", problem->message);
     note_place(state, &job->pack.pack.id, HF_PLACE_WHOLE_PACK);
     return TRUE;
@@ -301,6 +316,8 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
   gboolean exists;
   if (!hf_object_exists(state->repo->store, name, &exists, error))
     return FALSE;
+  if (!exists && was_swept(state, job->pack.pack.kind, &job->pack.pack.id))
+    return TRUE;
   if (!exists) { /* only its mirror is left */
     hf_report_warning(state->repo->report, name, "this pack is missing, its mirror is there; run 'holdfast repair'");
     note_weak(state, &info.id);

@@ -110,7 +110,8 @@ static gboolean verify_all(HfVerifyState *state, GError **error)
   if (!hf_repo_load_index(repo, error) || !hf_verify_objects(state, error))
     return FALSE;
   g_autoptr(GPtrArray) all = hf_points_load(repo, &damaged, error);
-  g_autoptr(HfLive) live = all ? hf_live_new(repo, error) : NULL;
+  /* After the points: what was committed meanwhile has its packs in it. */
+  g_autoptr(HfLive) live = all && hf_index_refresh(repo->index, error) ? hf_live_new(repo, error) : NULL;
   if (!live)
     return FALSE;
   GPtrArray *points = state->options->points ? state->options->points : all;
