@@ -444,6 +444,7 @@ static void count_whole(HfRestoreWorker *worker, HfRestoreFile *file)
   worker->bytes += size;
   if (!file->counted)
     worker->progress += size;
+  hf_report_item(worker->state->report, hf_restore_path(worker, &file->spot), "restored");
 }
 
 static void finish_file(HfRestoreWorker *worker, HfRestoreFile *file)

@@ -193,6 +193,7 @@ static void finish_name(HfRestoreWorker *worker, const HfTreeNode *node, const c
     worker->files++;
     worker->bytes += size;
     worker->progress += size;
+    hf_report_item(state->report, hf_restore_path(worker, &spot), "restored");
     return;
   }
   if (problem == NULL && name->first)

@@ -7,6 +7,7 @@
 
 #define FIRST_NEEDS 512u /* the first window is small, so that the workers soon begin */
 #define MOST_NEEDS 16384u
+#define MOST_BYTES (6u << 20) /* of names, targets and extras */
 #define EMPTY_FILES 64u  /* made by one job */
 #define POLL_US (50 * G_TIME_SPAN_MILLISECOND)
 
@@ -14,6 +15,7 @@ struct HfWindow {
   gint references;
   GArray *needs;  /* of HfNeed */
   guint capacity, weight;
+  gsize bytes;    /* of names, targets and extras of their files */
 };
 
 /* Needs [first, first + count) of a window: they share a frame, or have none. */
@@ -132,7 +134,8 @@ static gboolean hand_over(HfRestoreWorker *walker, GError **error)
 {
   HfRestoreState *state = walker->state;
   HfWindow *window = state->window;
-  if (!wait_room(walker, window->capacity / 4, error))
+  /* Who was taken for dead may lose packs: what is missing then is no damage. */
+  if (!wait_room(walker, window->capacity / 4, error) || !hf_session_check(state->session, error))
     return FALSE;
   hf_restore_count(walker);
   state->window = hf_window_new();
@@ -155,14 +158,16 @@ static gboolean hand_over(HfRestoreWorker *walker, GError **error)
 
 static gboolean full(const HfWindow *window)
 {
-  return window->needs->len + window->weight >= window->capacity;
+  return window->needs->len + window->weight >= window->capacity || window->bytes >= MOST_BYTES;
 }
 
 gboolean hf_window_add(HfRestoreWorker *walker, const HfNeed *need, GError **error)
 {
   HfWindow *window = walker->state->window;
   HfNeed taken = *need;
+  const HfEntry *entry = &need->file->node->entry;
   taken.number = window->needs->len;
+  window->bytes += entry->name.length + entry->target.length + entry->extras.length;
   g_array_append_val(window->needs, taken);
   return !full(window) || hand_over(walker, error);
 }
@@ -176,7 +181,8 @@ gboolean hf_window_weigh(HfRestoreWorker *walker, GError **error)
 
 gboolean hf_window_finish(HfRestoreWorker *walker, GError **error)
 {
-  return hand_over(walker, error) && hf_pool_wait(walker->state->pool, error);
+  HfRestoreState *state = walker->state;
+  return hand_over(walker, error) && hf_pool_wait(state->pool, error) && hf_session_check(state->session, error);
 }
 
 /* ---- Jobs. ---- */
