@@ -211,8 +211,10 @@ def one_file(arena, contender):
 
 def index(arena, _):
     """bench_index FOLDER BLOBS makes a synthetic index and looks blobs up; it prints a JSON object with at least
-    anon_bytes, cache_bytes (the fixed cache, part of anon_bytes), runs, lookups, page_reads and seconds."""
+    anon_bytes, cache_bytes (the fixed cache, part of anon_bytes), runs, lookups, found, page_reads and seconds."""
     cost, result = arena.helper("bench_index", arena.scratch(on_disk=True), str(INDEX_BLOBS))
+    if result["found"] != result["lookups"]:
+        raise BenchError(f"the index found {result['found']} of {result['lookups']} blobs that it holds")
     return cost | {
         "bytes_per_blob": (result["anon_bytes"] - result["cache_bytes"]) / INDEX_BLOBS,
         "runs": result["runs"],
