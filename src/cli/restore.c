@@ -20,7 +20,7 @@ static void print_result(HfCli *cli, const HfPointInfo *info, const char *target
                                (json_int_t)result->bytes, "warnings", (json_int_t)result->warnings, "damaged",
                                (json_int_t)result->damaged, "failed", (json_int_t)result->failed, "seconds", seconds);
   json_t *missing = json_array();
-  for (guint i = 0; i < result->missing->len; i++) {
+  for (guint i = 0; result->missing != NULL && i < result->missing->len; i++) {
     json_t *item = json_object();
     hf_json_set_name(item, "path", result->missing->pdata[i]);
     json_array_append_new(missing, item);
