@@ -183,7 +183,7 @@ static void test_large_folder(void)
     g_autofree char *name = g_strdup_printf("src/file-%05u", i * 2);
     tree_lab_text(lab, name, name);
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   g_autofree char *src = tree_lab_path(lab, "src");
   eyes_open(&eyes, lab, info);
   g_autoptr(HfTreeNode) folder = look_up(&eyes, src);

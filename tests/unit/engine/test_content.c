@@ -51,7 +51,7 @@ static void test_backed_up(void)
     g_autofree char *name = g_strdup_printf("src/%u", i);
     tree_lab_file(lab, name, bytes + i, sizes[i] - (sizes[i] == SIZE ? i : 0));
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   eyes_open(&eyes, lab, info);
   for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
     g_autofree char *name = g_strdup_printf("src/%u", i), *path = tree_lab_path(lab, name);

@@ -84,13 +84,13 @@ static void test_prune(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   fill(lab, "tree/a", 120);
-  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
   g_autofree char *path = tree_lab_path(lab, "tree/a");
   for (guint i = 0; i < 90; i++) { /* a part of each frame goes, and some frames altogether */
     g_autofree char *name = g_strdup_printf("tree/a/file%u", i);
     noise(lab, name, 9001);
   }
-  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
   HfPruneResult nothing = prune(lab);
   g_assert_cmpuint(nothing.swept_packs, ==, 0);
   forget(lab, first);
@@ -118,7 +118,7 @@ static void test_small_and_thin(void)
   for (guint i = 0; i < 14; i++) {
     g_autofree char *name = g_strdup_printf("tree/file%u", i);
     noise(lab, name, 3000);
-    HfPointInfo *info = tree_lab_backup(lab, "tree", NULL);
+    HfPointInfo *info = tree_lab_backup(lab, "tree");
     hf_point_info_free(info);
   }
   g_autoptr(GPtrArray) before = objects(lab, "data/");
@@ -129,16 +129,16 @@ static void test_small_and_thin(void)
   assert_good(lab);
 
   fill(lab, "tree/many", 40);
-  g_autoptr(HfPointInfo) full = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) full = tree_lab_backup(lab, "tree");
   for (guint i = 0; i < 40; i++) {
     g_autofree char *name = g_strdup_printf("tree/many/file%u", i);
     if (i % 4)
       noise(lab, name, 9002);
   }
-  g_autoptr(HfPointInfo) rest = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) rest = tree_lab_backup(lab, "tree");
   forget(lab, full);
   g_assert_cmpuint(prune(lab).thin_frames, >, 0);
-  g_autoptr(HfPointInfo) healed = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) healed = tree_lab_backup(lab, "tree");
   forget(lab, rest);
   prune(lab);
   assert_good(lab);
@@ -148,9 +148,9 @@ static void test_running_session(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   fill(lab, "tree", 20);
-  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree");
   fill(lab, "tree", 20);
-  g_autoptr(HfPointInfo) other = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) other = tree_lab_backup(lab, "tree");
   HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
   g_assert_nonnull(reader);
   forget(lab, info);
@@ -180,7 +180,7 @@ static void test_fails_closed(void)
   HfPruneResult result;
   guint losses = 0;
   fill(lab, "tree", 30);
-  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree");
   g_autoptr(GPtrArray) meta = objects(lab, "meta/");
   spoil(lab, meta->pdata[0], 400);
   g_assert_true(hf_repo_load_index(lab->repo, NULL));
@@ -249,9 +249,9 @@ static void test_copy(void)
   noise(lab, "tree/large", 700000);
   g_autofree guint8 *zeros = g_malloc0(300000);
   tree_lab_file(lab, "tree/zeros", zeros, 300000);
-  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
   fill(lab, "tree", 3);
-  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
   noise(lab, "disk", 900 << 10);
   g_autoptr(HfPointInfo) third = tree_lab_backup_disk(lab, "disk");
   g_autoptr(GPtrArray) points = hf_points_load(lab->repo, NULL, NULL);
@@ -278,7 +278,7 @@ static void test_repair(void)
   HfCopyResult copied;
   fill(lab, "tree", 60);
   noise(lab, "tree/large", 700000);
-  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree");
   g_autoptr(GPtrArray) points = hf_points_load(lab->repo, NULL, NULL);
   g_autoptr(HfRepo) sibling = make_other(lab, "sibling", TRUE);
   g_assert_true(hf_copy(lab->repo, sibling, points, &copied, NULL));
@@ -308,7 +308,7 @@ static void test_recopy_refuses(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   fill(lab, "tree", 30);
-  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree", NULL);
+  g_autoptr(HfPointInfo) info = tree_lab_backup(lab, "tree");
   g_autoptr(GPtrArray) data = objects(lab, "data/");
   HfRecopySource source = { .kind = HF_PACK_DATA, .domain = info->point.domain, .slots = 1 };
   HfRecopy recopy = { .from = lab->repo->store, .to = lab->repo };

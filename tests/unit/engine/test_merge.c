@@ -36,7 +36,7 @@ static void add_info(Scene *scene, HfPointInfo *info)
 
 static void add_backup(Scene *scene)
 {
-  add_info(scene, tree_lab_backup(scene->lab, "src", NULL));
+  add_info(scene, tree_lab_backup(scene->lab, "src"));
 }
 
 static void scene_end(Scene *scene)

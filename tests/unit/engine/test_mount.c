@@ -174,7 +174,7 @@ static void test_points(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   tree_lab_text(lab, "in/a", "one");
-  HfPointInfo *first = tree_lab_backup(lab, "in/a", NULL);
+  HfPointInfo *first = tree_lab_backup(lab, "in/a");
   g_autofree char *first_name = shown_name(first), *id = hf_hex(first->point.id.b, 16);
   g_autofree char *both = g_strdup_printf("%s latest", first_name);
   HfMount *mount = open_mount(lab, NULL);
@@ -193,7 +193,7 @@ static void test_points(void)
 
   /* A new point shows up by itself, but not more than once a second. */
   tree_lab_text(lab, "in/a", "another");
-  HfPointInfo *second = tree_lab_backup(lab, "in/a", NULL);
+  HfPointInfo *second = tree_lab_backup(lab, "in/a");
   g_autofree char *second_name = shown_name(second), *new_path = point_path(second, lab->folder + 1);
   g_autofree char *new_file = g_strconcat(new_path, "/in/a", NULL);
   age(mount);
@@ -229,7 +229,7 @@ static void test_one_point(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   tree_lab_text(lab, "in/a", "one");
-  HfPointInfo *info = tree_lab_backup(lab, "in", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "in");
   g_autofree char *path = g_strconcat(lab->folder + 1, "/in/a", NULL);
   HfMount *mount = open_mount(lab, info);
   HfExportItem *top = mount->export.ops->top(&mount->export);
@@ -321,7 +321,7 @@ static void test_wrong_kinds(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   tree_lab_text(lab, "in/a", "one");
-  HfPointInfo *info = tree_lab_backup(lab, "in", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "in");
   HfMount *mount = open_mount(lab, NULL);
   g_autofree char *path = point_path(info, lab->folder + 1), *file_path = g_strconcat(path, "/in/a", NULL);
   HfExportItem *file = find(mount, file_path), *folder = find(mount, path), *top = find(mount, "");
@@ -453,6 +453,36 @@ static void test_file_extents(void)
   hf_item_unref(mount, a, 1);
   hf_item_unref(mount, b, 1);
   hf_mount_free(mount); /* two is left open, as by a forced unmount */
+  hf_point_info_free(info);
+}
+
+/* A worker that looks something up while a file is closed must not take the next one, perhaps at the same address, for
+ * it. */
+static void test_stale_content(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  tree_lab_text(lab, "in/a", "text of a");
+  tree_lab_text(lab, "in/b", "text of b");
+  HfPointInfo *info = tree_lab_backup(lab, "in");
+  HfMount *mount = open_mount(lab, info);
+  g_autofree char *folder = g_strconcat(lab->folder + 1, "/in/", NULL), *one = g_strconcat(folder, "a", NULL);
+  g_autofree char *other = g_strconcat(folder, "b", NULL);
+  HfExportItem *a = find(mount, one), *b = find(mount, other);
+  for (guint i = 0; i < 20; i++) {
+    char bytes[20] = { 0 };
+    HfExportFile *file = hf_mount_open(&mount->export, a, NULL);
+    g_assert_cmpint(hf_mount_read(&mount->export, file, 0, bytes, 20, NULL), ==, 9);
+    HfMountWorker *worker = hf_worker_take(mount, 0);
+    hf_mount_close(&mount->export, file);
+    file = hf_mount_open(&mount->export, b, NULL);
+    hf_worker_give(mount, worker);
+    g_assert_cmpint(hf_mount_read(&mount->export, file, 0, bytes, 20, NULL), ==, 9);
+    g_assert_cmpstr(bytes, ==, "text of b");
+    hf_mount_close(&mount->export, file);
+  }
+  hf_item_unref(mount, a, 1);
+  hf_item_unref(mount, b, 1);
+  hf_mount_free(mount);
   hf_point_info_free(info);
 }
 
@@ -613,7 +643,7 @@ static void test_threads(void)
     g_autofree char *name = g_strdup_printf("in/file-%u", i), *text = g_strdup_printf("text of file-%u", i);
     tree_lab_text(lab, name, text);
   }
-  HfPointInfo *info = tree_lab_backup(lab, "in", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "in");
   g_autofree char *folder = point_path(info, lab->folder + 1);
   HfMount *mount = open_mount(lab, NULL);
   Crowd crowd = { mount, folder };
@@ -638,6 +668,7 @@ int main(int argc, char **argv)
   g_test_add_func("/mount/wrong-kinds", test_wrong_kinds);
   g_test_add_func("/mount/large-folder", test_large_folder);
   g_test_add_func("/mount/file-extents", test_file_extents);
+  g_test_add_func("/mount/stale-content", test_stale_content);
   g_test_add_func("/mount/disk", test_disk);
   g_test_add_func("/mount/damage", test_damage);
   g_test_add_func("/mount/damaged-roots", test_damaged_roots);

@@ -43,7 +43,7 @@ static void test_everything(void)
   g_autofree char *src = tree_lab_path(lab, "src");
   hf_fixture_make(src, left_out);
   g_test_message("left out: %s", left_out->str);
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   tree_lab_forget(lab); /* a socket or the like may be told of */
   lab_restore_well(lab, info, NULL, NULL);
   compare(lab, "src", "out/src");
@@ -66,7 +66,7 @@ static void test_few_descriptors(void)
     g_autofree char *name = g_strdup_printf("src/%u/%u/%u/%u", i % 7, i % 31, i % 3, i);
     tree_lab_file(lab, name, bytes + i, i % 50 == 0 ? 200000 : i % 1500);
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   getrlimit(RLIMIT_NOFILE, &old);
   few.rlim_max = old.rlim_max;
   g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
@@ -198,7 +198,7 @@ static void test_overwrite(void)
   tree_lab_text(lab, "src/link", "new");
   tree_lab_text(lab, "src/blocked", "a file where the target has a folder");
   tree_lab_text(lab, "src/folder/inside", "a folder where the target has a file");
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   g_autofree char *link = tree_lab_path(lab, "out/src/link"), *outside = tree_lab_path(lab, "outside");
   tree_lab_text(lab, "outside", "untouched");
   tree_lab_text(lab, "out/src/file", "old and longer");
@@ -223,7 +223,7 @@ static void test_no_way_out(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
   tree_lab_text(lab, "src/d/file", "new");
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   g_autofree char *link = tree_lab_path(lab, "out/src/d"), *outside = tree_lab_path(lab, "outside");
   tree_lab_text(lab, "out/src/x", "x");
   tree_lab_text(lab, "outside/y", "y");
@@ -272,7 +272,7 @@ static HfPointInfo *back_up_links(TreeLab *lab)
     g_autofree char *name = g_strdup_printf("src/m/%u", i);
     tree_lab_text(lab, name, name);
   }
-  return tree_lab_backup(lab, "src", NULL);
+  return tree_lab_backup(lab, "src");
 }
 
 static void test_links(void)
@@ -312,7 +312,7 @@ static void test_locked_links(void)
     g_test_skip("no flags here");
     return;
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   lab_restore_well(lab, info, NULL, NULL);
   compare(lab, "src", "out/src");
   assert_linked(lab, "out/src/a/locked", "out/src/z/locked", 3);
@@ -392,7 +392,7 @@ static void test_cancel(void)
     g_autofree char *name = g_strdup_printf("src/%u/large", i);
     tree_lab_file(lab, name, bytes + i, 7 << 20);
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   for (guint64 at = 1; at < 56 << 20; at += 9 << 20) {
     g_auto(HfRestoreResult) result = { 0 };
     g_autoptr(GError) error = NULL;

@@ -327,7 +327,7 @@ static void test_spoiled_packs(void)
     g_autofree char *name = g_strdup_printf("src/%02u", i);
     tree_lab_file(lab, name, bytes + i * FILE_STEP, 600 + i * i * 50);
   }
-  HfPointInfo *info = tree_lab_backup(lab, "src", NULL);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
   guint packs = 0;
   while (spoil(lab, packs))
     packs++;

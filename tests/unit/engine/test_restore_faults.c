@@ -28,7 +28,7 @@ static HfPointInfo *make_source(TreeLab *lab)
   g_assert_cmpint(link(linked, other), ==, 0);
   g_assert_cmpint(symlink("small", symbolic), ==, 0);
   g_assert_cmpint(mkfifo(fifo, 0640), ==, 0);
-  return tree_lab_backup(lab, "src", NULL);
+  return tree_lab_backup(lab, "src");
 }
 
 /* TRUE when the file is there; then it must be right. */

@@ -163,14 +163,10 @@ static HfPointInfo *back_up(TreeLab *lab, GPtrArray *paths, gboolean disks)
   return tree_lab_newest(lab);
 }
 
-HfPointInfo *tree_lab_backup(TreeLab *lab, const char *path, ...)
+HfPointInfo *tree_lab_backup(TreeLab *lab, const char *path)
 {
   g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
-  va_list more;
-  va_start(more, path);
-  for (const char *one = path; one != NULL; one = va_arg(more, const char *))
-    g_ptr_array_add(paths, one[0] == '/' ? g_strdup(one) : tree_lab_path(lab, one));
-  va_end(more);
+  g_ptr_array_add(paths, tree_lab_path(lab, path));
   return back_up(lab, paths, FALSE);
 }
 

@@ -34,8 +34,8 @@ gboolean tree_lab_warned(TreeLab *lab, const char *text);
 guint tree_lab_warnings(TreeLab *lab);
 void tree_lab_forget(TreeLab *lab);
 
-/* Backs up paths (ended by NULL; relative ones are of the scratch folder) and returns the point. */
-HfPointInfo *tree_lab_backup(TreeLab *lab, const char *path, ...) G_GNUC_NULL_TERMINATED;
+/* Backs up a path of the scratch folder and returns the point. */
+HfPointInfo *tree_lab_backup(TreeLab *lab, const char *path);
 HfPointInfo *tree_lab_backup_disk(TreeLab *lab, const char *path);
 /* The newest point. Free with hf_point_info_free. */
 HfPointInfo *tree_lab_newest(TreeLab *lab);
