@@ -5,6 +5,7 @@
 #include "engine/mount/state.h"
 
 struct HfExportFile {
+  guint64 serial;
   HfExportItem *item; /* held */
   HfTreeNode *node;
   HfTree *tree;       /* the point's */
@@ -81,7 +82,7 @@ HfExportFile *hf_mount_open(HfExport *export, HfExportItem *item, GError **error
   HfTreeNode *node = hf_item_node(mount, item, &problem);
   HfExportFile *file = NULL;
   if (node != NULL) {
-    HfMountWorker *worker = hf_worker_take(mount, NULL);
+    HfMountWorker *worker = hf_worker_take(mount, 0);
     file = g_new0(HfExportFile, 1);
     file->item = hf_item_ref(mount, item);
     file->node = node;
@@ -99,6 +100,7 @@ HfExportFile *hf_mount_open(HfExport *export, HfExportItem *item, GError **error
   if (file == NULL)
     return NULL;
   HF_LOCK(&mount->lock);
+  file->serial = ++mount->last_file;
   g_hash_table_add(mount->files, file);
   return file;
 }
@@ -109,7 +111,7 @@ void hf_mount_close(HfExport *export, HfExportFile *file)
   g_mutex_lock(&mount->lock);
   g_hash_table_remove(mount->files, file);
   g_mutex_unlock(&mount->lock);
-  hf_workers_forget(mount, file);
+  hf_workers_forget(mount, file->serial);
   if (file->vdisk != NULL)
     unshare_vdisk(mount, file->item);
   hf_tree_node_free(file->node);
@@ -129,12 +131,12 @@ guint64 hf_mount_size(HfExport *export, HfExportFile *file)
 /* A worker that has the file's content in hand; NULL on error. */
 static HfMountWorker *take_content(HfMount *mount, HfExportFile *file, GError **error)
 {
-  HfMountWorker *worker = hf_worker_take(mount, file);
-  if (worker->file == file)
+  HfMountWorker *worker = hf_worker_take(mount, file->serial);
+  if (worker->file == file->serial)
     return worker;
   g_clear_pointer(&worker->content, hf_tree_file_free);
   worker->content = hf_tree_file_open(worker->browser, file->tree, file->node, error);
-  worker->file = worker->content != NULL ? file : NULL;
+  worker->file = worker->content != NULL ? file->serial : 0;
   if (worker->content != NULL)
     return worker;
   hf_worker_give(mount, worker);

@@ -186,7 +186,7 @@ static HfTreeNode *node_at_hand(HfMount *mount, HfExportItem *item)
 static HfTreeNode *find_again(HfMount *mount, HfExportItem *item, GError **error)
 {
   HfView name = { (const guint8 *)item->key.name, strlen(item->key.name) };
-  HfMountWorker *worker = hf_worker_take(mount, NULL);
+  HfMountWorker *worker = hf_worker_take(mount, 0);
   HfTree *tree = hf_shown_point_tree(item->point, worker->browser, error);
   GError *problem = NULL;
   HfTreeNode *node = NULL;

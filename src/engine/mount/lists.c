@@ -107,7 +107,7 @@ static gboolean read_batch(HfMount *mount, HfExportList *list, GError **error)
   g_autofree char *after = count > 0 ? g_strdup(g_array_index(list->batch, Entry, count - 1).name) : NULL;
   g_array_set_size(list->batch, 0);
   list->first += count;
-  HfMountWorker *worker = hf_worker_take(mount, NULL);
+  HfMountWorker *worker = hf_worker_take(mount, 0);
   gboolean good = read_nodes(mount, list, worker->browser, after, error);
   hf_worker_give(mount, worker);
   if (!good) { /* begin anew next time */

@@ -90,15 +90,15 @@ char *hf_item_path(const HfExportItem *item);
 
 typedef struct HfMountWorker {
   HfBrowser *browser;
-  HfExportFile *file;  /* whose content is in hand; only compared */
+  guint64 file;        /* the serial number of whose content is in hand; 0: none */
   HfTreeFile *content;
 } HfMountWorker;
 
-/* Takes one that nobody uses, if there is any the one that has `file` (may be NULL) in hand. */
-HfMountWorker *hf_worker_take(HfMount *mount, HfExportFile *file);
+/* Takes one that nobody uses, if there is any the one that has the content of file number `file` in hand (0: any). */
+HfMountWorker *hf_worker_take(HfMount *mount, guint64 file);
 void hf_worker_give(HfMount *mount, HfMountWorker *worker);
-/* `file` is being closed. */
-void hf_workers_forget(HfMount *mount, HfExportFile *file);
+/* The file is being closed. */
+void hf_workers_forget(HfMount *mount, guint64 file);
 void hf_workers_clear(HfMount *mount);
 
 /* ---- files.c and lists.c: the export's functions. ---- */
@@ -130,6 +130,7 @@ struct HfMount {
   GPtrArray *points;       /* of HfShownPoint*; never changed, only replaced */
   GQueue workers;          /* of HfMountWorker*: not in use; the one used last comes first */
   GHashTable *files, *lists; /* sets of those that are open */
+  guint64 last_file;       /* serial number; they are never used again, unlike addresses */
   GHashTable *warned;      /* set of inode numbers that were warned about */
   GMutex looking;          /* held by who looks at the store; taken before `lock` */
 };

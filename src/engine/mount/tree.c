@@ -150,7 +150,7 @@ static gboolean read_extras(HfMount *mount, HfExportItem *item, const HfTreeNode
 {
   g_auto(HfBlob) blob = { 0 };
   HfView found = { NULL, 0 };
-  HfMountWorker *worker = hf_worker_take(mount, NULL);
+  HfMountWorker *worker = hf_worker_take(mount, 0);
   HfTree *tree = hf_shown_point_tree(item->point, worker->browser, error);
   gboolean good = tree != NULL && hf_tree_extras(worker->browser, tree, node, &blob, &found, error);
   if (good)
@@ -182,7 +182,7 @@ static HfExportItem *make_top(HfMount *mount, HfExportItem *folder, const char *
 {
   HfTreeNode top;
   HfExportItem *item = NULL;
-  HfMountWorker *worker = hf_worker_take(mount, NULL);
+  HfMountWorker *worker = hf_worker_take(mount, 0);
   HfTree *tree = hf_shown_point_tree(point, worker->browser, error);
   hf_worker_give(mount, worker);
   if (tree != NULL) {
@@ -227,7 +227,7 @@ static HfExportItem *look_up_below(HfMount *mount, HfExportItem *folder, const c
   HfExportItem *item = hf_item_get(mount, folder, name);
   if (item != NULL)
     return item;
-  HfMountWorker *worker = hf_worker_take(mount, NULL);
+  HfMountWorker *worker = hf_worker_take(mount, 0);
   HfTree *tree = hf_shown_point_tree(folder->point, worker->browser, &problem);
   g_autoptr(HfTreeNode) node = NULL;
   if (tree != NULL)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "engine/mount/state.h"
 
-HfMountWorker *hf_worker_take(HfMount *mount, HfExportFile *file)
+HfMountWorker *hf_worker_take(HfMount *mount, guint64 file)
 {
   g_mutex_lock(&mount->lock);
   GList *found = mount->workers.tail; /* the one that rested longest */
-  for (GList *at = mount->workers.head; file != NULL && at != NULL; at = at->next)
+  for (GList *at = mount->workers.head; file != 0 && at != NULL; at = at->next)
     if (((HfMountWorker *)at->data)->file == file) {
       found = at;
       break;
@@ -30,10 +30,10 @@ void hf_worker_give(HfMount *mount, HfMountWorker *worker)
 static void drop_content(HfMountWorker *worker)
 {
   g_clear_pointer(&worker->content, hf_tree_file_free);
-  worker->file = NULL;
+  worker->file = 0;
 }
 
-void hf_workers_forget(HfMount *mount, HfExportFile *file)
+void hf_workers_forget(HfMount *mount, guint64 file)
 {
   HF_LOCK(&mount->lock);
   for (GList *at = mount->workers.head; at != NULL; at = at->next)

@@ -85,21 +85,26 @@ static void run(Server *server, const HfFuseOptions *options)
 
 /* ---- Mounting. ---- */
 
+static gboolean fail_place(const char *place, int errnum, GError **error)
+{
+  if (errnum == ENOTCONN)
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a mount whose server has ended; run 'umount %s' first", place,
+                   place);
+  return hf_fail_errno(error, errnum, "cannot mount at '%s'", place);
+}
+
 static gboolean check_place(const char *place, GError **error)
 {
   struct stat status;
-  if (hf_sys->fstatat(AT_FDCWD, place, &status, 0) != 0) {
-    if (errno == ENOTCONN)
-      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a mount whose server has ended; run 'umount %s' first", place,
-                     place);
-    return hf_fail_errno(error, errno, "cannot mount at '%s'", place);
-  }
+  if (hf_sys->fstatat(AT_FDCWD, place, &status, 0) != 0)
+    return fail_place(place, errno, error);
   if (!S_ISDIR(status.st_mode))
     return hf_fail(error, HF_ERROR_USAGE, "cannot mount at '%s': it is not a folder", place);
+  hf_autofd int fd = hf_sys->openat(AT_FDCWD, place, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  if (fd < 0)
+    return fail_place(place, errno, error);
   g_autoptr(GDir) dir = g_dir_open(place, 0, NULL);
-  if (dir == NULL)
-    return hf_fail(error, HF_ERROR_PERMISSION, "cannot mount at '%s': it cannot be read", place);
-  return g_dir_read_name(dir) == NULL ||
+  return dir == NULL || g_dir_read_name(dir) == NULL ||
          hf_fail(error, HF_ERROR_REFUSED, "cannot mount at '%s': it is not empty; choose an empty folder", place);
 }
 

@@ -27,7 +27,8 @@ static HfExportItem *find(HfMount *mount, const char *path)
   HfExportItem *item = hf_item_ref(mount, mount->export.ops->top(&mount->export));
   for (guint i = 0; names[i] != NULL && item != NULL; i++) {
     GError *error = NULL;
-    HfExportItem *next = *names[i] != '\0' ? hf_mount_lookup(&mount->export, item, names[i], &error) : hf_item_ref(mount, item);
+    HfExportItem *next = *names[i] != '\0' ? hf_mount_lookup(&mount->export, item, names[i],
+                                                             &error) : hf_item_ref(mount, item);
     g_assert_no_error(error);
     hf_item_unref(mount, item, 1);
     item = next;
@@ -379,7 +380,8 @@ static void test_large_folder(void)
   HfPointInfo *info = maker_commit(&maker, &root, 1, NULL);
   HfMount *mount = open_mount(lab, info);
   GError *error = NULL;
-  g_autofree char *found = list_all(mount, "in", 300, TRUE, &error), *again = list_all(mount, "in", 7777, FALSE, &error);
+  g_autofree char *found = list_all(mount, "in", 300, TRUE, &error), *again = list_all(mount, "in", 7777, FALSE,
+                                                                                       &error);
   g_assert_cmpstr(found, ==, expected->str);
   g_assert_cmpstr(again, ==, expected->str);
   HfExportItem *folder = find(mount, "in");
@@ -553,7 +555,8 @@ static void test_damage(void)
   assert_text(mount, "in/a", "good");
   assert_text(mount, "in/z", "good");
   g_assert_cmpuint(tree_lab_warnings(lab), ==, 1);
-  HfExportItem *folder = find(mount, "in"), *b = find(mount, "in/b"), *c = find(mount, "in/c"), *d = find(mount, "in/d");
+  HfExportItem *folder = find(mount, "in"), *b = find(mount, "in/b"), *c = find(mount, "in/c"), *d = find(mount,
+                                                                                                          "in/d");
   g_assert_null(hf_mount_lookup(&mount->export, folder, "k", &error));
   assert_code(error, HF_ERROR_DAMAGED);
   g_clear_error(&error);

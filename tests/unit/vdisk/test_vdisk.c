@@ -254,7 +254,8 @@ static void test_zeros(void)
   hf_point_info_free(info);
 }
 
-static void assert_malformed(Eyes *eyes, const HfPointInfo *info, const HfEntry *entry, guint64 offset, HfErrorCode code)
+static void assert_malformed(Eyes *eyes, const HfPointInfo *info, const HfEntry *entry, guint64 offset,
+                             HfErrorCode code)
 {
   guint8 bytes[16];
   gboolean zero;
