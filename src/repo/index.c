@@ -8,7 +8,7 @@
 #include "repo/objects.h"
 
 #define CANDIDATES_MAX 16u
-#define RELOADS_MAX 4u
+#define RELOADS_MAX 64u /* others may merge runs away as often as we load them anew */
 
 /* ---- Packs and the table. ---- */
 
@@ -413,7 +413,7 @@ HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error)
 gboolean hf_index_refresh(HfIndex *index, GError **error)
 {
   g_mutex_lock(&index->load);
-  gboolean done = hf_index_load_states(index, error);
+  gboolean done = hf_index_load(index, error);
   g_mutex_unlock(&index->load);
   return done;
 }

@@ -85,5 +85,5 @@ gboolean hf_index_rebuild(HfStore *store, HfReport *report, guint64 *packs, guin
 
 /* ---- What is absent (also kept in the store by the caller). ---- */
 void hf_index_note_damage(HfIndex *index, const HfPlace *damage);
-/* Reads marks, thin frames and damage again, as well as the list of packs. */
+/* Reads all anew: runs, packs, marks, thin frames and damage. */
 gboolean hf_index_refresh(HfIndex *index, GError **error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "engine/prune/prune.h"
 
+#include <string.h>
+
 #include "base/error.h"
 #include "engine/prune/collect.h"
 #include "repo/objects.h"
@@ -10,7 +12,7 @@
 #define SMALL_PACKS_MINIMUM 10u   /* so many small packs of one kind are joined */
 #define SMALL_PART 8u             /* small: below this part of the target */
 #define THIN_BELOW_PERCENT 40u
-#define WALK_TRIES 3u
+#define WALK_TRIES 3u            /* at least, before a blob is taken for missing */
 #define COMPACT_ALWAYS 1000000u   /* an index with fewer entries is compacted after each sweep */
 
 gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id)
@@ -289,21 +291,34 @@ static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GE
   return TRUE;
 }
 
+static gboolean same_ids(const GArray *one, const GArray *two)
+{
+  return one && two && one->len == two->len &&
+         (one->len == 0 || memcmp(one->data, two->data, one->len * sizeof(HfShortId)) == 0);
+}
+
+/* The packs are listed first, then the points: a point that is committed in between has packs that are not known yet.
+ * So the walk is made anew, as long as it fails at another point than before. */
 HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, GError **error)
 {
+  g_autoptr(GArray) before = NULL;
   for (guint tries = 1;; tries++) {
     g_autoptr(GError) problem = NULL;
+    g_autoptr(GArray) walked = g_array_new(FALSE, FALSE, sizeof(HfShortId));
     g_autoptr(HfLive) live = hf_live_new(collect->repo, error);
     if (!live)
       return NULL;
-    if (points)
-      g_array_set_size(points, 0);
-    if (hf_collect_walk(collect, live, but, points, &problem))
+    if (hf_collect_walk(collect, live, but, walked, &problem)) {
+      if (points)
+        g_array_append_vals(points, walked->data, walked->len);
       return g_steal_pointer(&live);
-    if (!hf_error_is_damage(problem) || tries == WALK_TRIES) {
+    }
+    if (!hf_error_is_damage(problem) || (tries >= WALK_TRIES && same_ids(before, walked))) {
       g_propagate_error(error, g_steal_pointer(&problem));
       return NULL;
     }
+    g_clear_pointer(&before, g_array_unref);
+    before = g_steal_pointer(&walked);
     if (!hf_index_refresh(collect->repo->index, error))
       return NULL;
   }
