@@ -91,6 +91,7 @@ static gboolean add_entry(Walk *walk, const HfEntry *entry, const HfTailSource *
   HfTreePage *page = hf_tree_page(walk->dir);
   gboolean full;
   if (entry->content == HF_CONTENT_INLINE) {
+    g_assert(tail != NULL);
     HfTailSource source = *tail;
     source.entry = page->entries->len;
     g_array_append_val(page->tails, source);
