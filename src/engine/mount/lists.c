@@ -43,11 +43,11 @@ static void add_name(GPtrArray *names, GHashTable *seen, const char *name)
 
 static GPtrArray *list_names(HfMount *mount, const HfExportItem *folder)
 {
-  g_autoptr(GPtrArray) points = hf_mount_points(mount);
+  g_autoptr(HfShared) points = hf_mount_points(mount);
   g_autoptr(GHashTable) seen = folder->kind == HF_ITEM_TOP ? g_hash_table_new(g_str_hash, g_str_equal) : NULL;
   GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < points->len; i++) {
-    const HfShownPoint *point = g_ptr_array_index(points, i);
+  for (guint i = 0; i < points->all->len; i++) {
+    const HfShownPoint *point = g_ptr_array_index(points->all, i);
     if (folder->kind == HF_ITEM_IDS)
       add_name(names, NULL, point->id);
     else if (folder->kind == HF_ITEM_TOP && point->folder != NULL)

@@ -8,6 +8,29 @@
 #define LOOK_US G_USEC_PER_SEC
 #define TIME_CHARACTERS 19 /* of 2026-11-22T10:00:00 */
 
+/* ---- Shared arrays. ---- */
+
+HfShared *hf_shared_new(GPtrArray *all)
+{
+  HfShared *shared = g_new(HfShared, 1);
+  *shared = (HfShared){ 1, all };
+  return shared;
+}
+
+HfShared *hf_shared_ref(HfShared *shared)
+{
+  g_atomic_int_inc(&shared->references);
+  return shared;
+}
+
+void hf_shared_unref(HfShared *shared)
+{
+  if (shared == NULL || !g_atomic_int_dec_and_test(&shared->references))
+    return;
+  g_ptr_array_unref(shared->all);
+  g_free(shared);
+}
+
 /* ---- One point. ---- */
 
 char *hf_folder_name(const char *name)
@@ -22,14 +45,14 @@ char *hf_folder_name(const char *name)
   return g_string_free(text, text->len > HF_NAME_MAX);
 }
 
-static HfShownPoint *shown_point_new(GPtrArray *infos, const HfPointInfo *info)
+static HfShownPoint *shown_point_new(HfShared *infos, const HfPointInfo *info)
 {
   HfShownPoint *point = g_new0(HfShownPoint, 1);
   char digits[33];
   g_autofree char *time = hf_clock_format_local(info->point.time);
   hf_point_short_name(info, digits);
   point->references = 1;
-  point->infos = infos != NULL ? g_ptr_array_ref(infos) : NULL;
+  point->infos = infos != NULL ? hf_shared_ref(infos) : NULL;
   point->info = info;
   point->id = hf_hex(info->point.id.b, sizeof info->point.id.b);
   point->name = g_strdup_printf("%.*s (%s)", TIME_CHARACTERS, time, digits);
@@ -50,7 +73,7 @@ void hf_shown_point_unref(HfShownPoint *point)
   if (point == NULL || !g_atomic_int_dec_and_test(&point->references))
     return;
   hf_tree_free(point->tree);
-  g_clear_pointer(&point->infos, g_ptr_array_unref);
+  hf_shared_unref(point->infos);
   g_mutex_clear(&point->lock);
   g_free(point->folder);
   g_free(point->name);
@@ -80,7 +103,7 @@ HfShownPoint *hf_newest_in(const GPtrArray *points, const char *folder)
 
 static HfShownPoint *find_id(const GPtrArray *points, const HfShortId *id)
 {
-  for (guint i = 0; points != NULL && i < points->len; i++) {
+  for (guint i = 0; i < points->len; i++) {
     HfShownPoint *point = g_ptr_array_index(points, i);
     if (hf_short_id_equal(&point->info->point.id, id))
       return point;
@@ -89,13 +112,13 @@ static HfShownPoint *find_id(const GPtrArray *points, const HfShortId *id)
 }
 
 /* Points that were shown before stay the same ones. */
-static GPtrArray *show_points(GPtrArray *infos, const GPtrArray *before, gboolean *fresh)
+static GPtrArray *show_points(HfShared *infos, const HfShared *before, gboolean *fresh)
 {
   GPtrArray *points = g_ptr_array_new_with_free_func((GDestroyNotify)hf_shown_point_unref);
   *fresh = FALSE;
-  for (guint i = 0; i < infos->len; i++) {
-    const HfPointInfo *info = g_ptr_array_index(infos, i);
-    HfShownPoint *known = find_id(before, &info->point.id);
+  for (guint i = 0; i < infos->all->len; i++) {
+    const HfPointInfo *info = g_ptr_array_index(infos->all, i);
+    HfShownPoint *known = before != NULL ? find_id(before->all, &info->point.id) : NULL;
     *fresh = *fresh || known == NULL;
     g_ptr_array_add(points, known != NULL ? hf_shown_point_ref(known) : shown_point_new(infos, info));
   }
@@ -129,23 +152,23 @@ static gboolean look(HfMount *mount, GError **error)
   gboolean fresh;
   g_mutex_lock(&mount->lock);
   gboolean first = mount->points == NULL;
-  g_autoptr(GPtrArray) before = first ? NULL : g_ptr_array_ref(mount->points);
+  g_autoptr(HfShared) before = first ? NULL : hf_shared_ref(mount->points);
   mount->looked = hf_clock_monotonic_us();
   g_mutex_unlock(&mount->lock);
   if (!first)
     quiet.report = NULL;
-  g_autoptr(GPtrArray) infos = keep_session(mount, error) ? hf_points_load(&quiet, NULL, error) : NULL;
-  if (infos == NULL)
+  GPtrArray *loaded = keep_session(mount, error) ? hf_points_load(&quiet, NULL, error) : NULL;
+  if (loaded == NULL)
     return FALSE;
-  g_autoptr(GPtrArray) points = show_points(infos, before, &fresh);
+  g_autoptr(HfShared) infos = hf_shared_new(loaded);
+  g_autoptr(HfShared) points = hf_shared_new(show_points(infos, before, &fresh));
   if (fresh && !first && !hf_index_refresh(mount->repo->index, error))
     return FALSE;
   g_mutex_lock(&mount->lock);
-  GPtrArray *old = mount->points;
+  HfShared *old = mount->points;
   mount->points = g_steal_pointer(&points);
   g_mutex_unlock(&mount->lock);
-  if (old != NULL)
-    g_ptr_array_unref(old);
+  hf_shared_unref(old);
   return TRUE;
 }
 
@@ -155,7 +178,7 @@ static gboolean is_due(HfMount *mount)
   return hf_clock_monotonic_us() - mount->looked >= LOOK_US;
 }
 
-GPtrArray *hf_mount_points(HfMount *mount)
+HfShared *hf_mount_points(HfMount *mount)
 {
   if (is_due(mount) && g_mutex_trylock(&mount->looking)) {
     g_autoptr(GError) problem = NULL;
@@ -164,7 +187,7 @@ GPtrArray *hf_mount_points(HfMount *mount)
     g_mutex_unlock(&mount->looking);
   }
   HF_LOCK(&mount->lock);
-  return g_ptr_array_ref(mount->points);
+  return hf_shared_ref(mount->points);
 }
 
 gboolean hf_mount_first_look(HfMount *mount, GError **error)
@@ -175,6 +198,6 @@ gboolean hf_mount_first_look(HfMount *mount, GError **error)
 
 void hf_mount_show_one(HfMount *mount, const HfPointInfo *info)
 {
-  mount->points = g_ptr_array_new_with_free_func((GDestroyNotify)hf_shown_point_unref);
-  g_ptr_array_add(mount->points, shown_point_new(NULL, info));
+  mount->points = hf_shared_new(g_ptr_array_new_with_free_func((GDestroyNotify)hf_shown_point_unref));
+  g_ptr_array_add(mount->points->all, shown_point_new(NULL, info));
 }

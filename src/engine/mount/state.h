@@ -12,9 +12,20 @@ typedef struct HfMount HfMount;
 
 /* ---- points.c: the points that are shown. ---- */
 
+/* An array that is not changed any more. */
+typedef struct HfShared {
+  gint references; /* atomic */
+  GPtrArray *all;
+} HfShared;
+/* Takes the array over. */
+HfShared *hf_shared_new(GPtrArray *all);
+HfShared *hf_shared_ref(HfShared *shared);
+void hf_shared_unref(HfShared *shared);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfShared, hf_shared_unref)
+
 typedef struct HfShownPoint {
   gint references;         /* atomic */
-  GPtrArray *infos;        /* keeps `info` */
+  HfShared *infos;         /* keeps `info`; NULL: somebody else does */
   const HfPointInfo *info;
   char *folder;            /* the folder of its name; NULL: it stands below ids/ only */
   char *name;              /* in that folder */
@@ -34,8 +45,8 @@ char *hf_folder_name(const char *name);
 gboolean hf_mount_first_look(HfMount *mount, GError **error);
 void hf_mount_show_one(HfMount *mount, const HfPointInfo *info);
 /* The points as they were when looked at last (less than a second ago, where the store could be read), oldest first.
- * Unref the array. */
-GPtrArray *hf_mount_points(HfMount *mount);
+ * Of HfShownPoint*; unref it. */
+HfShared *hf_mount_points(HfMount *mount);
 /* The newest point in a folder, or NULL. */
 HfShownPoint *hf_newest_in(const GPtrArray *points, const char *folder);
 
@@ -127,7 +138,7 @@ struct HfMount {
   GMutex lock;             /* guards everything below */
   HfSession *session;
   gint64 looked;           /* at the store, by the monotonic clock; 0: never */
-  GPtrArray *points;       /* of HfShownPoint*; never changed, only replaced */
+  HfShared *points;        /* of HfShownPoint* */
   GQueue workers;          /* of HfMountWorker*: not in use; the one used last comes first */
   GHashTable *files, *lists; /* sets of those that are open */
   guint64 last_file;       /* serial number; they are never used again, unlike addresses */

@@ -84,11 +84,11 @@ void hf_node_status(const HfTreeNode *node, const HfShownPoint *point, guint64 i
 /* Of an item above the trees. */
 static void fill_above(HfMount *mount, const HfExportItem *item, struct stat *status)
 {
-  g_autoptr(GPtrArray) points = hf_mount_points(mount);
+  g_autoptr(HfShared) points = hf_mount_points(mount);
   const char *folder = item->kind == HF_ITEM_NAME ? item->key.name
                        : item->kind == HF_ITEM_LATEST ? item->key.folder->key.name : NULL;
-  const HfShownPoint *newest = folder != NULL ? hf_newest_in(points, folder)
-                               : points->len > 0 ? g_ptr_array_index(points, points->len - 1) : NULL;
+  const HfShownPoint *newest = folder != NULL ? hf_newest_in(points->all, folder)
+                               : points->all->len > 0 ? g_ptr_array_index(points->all, points->all->len - 1) : NULL;
   memset(status, 0, sizeof *status);
   fill_owner(item->kind == HF_ITEM_LATEST ? S_IFLNK | 0777 : VIRTUAL_MODE, status);
   if (newest != NULL)
@@ -130,8 +130,8 @@ static char *read_link(HfExport *export, HfExportItem *item, GError **error)
 {
   HfMount *mount = (HfMount *)export;
   if (item->kind == HF_ITEM_LATEST) {
-    g_autoptr(GPtrArray) points = hf_mount_points(mount);
-    const HfShownPoint *newest = hf_newest_in(points, item->key.folder->key.name);
+    g_autoptr(HfShared) points = hf_mount_points(mount);
+    const HfShownPoint *newest = hf_newest_in(points->all, item->key.folder->key.name);
     if (newest != NULL)
       return g_strdup(newest->name);
     hf_fail(error, HF_ERROR_NOT_FOUND, "there is no point of this name any more");
@@ -207,17 +207,17 @@ static HfShownPoint *find_shown(const GPtrArray *points, const HfExportItem *fol
 /* Above the trees the points decide, not what is known of them. */
 static HfExportItem *look_up_above(HfMount *mount, HfExportItem *folder, const char *name, GError **error)
 {
-  g_autoptr(GPtrArray) points = hf_mount_points(mount);
+  g_autoptr(HfShared) points = hf_mount_points(mount);
   if (folder->kind == HF_ITEM_TOP) {
     gboolean ids = strcmp(name, "ids") == 0;
-    if (!ids && hf_newest_in(points, name) == NULL)
+    if (!ids && hf_newest_in(points->all, name) == NULL)
       return NULL;
     return hf_item_make(mount, folder, name, ids ? HF_ITEM_IDS : HF_ITEM_NAME, NULL, NULL);
   }
   if (folder->kind == HF_ITEM_NAME && strcmp(name, "latest") == 0)
-    return hf_newest_in(points, folder->key.name) != NULL
+    return hf_newest_in(points->all, folder->key.name) != NULL
              ? hf_item_make(mount, folder, name, HF_ITEM_LATEST, NULL, NULL) : NULL;
-  HfShownPoint *point = find_shown(points, folder, name);
+  HfShownPoint *point = find_shown(points->all, folder, name);
   return point != NULL ? make_top(mount, folder, name, point, error) : NULL;
 }
 
@@ -285,7 +285,7 @@ static gboolean open_mount(HfMount *mount, const HfPointInfo *point, GError **er
   mount->cache = hf_blob_cache_new(repo, CACHE_BYTES);
   if (point != NULL) {
     hf_mount_show_one(mount, point);
-    mount->top = make_top(mount, NULL, "", g_ptr_array_index(mount->points, 0), error);
+    mount->top = make_top(mount, NULL, "", g_ptr_array_index(mount->points->all, 0), error);
   } else {
     mount->top = hf_item_make(mount, NULL, "", HF_ITEM_TOP, NULL, NULL);
     if (!hf_mount_first_look(mount, error))
@@ -336,7 +336,7 @@ void hf_mount_free(HfMount *mount)
   close_all(mount, mount->lists, close_list);
   hf_workers_clear(mount);
   hf_items_clear(&mount->items);
-  g_clear_pointer(&mount->points, g_ptr_array_unref);
+  hf_shared_unref(mount->points);
   hf_blob_cache_free(mount->cache);
   hf_session_free(mount->session);
   g_hash_table_unref(mount->warned);

@@ -598,7 +598,7 @@ static void test_damaged_roots(void)
   HfEntry root = file_entry("/in", HF_CONTENT_NONE, 0, NULL);
   HfPointInfo *info = maker_commit(&maker, &root, 1, NULL);
   HfMount *mount = open_mount(lab, NULL);
-  HfShownPoint *point = mount->points->pdata[0];
+  HfShownPoint *point = mount->points->all->pdata[0];
   ((HfPointInfo *)point->info)->point.roots = maker_lost();
   HfExportItem *folder = find(mount, "lab");
   g_autoptr(GError) error = NULL;
