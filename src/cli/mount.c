@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "engine/mount/mount.h"
 
+#include <unistd.h>
+
 #include "base/error.h"
 #include "cli/open.h"
 
@@ -14,7 +16,8 @@ static void announce(gpointer user)
 {
   const Announcement *announcement = user;
   HfOutput *output = announcement->cli->output;
-  hf_output_note(output, "mounted at '%s'; 'umount %s' or Ctrl-C ends it\n", announcement->place, announcement->place);
+  hf_output_note(output, "mounted at '%s'; '%s %s' or Ctrl-C ends it\n", announcement->place,
+                 geteuid() == 0 ? "umount" : "fusermount3 -u", announcement->place);
   hf_line_begin(output);
   hf_line_name(output, "mounted", announcement->place);
   hf_line_end(output);
