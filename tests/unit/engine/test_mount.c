@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a mount shows, asked the way a server asks (export/tree.h), without a kernel. */
+#include <errno.h>
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "base/clock.h"
+#include "base/sysfault.h"
 #include "engine/mount/state.h"
 #include "fixture.h"
 #include "treelab.h"
@@ -223,6 +225,70 @@ static void test_points(void)
   g_assert_cmpuint(tree_lab_warnings(lab), ==, 0);
   hf_mount_free(mount);
   hf_point_info_free(first);
+  hf_point_info_free(second);
+}
+
+/* Removes what stands below a folder of the repository; returns how many there were. */
+static guint remove_below(TreeLab *lab, const char *folder)
+{
+  g_autofree char *path = g_build_filename(lab->folder, "repo", folder, NULL);
+  guint count = 0;
+  g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+  for (const char *name; dir != NULL && (name = g_dir_read_name(dir)) != NULL; count++) {
+    g_autofree char *below = g_build_filename(path, name, NULL);
+    hf_fixture_remove(below);
+  }
+  return count;
+}
+
+/* The machine slept and another declared us dead: the lease is taken anew. */
+static void test_lost_session(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  tree_lab_text(lab, "in/a", "one");
+  HfPointInfo *info = tree_lab_backup(lab, "in");
+  HfMount *mount = open_mount(lab, NULL);
+  HfShortId first = *hf_session_id(mount->session);
+  age(mount);
+  assert_list(mount, "", "ids lab");
+  g_assert_true(hf_short_id_equal(&first, hf_session_id(mount->session)));
+  g_assert_cmpuint(remove_below(lab, "sessions"), ==, 1);
+  for (guint i = 0; i < 1000 && hf_short_id_equal(&first, hf_session_id(mount->session)); i++) {
+    g_usleep(10000);
+    age(mount);
+    assert_list(mount, "", "ids lab");
+  }
+  g_assert_false(hf_short_id_equal(&first, hf_session_id(mount->session)));
+  g_autofree char *id = hf_hex(hf_session_id(mount->session)->b, 16);
+  g_autofree char *open = g_build_filename(lab->folder, "repo", "sessions", id, "open", NULL);
+  g_assert_true(g_file_test(open, G_FILE_TEST_EXISTS));
+  hf_mount_free(mount);
+  hf_point_info_free(info);
+}
+
+/* The store cannot be read for a while: what was known is shown, and one warning. */
+static void test_store_away(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  tree_lab_text(lab, "in/a", "one");
+  HfPointInfo *info = tree_lab_backup(lab, "in");
+  HfMount *mount = open_mount(lab, NULL);
+  HfSysFault fault = { .nth = 1, .function = "getdents64", .errnum = EIO, .persist = TRUE };
+  g_assert_true(hf_sys_fault_install(&fault, NULL));
+  for (guint i = 0; i < 3; i++) {
+    age(mount);
+    assert_list(mount, "", "ids lab");
+  }
+  g_assert_cmpuint(hf_sys_fault_hits(), >, 0);
+  hf_sys_fault_remove();
+  g_assert_cmpuint(tree_lab_warnings(lab), ==, 1);
+  tree_lab_text(lab, "in/b", "two");
+  HfPointInfo *second = tree_lab_backup(lab, "in");
+  g_autofree char *path = point_path(second, lab->folder + 1), *file = g_strconcat(path, "/in/b", NULL);
+  age(mount);
+  assert_text(mount, file, "two");
+  hf_mount_free(mount);
+  hf_point_info_free(info);
   hf_point_info_free(second);
 }
 
@@ -663,8 +729,11 @@ static void test_threads(void)
 
 int main(int argc, char **argv)
 {
+  g_setenv("HOLDFAST_TEST_BEAT_MS", "10", TRUE); /* a lost lease is soon noticed */
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/mount/points", test_points);
+  g_test_add_func("/mount/lost-session", test_lost_session);
+  g_test_add_func("/mount/store-away", test_store_away);
   g_test_add_func("/mount/one-point", test_one_point);
   g_test_add_func("/mount/names", test_names);
   g_test_add_func("/mount/status", test_status);
