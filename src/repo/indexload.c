@@ -133,8 +133,9 @@ static gboolean take_damage(GBytes *record, gpointer user, GError **error)
   return TRUE;
 }
 
-/* The marks are read before the packs are listed: a sweep removes the packs first and the mark last, so a mark that is gone has no
- * packs in the later listing. The other way round a pack that was listed, and swept with its mark right after, would seem good. */
+/* The marks are read before the packs are listed: a sweep removes the packs first and the mark last, so a mark that is
+ * gone has no packs in the later listing. The other way round a pack that was listed, and swept with its mark right
+ * after, would seem good. */
 gboolean hf_index_load_states(HfIndex *index, GError **error)
 {
   g_autoptr(GHashTable) condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);

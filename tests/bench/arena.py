@@ -86,7 +86,8 @@ class Arena:
         tool.points += 1
         tool.generation = self.data.generation[dataset]
         after = self.sizes(tool)
-        return cost.as_dict() | after | {"added": after["stored"] - before["stored"]}
+        tool.added.append(after["stored"] - before["stored"])
+        return cost.as_dict() | after | {"added": tool.added[-1]}
 
     def current(self, name, dataset):
         """The tool, with a repository whose newest point is of the data as they are now; not timed."""

@@ -7,8 +7,9 @@ import statistics
 
 UNITS = {  # field: (scale, unit, digits)
     "wall": (1, "s", 2), "cpu": (1, "s", 2), "stored": (1e6, "MB", 1), "whole": (1e6, "MB", 1),
-    "added": (1e6, "MB", 2), "anon": (1 << 20, "MiB", 0), "rss": (1 << 20, "MiB", 0), "read_bytes": (1e6, "MB", 2),
-    "cold": (1, "reads/s cold", 0), "warm": (1, "reads/s warm", 0), "bytes_per_blob": (1, "bytes a blob", 2),
+    "added": (1e6, "MB", 2), "freed": (1e6, "MB freed", 1), "anon": (1 << 20, "MiB", 0),
+    "rss": (1 << 20, "MiB", 0), "read_bytes": (1e6, "MB", 2), "cold": (1, "reads/s cold", 0), "warm": (1, "reads/s warm", 0),
+    "bytes_per_blob": (1, "bytes a blob", 2),
     "reads_per_run": (1, "page reads a run", 2), "runs": (1, "runs", 0), "lookups_per_second": (1, "look-ups/s", 0)}
 TOOLS = ("restic", "borg", "holdfast")
 MEMORY_LIMIT_MIB = 96
@@ -119,6 +120,7 @@ def notes(rows, results):
         if "holdfast-password" in values and "holdfast" in values:
             cost = values["holdfast-password"]["wall"] - values["holdfast"]["wall"]
             lines.append(f"- {row.id}: with a password instead of a key file {cost:+.2f} s.")
+        lines += [f"- {row.id}: {name} ended with warnings" for name, value in values.items() if value.get("warnings")]
         lines += [f"- {row.id}: {name} failed: {text}" for name, text in results[row.id]["errors"].items()]
     return lines
 

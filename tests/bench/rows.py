@@ -190,12 +190,18 @@ def many_points(arena, contenders):
         arena.tool(name, "small").save()
 
 
-def prune(dataset, keep):
+def prune(dataset, points, keep):
+    """Forget all but `keep` of the newest `points` and give the space back. What each of these added over the one
+    before it replaced about as much, so that `freed_share` is near 1 when all that died is gone."""
     def measure(arena, contender):
         tool = arena.tool(contender, dataset)
         tool.put_back()
+        before = arena.sizes(tool)["stored"]
         cost, _ = arena.run(tool, tool.keep_last(keep))
-        return cost.as_dict() | arena.sizes(tool)
+        after = arena.sizes(tool)
+        freed = before - after["stored"]
+        died = sum(tool.added[1 - points:][:points - keep])
+        return cost.as_dict() | after | {"freed": freed, "freed_share": freed / died}
     return measure
 
 
@@ -222,6 +228,7 @@ def index(arena, _):
         "lookups_per_second": result["lookups"] / result["seconds"]}
 
 
+FREED = Check("freed / what died", lambda row: row["holdfast"]["freed_share"], 0.5, "x", least=True)
 ROWS = [
     Row("kernel-first", "kernel tree, first backup", "kernel", TOOLS + ("tar", "cp", "loop-a", "loop-b"),
         first("kernel"), [times("loop-b", 1.25), at_most("stored", 215, "MB", MB)], ("wall", "stored")),
@@ -245,7 +252,7 @@ ROWS = [
         one_file, [times("restic", 0.25), times("restic", 0.25, "read_bytes")], ("wall", "read_bytes"),
         warm=False, prepare=bring_up_to_date("million")),
     Row("million-prune", "forget and prune one of two such points", "million", TOOLS,
-        prune("million", 1), [times("restic", 0.2)], ("wall", "anon"), runs=1, warm=False,
+        prune("million", 2, 1), [times("restic", 0.2), FREED], ("wall", "freed", "anon"), runs=1, warm=False,
         prepare=two_points),
     Row("image-first", "disk image of 4 GiB, first backup", "image", TOOLS + ("loop-a", "loop-b"),
         first("image"), [times("restic", 0.333)], ("wall", "stored")),
@@ -258,7 +265,8 @@ ROWS = [
         [Check("cold", lambda row: row["holdfast"]["cold"], 3000, "reads/s", least=True)], ("cold", "warm"),
         prepare=bring_up_to_date("image")),
     Row("prune-200", f"forget and prune half of {POINTS} points (folder fs of the kernel tree)", "small", TOOLS,
-        prune("small", POINTS // 2), [times("restic", 0.2)], warm=False, prepare=many_points),
+        prune("small", POINTS, POINTS // 2), [times("restic", 0.2), FREED], ("wall", "freed"), warm=False,
+        prepare=many_points),
     Row("index-100m", "index of 100 million blobs", None, ("holdfast",), index,
         [Check("bytes a blob", lambda row: row["holdfast"]["bytes_per_blob"], 2, "bytes"),
          Check("page reads a run", lambda row: row["holdfast"]["reads_per_run"], 1),

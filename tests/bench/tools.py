@@ -32,6 +32,7 @@ class Tool:
         self.home = home
         self.generation = None  # of the data, at the newest backup
         self.points = 0
+        self.added = []  # bytes that each backup added
 
     @property
     def repo(self):
@@ -49,7 +50,7 @@ class Tool:
     def clear(self):
         shutil.rmtree(self.home, ignore_errors=True)
         os.makedirs(self.home)
-        self.generation, self.points = None, 0
+        self.generation, self.points, self.added = None, 0, []
 
     def save(self):
         """Keep the state of the home folder, for put_back."""
