@@ -206,12 +206,20 @@ static gboolean find_all(HfIndex *index, guint32 domain, const HfId *id, Candida
   }
 }
 
-static gboolean entry_good(const HfIndex *index, const HfIndexTableEntry *entry)
+static HfStanding entry_standing(const HfIndex *index, const HfIndexTableEntry *entry)
 {
   const HfPackState *state = pack_state(index, entry->pack);
   HfPlace place = { .pack = state->pack.id, .offset = entry->offset };
-  return !state->condemned && !state->damaged && !g_hash_table_contains(index->damaged, &place) &&
-         !g_hash_table_contains(index->thin, &place);
+  if (state->damaged || g_hash_table_contains(index->damaged, &place))
+    return HF_STANDING_DAMAGED;
+  if (state->condemned)
+    return HF_STANDING_CONDEMNED;
+  return g_hash_table_contains(index->thin, &place) ? HF_STANDING_THIN : HF_STANDING_GOOD;
+}
+
+static gboolean entry_good(const HfIndex *index, const HfIndexTableEntry *entry)
+{
+  return entry_standing(index, entry) == HF_STANDING_GOOD;
 }
 
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
@@ -220,20 +228,19 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
   Candidates candidates;
   if (!find_all(index, domain, id, &candidates, error))
     return FALSE;
-  /* Condemned packs may be swept at any time, thin frames soon, and damaged ones cannot be trusted: these come last. */
-  const HfIndexTableEntry *order[CANDIDATES_MAX];
   guint count = 0;
-  for (guint pass = 0; pass < 2; pass++)
-    for (guint i = 0; i < candidates.count; i++)
-      if (entry_good(index, &candidates.entries[i]) == (pass == 0))
-        order[count++] = &candidates.entries[i];
-  *found = attempt < count;
-  if (*found) {
-    const HfIndexTableEntry *entry = order[attempt];
-    const HfPackState *state = pack_state(index, entry->pack);
-    *location = (HfLocation){ .pack = state->pack.id, .kind = state->pack.kind, .domain = domain,
-                              .offset = entry->offset, .stored_length = entry->stored_length, .blob = entry->blob };
-  }
+  *found = FALSE;
+  for (HfStanding standing = HF_STANDING_GOOD; standing <= HF_STANDING_DAMAGED && !*found; standing++)
+    for (guint i = 0; i < candidates.count && !*found; i++) {
+      const HfIndexTableEntry *entry = &candidates.entries[i];
+      if (entry_standing(index, entry) != standing || count++ < attempt)
+        continue;
+      const HfPackState *state = pack_state(index, entry->pack);
+      *found = TRUE;
+      *location = (HfLocation){ .pack = state->pack.id, .kind = state->pack.kind, .standing = (guint8)standing,
+                                .domain = domain, .offset = entry->offset, .stored_length = entry->stored_length,
+                                .blob = entry->blob };
+    }
   g_rw_lock_reader_unlock(&index->lock);
   return TRUE;
 }

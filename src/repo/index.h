@@ -24,9 +24,18 @@
 
 typedef struct HfIndex HfIndex;
 
+/* How much a place can be counted on, best first. Only the first two stay until a collector decides otherwise. */
+typedef enum HfStanding {
+  HF_STANDING_GOOD,
+  HF_STANDING_THIN,      /* whole, but it does not count for deduplication */
+  HF_STANDING_CONDEMNED, /* swept as soon as the sessions of its mark have ended */
+  HF_STANDING_DAMAGED,
+} HfStanding;
+
 typedef struct HfLocation {
   HfShortId pack;
-  guint8 kind; /* HfPackKind */
+  guint8 kind;     /* HfPackKind */
+  guint8 standing; /* HfStanding */
   guint32 domain, offset, stored_length;
   guint16 blob;
 } HfLocation;
@@ -40,7 +49,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIndex, hf_index_free)
 
 /* ---- Look-up. ---- */
 /* Location number `attempt` (0, 1, ...) of a blob in `domain`; FALSE when there is no such: a blob may be stored twice,
- * who finds the first damaged tries the next. Damaged, thin and condemned places come last. HF error only for I/O.
+ * who finds the first damaged tries the next. They come in the order of their standing. HF error only for I/O.
  * `found` tells. */
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
                        HfLocation *location, GError **error);

@@ -69,8 +69,11 @@ static char *write_entries(HfIndex *index, const GArray *entries, PackTable *tab
     return NULL;
   for (guint i = 0; i < entries->len; i++) {
     const HfIndexTableEntry *entry = &g_array_index(entries, HfIndexTableEntry, i);
-    HfIndexEntry out = { .pack = pack_table_number(table, index, entry->pack), .offset = entry->offset,
-                         .stored_length = entry->stored_length, .blob = entry->blob };
+    g_rw_lock_reader_lock(&index->lock); /* packs that are added meanwhile may move the others */
+    guint32 pack = pack_table_number(table, index, entry->pack);
+    g_rw_lock_reader_unlock(&index->lock);
+    HfIndexEntry out = { .pack = pack, .offset = entry->offset, .stored_length = entry->stored_length,
+                         .blob = entry->blob };
     memcpy(out.key, entry->id.b, HF_INDEX_KEY_BYTES);
     if (!hf_run_writer_add(writer, &out, error))
       return NULL;

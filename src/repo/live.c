@@ -217,7 +217,36 @@ static gboolean lose(HfLive *live, const Loss *loss, const HfId *id, GError **er
                  "'holdfast repair'", hex);
 }
 
-/* Marks the copy that a reader would take first: others may go. Metadata seen for the first time is queued. */
+/* Marks one copy. FALSE: its pack came after the packs were listed, or is not what the index says. Metadata seen for
+ * the first time is queued. */
+static gboolean mark_at(HfLive *live, const HfLocation *location)
+{
+  gpointer number = g_hash_table_lookup(live->numbers, &location->pack);
+  if (!number)
+    return FALSE;
+  HfLivePack *pack = live->packs->pdata[GPOINTER_TO_UINT(number) - 1];
+  gint64 frame = find_frame(pack, location->offset);
+  if (frame < 0)
+    return FALSE;
+  guint32 blob = g_array_index(pack->frames, HfLiveFrame, (guint)frame).first_blob + location->blob;
+  if (blob >= pack->blobs)
+    return FALSE;
+  if (hf_live_bit(pack, blob))
+    return TRUE;
+  pack->live[blob / 64] |= G_GUINT64_CONSTANT(1) << (blob % 64);
+  pack->live_blobs++;
+  if (location->kind != HF_PACK_META)
+    return TRUE;
+  Pending pending = { GPOINTER_TO_UINT(number) - 1, (guint32)frame, location->domain };
+  const Pending *top = live->pending->len ? &g_array_index(live->pending, Pending, live->pending->len - 1) : NULL;
+  if (!top || top->pack != pending.pack || top->frame != pending.frame)
+    g_array_append_val(live->pending, pending);
+  return TRUE;
+}
+
+/* Marks the copy that a reader would take first: others may go. But a copy that is condemned, or damaged, holds nothing
+ * for whoever decides by this walk: another mark may sweep it, and nobody then looks for points that this walk has
+ * seen. So while no better copy was met, all are marked. */
 static gboolean mark(HfLive *live, guint32 domain, const HfId *id, const Loss *loss, GError **error)
 {
   gboolean any = FALSE;
@@ -227,31 +256,13 @@ static gboolean mark(HfLive *live, guint32 domain, const HfId *id, const Loss *l
     if (!hf_index_find(live->repo->index, domain, id, attempt, &found, &location, error))
       return FALSE;
     if (!found)
-      break;
-    gpointer number = g_hash_table_lookup(live->numbers, &location.pack);
-    if (!number)
-      continue;
-    HfLivePack *pack = live->packs->pdata[GPOINTER_TO_UINT(number) - 1];
-    gint64 frame = find_frame(pack, location.offset);
-    if (frame < 0)
-      continue;
-    guint32 blob = g_array_index(pack->frames, HfLiveFrame, (guint)frame).first_blob + location.blob;
-    if (blob >= pack->blobs)
+      return any || lose(live, loss, id, error);
+    if (!mark_at(live, &location))
       continue;
     any = TRUE;
-    if (hf_live_bit(pack, blob))
-      break;
-    pack->live[blob / 64] |= G_GUINT64_CONSTANT(1) << (blob % 64);
-    pack->live_blobs++;
-    if (location.kind != HF_PACK_META)
-      break;
-    Pending pending = { GPOINTER_TO_UINT(number) - 1, (guint32)frame, domain };
-    const Pending *top = live->pending->len ? &g_array_index(live->pending, Pending, live->pending->len - 1) : NULL;
-    if (!top || top->pack != pending.pack || top->frame != pending.frame)
-      g_array_append_val(live->pending, pending);
-    break;
+    if (location.standing <= HF_STANDING_THIN)
+      return TRUE;
   }
-  return any || lose(live, loss, id, error);
 }
 
 /* Reads header and clear section of a frame; from the mirror when the pack does not give them whole. */
