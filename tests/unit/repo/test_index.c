@@ -254,6 +254,18 @@ static void put_places(Lab *lab, HfRecordKind kind, const char *name, const HfSh
   lab_put(lab, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record));
 }
 
+#define MARK "gc/mark.0000000000000001"
+
+static void put_mark(Lab *lab, const HfShortId *condemned)
+{
+  HfMark mark;
+  hf_mark_init(&mark);
+  g_array_append_vals(mark.packs, condemned, 1);
+  g_autoptr(GBytes) record = hf_mark_encode(&mark);
+  hf_mark_clear(&mark);
+  lab_put(lab, MARK, g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+}
+
 static void test_absent(void)
 {
   g_autoptr(Lab) lab = lab_new();
@@ -273,12 +285,7 @@ static void test_absent(void)
   put_places(lab, HF_RECORD_DAMAGE, "damage/00", &damaged, first + 100);
   put_places(lab, HF_RECORD_DAMAGE, "damage/01", &whole, HF_PLACE_WHOLE_PACK);
   lab_put(lab, "damage/02", "rubbish", 7);
-  HfMark mark;
-  hf_mark_init(&mark);
-  g_array_append_val(mark.packs, condemned);
-  g_autoptr(GBytes) record = hf_mark_encode(&mark);
-  hf_mark_clear(&mark);
-  lab_put(lab, "gc/mark.0000000000000001", g_bytes_get_data(record, NULL), g_bytes_get_size(record));
+  put_mark(lab, &condemned);
   g_assert_true(hf_index_refresh(index, NULL));
   g_assert_true(lab_warned(lab, "passed over"));
   g_assert_true(hf_index_has_absent(index));
@@ -303,6 +310,72 @@ static void test_absent(void)
   g_assert_true(hf_short_id_equal(&location.pack, &fresh));
   g_assert_true(finds(index, 1, 0, 1, &location));
   g_assert_true(hf_short_id_equal(&location.pack, &thin));
+}
+
+/* The same blob in four places: who deletes counts on the first two standings only. */
+static void test_standing(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  HfShortId packs[4];
+  for (guint i = 0; i < G_N_ELEMENTS(packs); i++) {
+    guint place = i * 3 % 4; /* not in the order in which they are to come */
+    packs[place] = add_pack(store, index, 1, 5, 0);
+    g_assert_true(hf_index_flush(index, FALSE, NULL));
+  }
+  put_places(lab, HF_RECORD_THIN, "gc/thin.0000000000000001", &packs[1], (guint32)hf_pack_head_length(1));
+  put_mark(lab, &packs[2]);
+  put_places(lab, HF_RECORD_DAMAGE, "damage/00", &packs[3], HF_PLACE_WHOLE_PACK);
+  g_assert_true(hf_index_refresh(index, NULL));
+  for (guint i = 0; i < G_N_ELEMENTS(packs); i++) {
+    HfLocation location;
+    g_assert_true(finds(index, 1, 3, i, &location));
+    g_assert_cmpuint(location.standing, ==, i);
+    g_assert_true(hf_short_id_equal(&location.pack, &packs[i]));
+  }
+  g_assert_false(finds(index, 1, 3, 4, NULL));
+}
+
+typedef struct Sweeper {
+  Lab *lab;
+  HfShortId pack;
+  gint lists; /* the sweep comes before this one; the first is 1 */
+} Sweeper;
+
+/* As a collector does it: the packs first, the mark after them. */
+static int sweep_before(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  Sweeper *sweeper = user;
+  char pack[HF_NAME_BYTES];
+  (void)name;
+  if (!before || op != HOOK_LIST || --sweeper->lists != 0)
+    return 0;
+  hf_name_pack(pack, HF_PACK_DATA, &sweeper->pack);
+  lab_drop(sweeper->lab, pack);
+  lab_drop(sweeper->lab, MARK);
+  return 0;
+}
+
+/* A condemned pack is swept while the index is loaded, before each of its listings in turn: never may it count as
+ * stored afterwards. */
+static void test_swept_while_loading(void)
+{
+  gint more = 1;
+  for (gint at = 1; more > 0; at++) {
+    g_autoptr(Lab) lab = lab_new();
+    Sweeper sweeper = { .lab = lab };
+    g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, sweep_before, &sweeper);
+    g_autoptr(HfIndex) maker = open_index(lab, plain);
+    sweeper.pack = add_pack(plain, maker, 1, 5, 0);
+    g_assert_true(hf_index_flush(maker, FALSE, NULL));
+    put_mark(lab, &sweeper.pack);
+    sweeper.lists = at;
+    g_autoptr(HfIndex) index = open_index(lab, store);
+    more = sweeper.lists <= 0;
+    g_assert_true(claims(index, 1, 3));
+    g_assert_true(more || at > 3);
+  }
 }
 
 static void test_damaged_run(void)
@@ -481,6 +554,8 @@ int main(int argc, char **argv)
   g_test_add_func("/index/packs-decide", test_packs_decide);
   g_test_add_func("/index/uncovered", test_uncovered);
   g_test_add_func("/index/absent", test_absent);
+  g_test_add_func("/index/standing", test_standing);
+  g_test_add_func("/index/swept-while-loading", test_swept_while_loading);
   g_test_add_func("/index/damaged-run", test_damaged_run);
   g_test_add_func("/index/merged-away", test_merged_away);
   g_test_add_func("/index/superseded", test_superseded);
