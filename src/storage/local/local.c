@@ -174,9 +174,22 @@ static gboolean has_proc(int fd)
   return HF_AGAIN(hf_sys->fstatat(AT_FDCWD, path, &status, 0)) == 0;
 }
 
+/* Files that no store would name like this are somebody else's: a repository is not made among them. */
+static gboolean refuse_foreign(const char *path, GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  g_autoptr(GDir) folder = g_dir_open(path, 0, &problem);
+  if (folder == NULL)
+    return hf_fail(error, HF_ERROR_IO, "cannot list '%s': %s", path, problem->message);
+  for (const char *name; (name = g_dir_read_name(folder)) != NULL;)
+    if (!hf_store_name_valid(name) && !g_str_has_prefix(name, HF_LOCAL_TEMPORARY) && !g_str_equal(name, "lost+found"))
+      return hf_fail(error, HF_ERROR_REFUSED, "'%s' is not empty: it holds '%s'; choose another place", path, name);
+  return TRUE;
+}
+
 HfStore *hf_local_open(const char *path, gboolean create, GError **error)
 {
-  if (create && !make_root(path, error))
+  if (create && (!make_root(path, error) || !refuse_foreign(path, error)))
     return NULL;
   int fd = hf_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, error);
   if (fd < 0)

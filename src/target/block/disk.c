@@ -78,7 +78,7 @@ static gboolean make_file(HfDiskTarget *target, gboolean overwrite, GError **err
     return FALSE;
   }
   target->partial = g_steal_pointer(&partial);
-  return hf_sys->ftruncate(target->fd, (off_t)target->size) == 0 ||
+  return HF_AGAIN(hf_sys->ftruncate(target->fd, (off_t)target->size)) == 0 ||
          hf_fail_errno(error, errno, "cannot make '%s' as large as %" G_GUINT64_FORMAT " bytes", path, target->size);
 }
 
@@ -101,7 +101,7 @@ static gboolean open_file(HfDiskTarget *target, gboolean overwrite, GError **err
   target->fd = hf_open(AT_FDCWD, path, O_WRONLY | O_NONBLOCK, 0, error);
   if (target->fd < 0 || !check_use(target->fd, path, error))
     return FALSE;
-  return hf_sys->ftruncate(target->fd, (off_t)target->size) == 0 ||
+  return HF_AGAIN(hf_sys->ftruncate(target->fd, (off_t)target->size)) == 0 ||
          hf_fail_errno(error, errno, "cannot make '%s' as large as %" G_GUINT64_FORMAT " bytes", path, target->size);
 }
 

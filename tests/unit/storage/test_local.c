@@ -12,6 +12,7 @@
 #include "base/sys.h"
 #include "base/sysfault.h"
 #include "fixture.h"
+#include "storage/local/internal.h"
 
 /* The nth call of `function` fails with `errnum` from now on, or once. */
 static void fail_call(const char *function, guint64 nth, int errnum, gboolean persist)
@@ -95,6 +96,26 @@ static void test_open_errors(void)
   fail_call("openat", 1, EMFILE, FALSE);
   expect_open_fails(path, TRUE, HF_ERROR_IO, "cannot open");
   end_fault();
+  fixture_close(&fixture);
+}
+
+/* A folder with names that no repository has is somebody's; what a disk brings along, and leftovers of ours, are not. */
+static void test_open_among_others(void)
+{
+  static const char *const harmless[] = { "lost+found", HF_LOCAL_TEMPORARY "left" };
+  Fixture fixture;
+  fixture_open(&fixture);
+  g_autofree char *path = g_build_filename(fixture.folder, "other", NULL), *foreign = NULL;
+  g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS(harmless); i++) {
+    g_autofree char *name = g_build_filename(path, harmless[i], NULL);
+    g_assert_cmpint(g_mkdir(name, 0700), ==, 0);
+  }
+  g_autoptr(HfStore) store = hf_local_open(path, TRUE, NULL);
+  g_assert_nonnull(store);
+  foreign = g_build_filename(path, "My photos", NULL);
+  g_assert_cmpint(g_mkdir(foreign, 0700), ==, 0);
+  expect_open_fails(path, TRUE, HF_ERROR_REFUSED, "it holds 'My photos'");
   fixture_close(&fixture);
 }
 
@@ -366,6 +387,7 @@ int main(int argc, char **argv)
   g_test_add_func("/storage/local/open", test_open);
   g_test_add_func("/storage/local/register", test_register);
   g_test_add_func("/storage/local/open-errors", test_open_errors);
+  g_test_add_func("/storage/local/open-among-others", test_open_among_others);
   g_test_add_func("/storage/local/open-below-unreadable", test_open_below_unreadable);
   g_test_add_func("/storage/local/open-below-unreadable-fails", test_open_below_unreadable_fails);
   g_test_add_func("/storage/local/no-objects", test_no_objects);
