@@ -16,11 +16,13 @@
 #define HF_CUT_NONE G_MAXSIZE
 
 /* The top `bits` bits: they have seen the most bytes. */
-static guint64 top_bits(guint bits) {
+static guint64 top_bits(guint bits)
+{
   return ~G_GUINT64_CONSTANT(0) << (64 - bits);
 }
 
-void hf_cutter_init(HfCutter *cutter, const guint64 gear[256], guint32 minimum, guint32 average, guint32 maximum) {
+void hf_cutter_init(HfCutter *cutter, const guint64 gear[256], guint32 minimum, guint32 average, guint32 maximum)
+{
   guint log2_average = g_bit_nth_msf(average, -1);
 
   g_assert(average >= 8 && (average & (average - 1)) == 0 && minimum < average && average < maximum);
@@ -32,12 +34,14 @@ void hf_cutter_init(HfCutter *cutter, const guint64 gear[256], guint32 minimum, 
   cutter->mask_large = top_bits(log2_average - 2);
 }
 
-static guint64 roll(const guint64 *gear, guint64 print, guint8 byte) {
+static guint64 roll(const guint64 *gear, guint64 print, guint8 byte)
+{
   return (print << 1) + gear[byte];
 }
 
 /* The fingerprint just before byte `at` is taken in. */
-static guint64 warm(const HfCutter *cutter, const guint8 *bytes, gsize at) {
+static guint64 warm(const HfCutter *cutter, const guint8 *bytes, gsize at)
+{
   guint64 print = 0;
 
   for (gsize i = at >= HF_CUT_WINDOW - 1 ? at - (HF_CUT_WINDOW - 1) : 0; i < at; i++)
@@ -46,7 +50,8 @@ static guint64 warm(const HfCutter *cutter, const guint8 *bytes, gsize at) {
 }
 
 /* The first byte of [from, to) whose fingerprint has no bit of `mask`, or HF_CUT_NONE. */
-static gsize scan_one(const HfCutter *cutter, const guint8 *bytes, gsize from, gsize to, guint64 mask) {
+static gsize scan_one(const HfCutter *cutter, const guint8 *bytes, gsize from, gsize to, guint64 mask)
+{
   guint64 print = warm(cutter, bytes, from);
 
   for (gsize i = from; i < to; i++) {
@@ -58,7 +63,8 @@ static gsize scan_one(const HfCutter *cutter, const guint8 *bytes, gsize from, g
 }
 
 /* As scan_one over exactly two strides. A cut in the second one counts only when the rest of the first has none. */
-static gsize scan_pair(const HfCutter *cutter, const guint8 *bytes, gsize from, guint64 mask) {
+static gsize scan_pair(const HfCutter *cutter, const guint8 *bytes, gsize from, guint64 mask)
+{
   const guint64 *gear = cutter->gear;
   const guint8 *first = bytes + from, *second = first + HF_CUT_STRIDE;
   guint64 a = warm(cutter, bytes, from), b = warm(cutter, bytes, from + HF_CUT_STRIDE);
@@ -77,7 +83,8 @@ static gsize scan_pair(const HfCutter *cutter, const guint8 *bytes, gsize from, 
   return HF_CUT_NONE;
 }
 
-static gsize scan(const HfCutter *cutter, const guint8 *bytes, gsize from, gsize to, guint64 mask) {
+static gsize scan(const HfCutter *cutter, const guint8 *bytes, gsize from, gsize to, guint64 mask)
+{
   for (; from < to && to - from >= 2 * HF_CUT_STRIDE; from += 2 * HF_CUT_STRIDE) {
     gsize found = scan_pair(cutter, bytes, from, mask);
 
@@ -87,7 +94,8 @@ static gsize scan(const HfCutter *cutter, const guint8 *bytes, gsize from, gsize
   return scan_one(cutter, bytes, from, to, mask);
 }
 
-gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length) {
+gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length)
+{
   gsize end = MIN(length, cutter->maximum);
   gsize first = MAX(cutter->minimum, 1) - 1; /* the byte a chunk of `minimum` bytes ends with */
   gsize found;
@@ -100,10 +108,12 @@ gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length) 
   return found == HF_CUT_NONE ? end : found + 1;
 }
 
-gboolean hf_name_is_cut(const void *name, gsize length, guint level) {
+gboolean hf_name_is_cut(const void *name, gsize length, guint level)
+{
   return level <= 7 && ((XXH3_64bits(name, length) >> (8 * level)) & 0xff) == 0;
 }
 
-gboolean hf_id_is_cut(const guint8 id[32], guint level) {
+gboolean hf_id_is_cut(const guint8 id[32], guint level)
+{
   return level < 32 && id[level] == 0;
 }

@@ -25,11 +25,13 @@ struct HfCodecContext {
   int level; /* what zstd_in is set to; 0 before the first use */
 };
 
-HfCodecContext *hf_codec_new(void) {
+HfCodecContext *hf_codec_new(void)
+{
   return g_new0(HfCodecContext, 1);
 }
 
-void hf_codec_free(HfCodecContext *context) {
+void hf_codec_free(HfCodecContext *context)
+{
   if (context == NULL)
     return;
   ZSTD_freeCCtx(context->zstd_in);
@@ -39,7 +41,8 @@ void hf_codec_free(HfCodecContext *context) {
 }
 
 static gssize zstd_compress(HfCodecContext *context, int level, const void *in, gsize length, void *out,
-                            gsize capacity, GError **error) {
+                            gsize capacity, GError **error)
+{
   gsize result;
 
   if (level < 1 || level > HF_ZSTD_LEVEL_MAX) {
@@ -63,7 +66,8 @@ static gssize zstd_compress(HfCodecContext *context, int level, const void *in, 
 }
 
 static gssize lz4_compress(HfCodecContext *context, const void *in, gsize length, void *out, gsize capacity,
-                           GError **error) {
+                           GError **error)
+{
   if (length > LZ4_MAX_INPUT_SIZE) {
     hf_fail(error, HF_ERROR_FAILED, "cannot compress %" G_GSIZE_FORMAT " bytes with lz4 at once", length);
     return -1;
@@ -74,7 +78,8 @@ static gssize lz4_compress(HfCodecContext *context, const void *in, gsize length
 }
 
 gssize hf_compress(HfCodecContext *context, HfCodec codec, int level, const void *in, gsize length, void *out,
-                   gsize capacity, GError **error) {
+                   gsize capacity, GError **error)
+{
   if (length == 0)
     return 0;
   switch (codec) {
@@ -92,7 +97,8 @@ gssize hf_compress(HfCodecContext *context, HfCodec codec, int level, const void
 
 /* Whether `in` is one zstd frame and nothing else, with a window in bounds. The library would also take several
  * frames, frames to be skipped and frames of old versions: one meaning is enough for bytes from outside. */
-static gboolean zstd_frame_is_plain(const guint8 *in, gsize length, gsize plain_length) {
+static gboolean zstd_frame_is_plain(const guint8 *in, gsize length, gsize plain_length)
+{
   unsigned long long content;
 
   if (length < HF_ZSTD_HEADER_MIN || memcmp(in, zstd_magic, sizeof zstd_magic) != 0)
@@ -107,7 +113,8 @@ static gboolean zstd_frame_is_plain(const guint8 *in, gsize length, gsize plain_
 }
 
 static gboolean zstd_decompress(HfCodecContext *context, const void *in, gsize length, void *out, gsize plain_length,
-                                GError **error) {
+                                GError **error)
+{
   if (context->zstd_out == NULL)
     context->zstd_out = ZSTD_createDCtx();
   if (context->zstd_out == NULL)
@@ -120,7 +127,8 @@ static gboolean zstd_decompress(HfCodecContext *context, const void *in, gsize l
 }
 
 gboolean hf_decompress(HfCodecContext *context, HfCodec codec, const void *in, gsize length, void *out,
-                       gsize plain_length, GError **error) {
+                       gsize plain_length, GError **error)
+{
   switch (codec) {
     case HF_CODEC_NONE:
       if (length != plain_length)
@@ -143,7 +151,8 @@ gboolean hf_decompress(HfCodecContext *context, HfCodec codec, const void *in, g
   }
 }
 
-gboolean hf_codec_parse(const char *text, HfCodec *codec, int *level, GError **error) {
+gboolean hf_codec_parse(const char *text, HfCodec *codec, int *level, GError **error)
+{
   guint64 value = HF_ZSTD_LEVEL_DEFAULT;
 
   if (strcmp(text, "none") == 0) {
@@ -163,7 +172,8 @@ gboolean hf_codec_parse(const char *text, HfCodec *codec, int *level, GError **e
   return TRUE;
 }
 
-const char *hf_codec_name(HfCodec codec) {
+const char *hf_codec_name(HfCodec codec)
+{
   switch (codec) {
     case HF_CODEC_NONE:
       return "none";

@@ -14,7 +14,8 @@ struct HfAead {
   gnutls_aead_cipher_hd_t handle;
 };
 
-HfAead *hf_aead_new(const HfKey *key) {
+HfAead *hf_aead_new(const HfKey *key)
+{
   HfKey copy = *key;
   gnutls_datum_t datum = {copy.b, sizeof copy.b};
   HfAead *aead = g_new0(HfAead, 1);
@@ -26,7 +27,8 @@ HfAead *hf_aead_new(const HfKey *key) {
   return aead;
 }
 
-void hf_aead_free(HfAead *aead) {
+void hf_aead_free(HfAead *aead)
+{
   if (aead == NULL)
     return;
   gnutls_aead_cipher_deinit(aead->handle);
@@ -34,7 +36,8 @@ void hf_aead_free(HfAead *aead) {
 }
 
 gboolean hf_aead_seal(HfAead *aead, const guint8 nonce[HF_NONCE_BYTES], const void *extra, gsize extra_length,
-                      const void *in, gsize length, void *out, GError **error) {
+                      const void *in, gsize length, void *out, GError **error)
+{
   gsize written;
 
   if (length > HF_AEAD_LENGTH_MAX)
@@ -48,7 +51,8 @@ gboolean hf_aead_seal(HfAead *aead, const guint8 nonce[HF_NONCE_BYTES], const vo
 }
 
 gboolean hf_aead_open(HfAead *aead, const guint8 nonce[HF_NONCE_BYTES], const void *extra, gsize extra_length,
-                      const void *in, gsize length, void *out, GError **error) {
+                      const void *in, gsize length, void *out, GError **error)
+{
   gsize written;
 
   if (length < HF_TAG_BYTES || length - HF_TAG_BYTES > HF_AEAD_LENGTH_MAX)

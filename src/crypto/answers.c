@@ -8,7 +8,8 @@
 #include "crypto/crypto.h"
 
 /* RFC 4231 test case 2; HMAC fills its keys up with zeros. Twice, since a hasher is used again. */
-static gsize answer_hmac(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_hmac(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   static const HfKey key = {"Jefe"};
   static const char data[] = "what do ya want for nothing?";
   g_autoptr(HfHasher) hasher = hf_hasher_new(&key);
@@ -21,7 +22,8 @@ static gsize answer_hmac(guint8 answer[HF_ANSWER_BYTES_MAX]) {
 }
 
 /* NIST SP 800-38D, as test case 14 of the GCM submission: a zero block under a zero key. */
-static gsize answer_aead_seal(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_aead_seal(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   static const HfKey key;
   static const guint8 nonce[HF_NONCE_BYTES], block[16];
   g_autoptr(HfAead) aead = hf_aead_new(&key);
@@ -29,7 +31,8 @@ static gsize answer_aead_seal(guint8 answer[HF_ANSWER_BYTES_MAX]) {
   return hf_aead_seal(aead, nonce, NULL, 0, block, sizeof block, answer, NULL) ? sizeof block + HF_TAG_BYTES : 0;
 }
 
-static gsize answer_aead_open(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_aead_open(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   static const HfKey key;
   static const guint8 nonce[HF_NONCE_BYTES];
   g_autoptr(HfAead) aead = hf_aead_new(&key);
@@ -38,7 +41,8 @@ static gsize answer_aead_open(guint8 answer[HF_ANSWER_BYTES_MAX]) {
   return hf_aead_open(aead, nonce, NULL, 0, answer, length, answer, NULL) ? length - HF_TAG_BYTES : 0;
 }
 
-static gsize answer_password(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_password(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   static const guint8 salt[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   static const char password[] = "password";
   HfKey key;
@@ -50,7 +54,8 @@ static gsize answer_password(guint8 answer[HF_ANSWER_BYTES_MAX]) {
 }
 
 /* The public half of Bob's key in RFC 7748 section 6.1, and a message sealed to it and opened again. */
-static gsize answer_box(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_box(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   static const HfKey secret = {{0x5d, 0xab, 0x08, 0x7e, 0x62, 0x4a, 0x8a, 0x4b, 0x79, 0xe1, 0x7f,
                                 0x8b, 0x83, 0x80, 0x0e, 0xe6, 0x6f, 0x3b, 0xb1, 0x29, 0x26, 0x18,
                                 0xb6, 0xfd, 0x1c, 0x2f, 0x8b, 0x27, 0xff, 0x88, 0xe0, 0xeb}};
@@ -69,12 +74,14 @@ static const HfKey sign_seed = {{0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60,
                                  0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5, 0x69, 0x7b, 0x32,
                                  0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60}};
 
-static gsize answer_sign_public(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_sign_public(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   hf_sign_public(&sign_seed, answer);
   return 32;
 }
 
-static gsize answer_sign(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_sign(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   guint8 public_half[32];
 
   hf_sign_public(&sign_seed, public_half);
@@ -82,12 +89,14 @@ static gsize answer_sign(guint8 answer[HF_ANSWER_BYTES_MAX]) {
   return hf_signature_valid(public_half, "self-test", "abc", 3, answer) ? HF_SIGNATURE_BYTES : 0;
 }
 
-static gsize answer_sha256(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_sha256(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   hf_sha256("abc", 3, answer);
   return 32;
 }
 
-static gsize answer_xxh128(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_xxh128(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   hf_xxh128("", 0, answer);
   return 16;
 }
@@ -109,7 +118,8 @@ const HfKnownAnswer hf_known_answers[] = {
     {NULL, NULL, NULL},
 };
 
-gboolean hf_known_answers_check(const HfKnownAnswer *answers, GError **error) {
+gboolean hf_known_answers_check(const HfKnownAnswer *answers, GError **error)
+{
   for (; answers->name != NULL; answers++) {
     guint8 answer[HF_ANSWER_BYTES_MAX], expected[HF_ANSWER_BYTES_MAX];
     gsize length = answers->compute(answer);

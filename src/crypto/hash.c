@@ -10,16 +10,19 @@ struct HfHasher {
 };
 
 /* Hashing fails only when memory is short or the library is broken: a wrong id must never come out of it. */
-static void must(int result) {
+static void must(int result)
+{
   if (result < 0)
     g_error("cannot compute SHA-256: %s", gnutls_strerror(result));
 }
 
-void hf_sha256(const void *bytes, gsize length, guint8 digest[32]) {
+void hf_sha256(const void *bytes, gsize length, guint8 digest[32])
+{
   must(gnutls_hash_fast(GNUTLS_DIG_SHA256, bytes, length, digest));
 }
 
-void hf_derive(const HfKey *key, const char *label, HfKey *derived) {
+void hf_derive(const HfKey *key, const char *label, HfKey *derived)
+{
   HfKey digest; /* `derived` may be `key` */
 
   must(gnutls_hmac_fast(GNUTLS_MAC_SHA256, key->b, sizeof key->b, label, strlen(label), digest.b));
@@ -27,24 +30,28 @@ void hf_derive(const HfKey *key, const char *label, HfKey *derived) {
   hf_key_clear(&digest);
 }
 
-HfHasher *hf_hasher_new(const HfKey *key) {
+HfHasher *hf_hasher_new(const HfKey *key)
+{
   HfHasher *hasher = g_new0(HfHasher, 1);
 
   must(gnutls_hmac_init(&hasher->handle, GNUTLS_MAC_SHA256, key->b, sizeof key->b));
   return hasher;
 }
 
-void hf_hasher_free(HfHasher *hasher) {
+void hf_hasher_free(HfHasher *hasher)
+{
   if (hasher == NULL)
     return;
   gnutls_hmac_deinit(hasher->handle, NULL);
   g_free(hasher);
 }
 
-void hf_hasher_update(HfHasher *hasher, const void *bytes, gsize length) {
+void hf_hasher_update(HfHasher *hasher, const void *bytes, gsize length)
+{
   must(gnutls_hmac(hasher->handle, bytes, length));
 }
 
-void hf_hasher_final(HfHasher *hasher, guint8 digest[32]) {
+void hf_hasher_final(HfHasher *hasher, guint8 digest[32])
+{
   gnutls_hmac_output(hasher->handle, digest);
 }

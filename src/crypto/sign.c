@@ -11,7 +11,8 @@ G_STATIC_ASSERT(crypto_sign_PUBLICKEYBYTES == 32);
 G_STATIC_ASSERT(crypto_sign_BYTES == HF_SIGNATURE_BYTES);
 
 /* label || 0x00 || bytes: a signature for one purpose is none for another. */
-static guint8 *labelled(const char *label, const void *bytes, gsize length, gsize *total) {
+static guint8 *labelled(const char *label, const void *bytes, gsize length, gsize *total)
+{
   gsize head = strlen(label) + 1;
   guint8 *message;
 
@@ -24,14 +25,16 @@ static guint8 *labelled(const char *label, const void *bytes, gsize length, gsiz
   return message;
 }
 
-void hf_sign_public(const HfKey *seed, guint8 public_half[32]) {
+void hf_sign_public(const HfKey *seed, guint8 public_half[32])
+{
   guint8 secret[crypto_sign_SECRETKEYBYTES];
 
   crypto_sign_seed_keypair(public_half, secret, seed->b);
   hf_wipe(secret, sizeof secret);
 }
 
-void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize length, guint8 signature[64]) {
+void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize length, guint8 signature[64])
+{
   gsize total;
   g_autofree guint8 *message = labelled(label, bytes, length, &total);
   guint8 public_half[32], secret[crypto_sign_SECRETKEYBYTES];
@@ -42,7 +45,8 @@ void hf_sign(const HfKey *seed, const char *label, const void *bytes, gsize leng
 }
 
 gboolean hf_signature_valid(const guint8 public_half[32], const char *label, const void *bytes, gsize length,
-                   const guint8 signature[64]) {
+                   const guint8 signature[64])
+{
   gsize total;
   g_autofree guint8 *message = labelled(label, bytes, length, &total);
 

@@ -5,7 +5,8 @@
 #include "chunk/cut.h"
 
 /* SplitMix64, as the worked example of docs/format.md 7.7 states it. */
-static guint64 split_mix(guint64 *state) {
+static guint64 split_mix(guint64 *state)
+{
   guint64 z = *state += G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
 
   z = (z ^ z >> 30) * G_GUINT64_CONSTANT(0xbf58476d1ce4e5b9);
@@ -13,12 +14,14 @@ static guint64 split_mix(guint64 *state) {
   return z ^ z >> 31;
 }
 
-static void make_gear(guint64 seed, guint64 gear[256]) {
+static void make_gear(guint64 seed, guint64 gear[256])
+{
   for (gsize i = 0; i < 256; i++)
     gear[i] = split_mix(&seed);
 }
 
-static guint8 *make_random(guint64 seed, gsize length) {
+static guint8 *make_random(guint64 seed, gsize length)
+{
   guint8 *bytes = g_malloc(length);
 
   for (gsize i = 0; i < length; i += 8) {
@@ -30,7 +33,8 @@ static guint8 *make_random(guint64 seed, gsize length) {
 
 /* The rule in its plain form: the oracle. */
 static gsize plain_next(const guint64 gear[256], gsize minimum, gsize average, gsize maximum, const guint8 *bytes,
-                        gsize length) {
+                        gsize length)
+{
   guint log2_average = g_bit_storage(average) - 1;
   guint64 strict = ~G_GUINT64_CONSTANT(0) << (64 - (log2_average + 2));
   guint64 loose = ~G_GUINT64_CONSTANT(0) << (64 - (log2_average - 2));
@@ -46,7 +50,8 @@ static gsize plain_next(const guint64 gear[256], gsize minimum, gsize average, g
 }
 
 static void compare(const guint64 gear[256], guint32 minimum, guint32 average, guint32 maximum, const guint8 *bytes,
-                    gsize length) {
+                    gsize length)
+{
   HfCutter cutter;
 
   hf_cutter_init(&cutter, gear, minimum, average, maximum);
@@ -68,7 +73,8 @@ static const struct {
     {0, 65536, 131072},  {30000, 32768, 200000}, {16384, 65536, 262144}, {262144, 1048576, 4194304},
 };
 
-static void compare_all(const guint8 *bytes, gsize length) {
+static void compare_all(const guint8 *bytes, gsize length)
+{
   guint64 gear[256];
 
   for (guint64 seed = 1; seed <= 2; seed++) {
@@ -78,21 +84,24 @@ static void compare_all(const guint8 *bytes, gsize length) {
   }
 }
 
-static void test_random(void) {
+static void test_random(void)
+{
   gsize length = (6 << 20) + 321;
   g_autofree guint8 *bytes = make_random(2, length);
 
   compare_all(bytes, length);
 }
 
-static void test_zero(void) {
+static void test_zero(void)
+{
   gsize length = 1 << 20;
   g_autofree guint8 *bytes = g_malloc0(length);
 
   compare_all(bytes, length);
 }
 
-static void test_text(void) {
+static void test_text(void)
+{
   gsize length = 2 << 20;
   g_autofree guint8 *bytes = g_malloc(length + 32);
 
@@ -102,7 +111,8 @@ static void test_text(void) {
 }
 
 /* Short periods, among them those of the window and of the strides. */
-static void test_periodic(void) {
+static void test_periodic(void)
+{
   static const gsize periods[] = {2, 3, 63, 64, 65, 4095, 4096, 4097, 8192};
   gsize length = 1 << 20;
   g_autofree guint8 *bytes = make_random(3, length);
@@ -115,7 +125,8 @@ static void test_periodic(void) {
 }
 
 /* Many places pass the test: cuts in both strides at once, and right after the minimum. */
-static void test_dense(void) {
+static void test_dense(void)
+{
   gsize length = 1 << 20;
   g_autofree guint8 *bytes = make_random(4, length);
   guint64 gear[256];
@@ -131,7 +142,8 @@ static void test_dense(void) {
  * Cuts planted exactly where wanted: a run of 64 bytes of value 0, whose gear is 0, empties the fingerprint; the other
  * value never does. `second` is planted too, so that a cut of the other stride must not win.
  */
-static void test_planted(void) {
+static void test_planted(void)
+{
   static const gsize ends[] = {4095,  4096,  4097,  4159,  4160,  8191,  8192,  8193,  8255,  8256,  12287, 12288,
                                12289, 16384, 20479, 20480, 20481, 32766, 32767, 32768, 32769, 36863, 36864, 36865,
                                40959, 40960, 40961, 45000, 98303, 98304, 98305, 131071, 131072, 131073};
@@ -161,7 +173,8 @@ static void test_planted(void) {
 }
 
 /* The cut does not depend on what follows it, and the end of the data is a cut. */
-static void test_lengths(void) {
+static void test_lengths(void)
+{
   g_autofree guint8 *bytes = make_random(6, 70000);
   guint64 gear[256];
   HfCutter cutter;
@@ -180,7 +193,8 @@ static void test_lengths(void) {
 }
 
 /* docs/format.md 7.7, worked example. */
-static void test_worked_example(void) {
+static void test_worked_example(void)
+{
   static const gsize expected[] = {8990, 8522, 9188, 8523, 9550,  8617,  13497, 9027, 8509, 5756,
                                    8410, 8775, 8546, 5463, 9002,  12328, 8675,  8613, 9346, 9367,
                                    8563, 8892, 7653, 13272, 12225, 9686, 5875,  7892, 9382};
@@ -206,7 +220,8 @@ static void test_worked_example(void) {
 }
 
 /* Chunks come out near the average, and data that was shifted is soon cut alike again. */
-static void test_shape(void) {
+static void test_shape(void)
+{
   const gsize length = 16 << 20, shift = 777;
   g_autofree guint8 *bytes = make_random(8, length + shift);
   g_autoptr(GHashTable) cuts = g_hash_table_new(NULL, NULL);
@@ -229,7 +244,8 @@ static void test_shape(void) {
   g_assert_cmpuint(shared, >, count * 95 / 100);
 }
 
-static void init_wrong(gconstpointer data) {
+static void init_wrong(gconstpointer data)
+{
   static const guint64 gear[256];
   const guint32 *size = data;
   HfCutter cutter;
@@ -243,7 +259,8 @@ static void init_wrong(gconstpointer data) {
   g_test_trap_assert_stderr("*assertion failed*");
 }
 
-static void test_name(void) {
+static void test_name(void)
+{
   guint counts[8] = {0};
 
   for (guint i = 0; i < 20000; i++) {
@@ -263,7 +280,8 @@ static void test_name(void) {
   }
 }
 
-static void test_id(void) {
+static void test_id(void)
+{
   guint8 id[32];
 
   for (guint level = 0; level < 32; level++) {
@@ -278,7 +296,8 @@ static void test_id(void) {
   g_assert_false(hf_id_is_cut(id, G_MAXUINT));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   static const guint32 wrong[][3] = {{0, 4, 64}, {16, 100, 400}, {64, 64, 128}, {16, 64, 64}};
 
   g_test_init(&argc, &argv, NULL);

@@ -9,7 +9,8 @@
 #define PLAIN_BYTES 50000
 
 /* Words, so that every codec finds something to do. */
-static guint8 *make_text(gsize length) {
+static guint8 *make_text(gsize length)
+{
   guint8 *text = g_malloc(length + 16);
 
   for (gsize at = 0, i = 0; at < length; i++)
@@ -17,7 +18,8 @@ static guint8 *make_text(gsize length) {
   return text;
 }
 
-static guint8 *make_noise(gsize length) {
+static guint8 *make_noise(gsize length)
+{
   guint8 *noise = g_malloc(length);
   GRand *rand = g_rand_new_with_seed(1);
 
@@ -27,7 +29,8 @@ static guint8 *make_noise(gsize length) {
   return noise;
 }
 
-static void expect_invalid(HfCodecContext *context, HfCodec codec, const void *in, gsize length, gsize plain_length) {
+static void expect_invalid(HfCodecContext *context, HfCodec codec, const void *in, gsize length, gsize plain_length)
+{
   g_autoptr(GError) error = NULL;
   g_autofree guint8 *out = g_malloc(plain_length + 1);
 
@@ -38,7 +41,8 @@ static void expect_invalid(HfCodecContext *context, HfCodec codec, const void *i
 }
 
 static gsize compress(HfCodecContext *context, HfCodec codec, int level, const guint8 *in, gsize length, guint8 *out,
-                      gsize capacity) {
+                      gsize capacity)
+{
   GError *error = NULL;
   gssize result = hf_compress(context, codec, level, in, length, out, capacity, &error);
 
@@ -48,7 +52,8 @@ static gsize compress(HfCodecContext *context, HfCodec codec, int level, const g
   return (gsize)result;
 }
 
-static void test_round_trip(void) {
+static void test_round_trip(void)
+{
   static const HfCodec codecs[] = {HF_CODEC_LZ4, HF_CODEC_ZSTD};
   static const int levels[] = {3, 1, 19, 3, 9};
   g_autoptr(HfCodecContext) context = hf_codec_new();
@@ -74,7 +79,8 @@ static void test_round_trip(void) {
   g_free(out);
 }
 
-static void test_level_matters(void) {
+static void test_level_matters(void)
+{
   g_autoptr(HfCodecContext) context = hf_codec_new();
   g_autofree guint8 *text = make_text(PLAIN_BYTES);
   g_autofree guint8 *packed = g_malloc(PLAIN_BYTES);
@@ -86,7 +92,8 @@ static void test_level_matters(void) {
 }
 
 /* What would not become shorter gives 0, and a context that met this goes on to work. */
-static void test_does_not_fit(void) {
+static void test_does_not_fit(void)
+{
   static const HfCodec codecs[] = {HF_CODEC_LZ4, HF_CODEC_ZSTD};
   g_autoptr(HfCodecContext) context = hf_codec_new();
   g_autofree guint8 *noise = make_noise(4096);
@@ -106,7 +113,8 @@ static void test_does_not_fit(void) {
   g_assert_cmpuint(compress(context, HF_CODEC_NONE, 0, noise, 4096, packed, sizeof packed), ==, 0);
 }
 
-static void test_compress_errors(void) {
+static void test_compress_errors(void)
+{
   static const struct {
     HfCodec codec;
     int level;
@@ -132,7 +140,8 @@ static void test_compress_errors(void) {
   hf_codec_free(NULL);
 }
 
-static void test_none(void) {
+static void test_none(void)
+{
   g_autoptr(HfCodecContext) context = hf_codec_new();
   char out[9] = "........", in[] = "holdfast";
 
@@ -148,7 +157,8 @@ static void test_none(void) {
 
 /* Every shorter piece and every flipped bit either is refused or comes out with the right length; nothing is written
  * beyond it. */
-static void test_damage(void) {
+static void test_damage(void)
+{
   static const HfCodec codecs[] = {HF_CODEC_LZ4, HF_CODEC_ZSTD};
   g_autoptr(HfCodecContext) context = hf_codec_new();
   g_autofree guint8 *text = make_text(2000);
@@ -179,7 +189,8 @@ static void test_damage(void) {
 }
 
 /* A zstd frame with one raw block, by RFC 8878: magic, descriptor, window, block header, bytes. */
-static void test_zstd_window(void) {
+static void test_zstd_window(void)
+{
   guint8 frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x00, 13 << 3, 0x19, 0x00, 0x00, 'a', 'b', 'c'};
   g_autoptr(HfCodecContext) context = hf_codec_new();
   char out[3];
@@ -200,7 +211,8 @@ static void test_zstd_window(void) {
 }
 
 /* zstd itself would take these. */
-static void test_zstd_one_frame_only(void) {
+static void test_zstd_one_frame_only(void)
+{
   static const guint8 skippable[] = {0x50, 0x2a, 0x4d, 0x18, 0x02, 0x00, 0x00, 0x00, 0xaa, 0xbb};
   g_autoptr(HfCodecContext) context = hf_codec_new();
   guint8 bytes[128], out[6];
@@ -221,7 +233,8 @@ static void test_zstd_one_frame_only(void) {
 }
 
 /* The frame of one segment and one raw block, with the number of a dictionary in its header. */
-static void test_zstd_dictionary(void) {
+static void test_zstd_dictionary(void)
+{
   static const guint8 frame[] = {0x28, 0xb5, 0x2f, 0xfd, 0x21, 7, 3, 0x19, 0x00, 0x00, 'a', 'b', 'c'};
   g_autoptr(HfCodecContext) context = hf_codec_new();
 
@@ -231,7 +244,8 @@ static void test_zstd_dictionary(void) {
 }
 
 /* Content written by others without its size, as a stream with several blocks, is read. */
-static void test_zstd_stream(void) {
+static void test_zstd_stream(void)
+{
   g_autoptr(HfCodecContext) context = hf_codec_new();
   g_autofree guint8 *text = make_text(PLAIN_BYTES);
   g_autofree guint8 *packed = g_malloc(PLAIN_BYTES);
@@ -253,7 +267,8 @@ static void test_zstd_stream(void) {
 }
 
 /* An lz4 block by its format page: token, literals; then a match that reaches before the start. */
-static void test_lz4_block(void) {
+static void test_lz4_block(void)
+{
   static const guint8 literals[] = {0x30, 'a', 'b', 'c'};
   static const guint8 before_start[] = {0x14, 'a', 0x02, 0x00, 0x50, 'b', 'c', 'd', 'e', 'f'};
   static const guint8 nothing[] = {0x00};
@@ -268,7 +283,8 @@ static void test_lz4_block(void) {
   g_assert_true(hf_decompress(context, HF_CODEC_LZ4, nothing, sizeof nothing, out, 0, NULL));
 }
 
-static void test_lz4_lengths_beyond_int(void) {
+static void test_lz4_lengths_beyond_int(void)
+{
   g_autoptr(HfCodecContext) context = hf_codec_new();
   guint8 byte = 0, out;
   gsize beyond = (gsize)G_MAXINT + 1;
@@ -282,7 +298,8 @@ static void test_lz4_lengths_beyond_int(void) {
   g_clear_error(&error);
 }
 
-static void test_parse(void) {
+static void test_parse(void)
+{
   static const struct {
     const char *text;
     HfCodec codec;
@@ -314,14 +331,16 @@ static void test_parse(void) {
   }
 }
 
-static void test_name(void) {
+static void test_name(void)
+{
   g_assert_cmpstr(hf_codec_name(HF_CODEC_NONE), ==, "none");
   g_assert_cmpstr(hf_codec_name(HF_CODEC_LZ4), ==, "lz4");
   g_assert_cmpstr(hf_codec_name(HF_CODEC_ZSTD), ==, "zstd");
   g_assert_cmpstr(hf_codec_name((HfCodec)3), ==, "unknown");
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/codec/round-trip", test_round_trip);
   g_test_add_func("/codec/level-matters", test_level_matters);

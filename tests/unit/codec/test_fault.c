@@ -8,15 +8,18 @@
 #include "base/error.h"
 #include "codec/codec.h"
 
-ZSTD_CCtx *ZSTD_createCCtx(void) {
+ZSTD_CCtx *ZSTD_createCCtx(void)
+{
   return NULL;
 }
 
-ZSTD_DCtx *ZSTD_createDCtx(void) {
+ZSTD_DCtx *ZSTD_createDCtx(void)
+{
   return NULL;
 }
 
-static void test_no_memory(void) {
+static void test_no_memory(void)
+{
   g_autoptr(HfCodecContext) context = hf_codec_new();
   guint8 bytes[64] = {0}, out[64];
   GError *error = NULL;
@@ -29,7 +32,8 @@ static void test_no_memory(void) {
   g_clear_error(&error);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/codec/fault/no-memory", test_no_memory);
   return g_test_run();

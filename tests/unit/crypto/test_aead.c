@@ -32,14 +32,16 @@ static const struct {
      "76fc6ece0f4e1768cddf8853bb2d551b"},
 };
 
-static gsize unhex(const char *text, guint8 *bytes) {
+static gsize unhex(const char *text, guint8 *bytes)
+{
   gsize length = strlen(text) / 2;
 
   g_assert_true(hf_unhex(text, bytes, length));
   return length;
 }
 
-static void test_vectors(void) {
+static void test_vectors(void)
+{
   for (gsize i = 0; i < G_N_ELEMENTS(vectors); i++) {
     HfKey key;
     guint8 nonce[HF_NONCE_BYTES], extra[64], plain[96], sealed[96], out[96];
@@ -60,7 +62,8 @@ static void test_vectors(void) {
 }
 
 /* Every length around the block sizes of the cipher and its vector code, in place and beside, writes what it may. */
-static void test_lengths(void) {
+static void test_lengths(void)
+{
   HfKey key;
   guint8 nonce[HF_NONCE_BYTES], plain[600], beside[600 + HF_TAG_BYTES + 1], place[600 + HF_TAG_BYTES + 1];
 
@@ -83,7 +86,8 @@ static void test_lengths(void) {
   }
 }
 
-static void expect_damaged(HfAead *aead, const guint8 *nonce, const char *extra, const guint8 *in, gsize length) {
+static void expect_damaged(HfAead *aead, const guint8 *nonce, const char *extra, const guint8 *in, gsize length)
+{
   static const guint8 zeros[64];
   guint8 out[64];
   GError *error = NULL;
@@ -95,7 +99,8 @@ static void expect_damaged(HfAead *aead, const guint8 *nonce, const char *extra,
   g_assert_cmpmem(out, (int)(length - HF_TAG_BYTES), zeros, (int)(length - HF_TAG_BYTES));
 }
 
-static void test_tampering(void) {
+static void test_tampering(void)
+{
   static const char plain[] = "sixteen and some more bytes";
   HfKey key, other;
   guint8 nonce[HF_NONCE_BYTES] = {1}, sealed[sizeof plain + HF_TAG_BYTES], out[sizeof plain];
@@ -122,7 +127,8 @@ static void test_tampering(void) {
   g_assert_cmpmem(out, sizeof out, plain, sizeof plain);
 }
 
-static void test_impossible_lengths(void) {
+static void test_impossible_lengths(void)
+{
   HfKey key = {{0}};
   guint8 nonce[HF_NONCE_BYTES] = {0}, bytes[HF_TAG_BYTES] = {0};
   g_autoptr(HfAead) aead = hf_aead_new(&key);
@@ -142,7 +148,8 @@ static void test_impossible_lengths(void) {
   hf_aead_free(NULL);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/aead/vectors", test_vectors);
   g_test_add_func("/crypto/aead/lengths", test_lengths);

@@ -5,17 +5,20 @@
 #include "crypto/answers.h"
 #include "crypto/crypto.h"
 
-static gsize answer_right(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_right(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   memcpy(answer, "\x01\x02\x03", 3);
   return 3;
 }
 
-static gsize answer_none(guint8 answer[HF_ANSWER_BYTES_MAX]) {
+static gsize answer_none(guint8 answer[HF_ANSWER_BYTES_MAX])
+{
   memset(answer, 0, HF_ANSWER_BYTES_MAX);
   return 0;
 }
 
-static void test_right(void) {
+static void test_right(void)
+{
   static const HfKnownAnswer answers[] = {{"a", answer_right, "010203"}, {NULL, NULL, NULL}};
   GError *error = NULL;
 
@@ -25,7 +28,8 @@ static void test_right(void) {
   g_assert_no_error(error);
 }
 
-static void test_wrong(void) {
+static void test_wrong(void)
+{
   static const HfKnownAnswer answers[][3] = {
       {{"first", answer_right, "010203"}, {"second", answer_right, "010204"}, {NULL, NULL, NULL}},
       {{"first", answer_right, "010203"}, {"second", answer_right, "01020304"}, {NULL, NULL, NULL}},
@@ -42,7 +46,8 @@ static void test_wrong(void) {
 }
 
 /* Each real test notices when its expected answer is changed: none of them is empty. */
-static void test_each_can_fail(void) {
+static void test_each_can_fail(void)
+{
   guint count = 0;
 
   for (const HfKnownAnswer *real = hf_known_answers; real->name != NULL; real++, count++) {
@@ -58,7 +63,8 @@ static void test_each_can_fail(void) {
   g_assert_cmpuint(count, ==, 9);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/answers/right", test_right);
   g_test_add_func("/crypto/answers/wrong", test_wrong);

@@ -9,7 +9,8 @@
 static const char bob_secret[] = "5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb";
 static const char bob_public[] = "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f";
 
-static void test_public(void) {
+static void test_public(void)
+{
   HfKey secret;
   guint8 public_half[32], expected[32];
 
@@ -21,7 +22,8 @@ static void test_public(void) {
 
 /* Boxes sealed to Bob with the ephemeral secret 00 01 .. 1f, computed by another implementation from the parts: X25519,
  * HSalsa20, BLAKE2b-192 of both public halves as nonce, XSalsa20 and Poly1305. */
-static void test_vectors(void) {
+static void test_vectors(void)
+{
   static const char *const boxes[] = {
       "8f40c5adb68f25624ae5b214ea767a6ec94d829d3d7b5e1ad1ba6f3e2138285f9dd8416d840d6ebcc793e04fd9837410"
       "bd3b52fa98faa01f",
@@ -45,7 +47,8 @@ static void test_vectors(void) {
   }
 }
 
-static void test_round_trip(void) {
+static void test_round_trip(void)
+{
   HfKey secret;
   guint8 public_half[32], plain[200], sealed[200 + HF_SEAL_BYTES], again[200 + HF_SEAL_BYTES], out[200];
 
@@ -65,7 +68,8 @@ static void test_round_trip(void) {
   }
 }
 
-static void expect_damaged(const HfKey *secret, const guint8 *sealed, gsize length) {
+static void expect_damaged(const HfKey *secret, const guint8 *sealed, gsize length)
+{
   g_autoptr(GError) error = NULL;
   guint8 out[64];
 
@@ -73,7 +77,8 @@ static void expect_damaged(const HfKey *secret, const guint8 *sealed, gsize leng
   g_assert_error(error, HF_ERROR, HF_ERROR_DAMAGED);
 }
 
-static void test_tampering(void) {
+static void test_tampering(void)
+{
   HfKey secret, other;
   guint8 public_half[32], sealed[8 + HF_SEAL_BYTES];
 
@@ -93,7 +98,8 @@ static void test_tampering(void) {
 }
 
 /* A point of low order would give everybody the same shared secret. */
-static void test_weak_public(void) {
+static void test_weak_public(void)
+{
   guint8 public_half[32] = {0}, sealed[8 + HF_SEAL_BYTES];
   g_autoptr(GError) error = NULL;
 
@@ -101,7 +107,8 @@ static void test_weak_public(void) {
   g_assert_error(error, HF_ERROR, HF_ERROR_INVALID);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/box/public", test_public);
   g_test_add_func("/crypto/box/vectors", test_vectors);

@@ -4,14 +4,16 @@
 #include "base/buffer.h"
 #include "crypto/crypto.h"
 
-static void expect(const guint8 digest[32], const char *hex) {
+static void expect(const guint8 digest[32], const char *hex)
+{
   g_autofree char *text = hf_hex(digest, 32);
 
   g_assert_cmpstr(text, ==, hex);
 }
 
 /* FIPS 180-4 examples. */
-static void test_sha256(void) {
+static void test_sha256(void)
+{
   g_autofree char *million = g_strnfill(1000000, 'a');
   guint8 digest[32];
 
@@ -39,7 +41,8 @@ static const struct {
      "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b"},
 };
 
-static void test_hasher(void) {
+static void test_hasher(void)
+{
   for (gsize i = 0; i < G_N_ELEMENTS(vectors); i++) {
     HfKey key = {{0}};
     guint8 data[64], digest[32];
@@ -59,7 +62,8 @@ static void test_hasher(void) {
   hf_hasher_free(NULL);
 }
 
-static void test_hasher_empty(void) {
+static void test_hasher_empty(void)
+{
   static const HfKey key;
   g_autoptr(HfHasher) hasher = hf_hasher_new(&key);
   guint8 digest[32];
@@ -72,7 +76,8 @@ static void test_hasher_empty(void) {
 }
 
 /* RFC 4231 test case 2, and derivation in place. */
-static void test_derive(void) {
+static void test_derive(void)
+{
   HfKey key = {"Jefe"}, derived;
 
   hf_derive(&key, "what do ya want for nothing?", &derived);
@@ -84,7 +89,8 @@ static void test_derive(void) {
   g_assert_cmpint(memcmp(&key, &derived, sizeof key), !=, 0);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/hash/sha256", test_sha256);
   g_test_add_func("/crypto/hash/hasher", test_hasher);

@@ -3,7 +3,8 @@
 
 #include "crypto/crypto.h"
 
-static void test_init(void) {
+static void test_init(void)
+{
   g_autoptr(GError) error = NULL;
 
   g_assert_true(hf_crypto_init(&error));
@@ -12,7 +13,8 @@ static void test_init(void) {
   g_assert_no_error(error);
 }
 
-static void test_wipe(void) {
+static void test_wipe(void)
+{
   static const HfKey zero;
   HfKey key;
 
@@ -24,7 +26,8 @@ static void test_wipe(void) {
   g_assert_cmpmem(&key, sizeof key, &zero, sizeof zero);
 }
 
-static void test_random(void) {
+static void test_random(void)
+{
   guint8 a[32], b[32];
 
   hf_random(a, sizeof a);
@@ -36,7 +39,8 @@ static void test_random(void) {
 }
 
 /* Ids that differ in one bit anywhere are unequal. */
-static void test_ids(void) {
+static void test_ids(void)
+{
   HfId a, b;
   HfShortId c, d;
 
@@ -62,7 +66,8 @@ static void test_ids(void) {
   g_assert_cmpuint(hf_id_hash(&a), !=, hf_id_hash(&b));
 }
 
-static void test_id_table(void) {
+static void test_id_table(void)
+{
   g_autoptr(GHashTable) table = g_hash_table_new_full(hf_id_hash, hf_id_equal_func, g_free, NULL);
   HfId id = {{0}};
 
@@ -77,7 +82,8 @@ static void test_id_table(void) {
   g_assert_false(g_hash_table_contains(table, &id));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/init/init", test_init);
   g_test_add_func("/crypto/init/wipe", test_wipe);

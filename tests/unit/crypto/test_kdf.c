@@ -18,7 +18,8 @@ static const struct {
     {3, 65536, "pass\0word", 9, "004545580c67f17430d44b9b35e9c593218a94c0170c7932f3557e444d6dc92f"},
 };
 
-static void test_vectors(void) {
+static void test_vectors(void)
+{
   for (gsize i = 0; i < G_N_ELEMENTS(vectors); i++) {
     GError *error = NULL;
     HfKey key;
@@ -31,7 +32,8 @@ static void test_vectors(void) {
   }
 }
 
-static void test_costs_out_of_range(void) {
+static void test_costs_out_of_range(void)
+{
   static const guint32 costs[][2] = {{0, 8}, {65, 8}, {1, 7}, {1, 0}, {1, 1048577}, {G_MAXUINT32, G_MAXUINT32}};
 
   for (gsize i = 0; i < G_N_ELEMENTS(costs); i++) {
@@ -43,7 +45,8 @@ static void test_costs_out_of_range(void) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/kdf/vectors", test_vectors);
   g_test_add_func("/crypto/kdf/costs-out-of-range", test_costs_out_of_range);

@@ -23,7 +23,8 @@ static const struct {
     {2367, G_GUINT64_CONSTANT(0xCB37AEB9E5D361ED), "e89c0f6ff369b427cb37aeb9e5d361ed"},
 };
 
-static void fill(guint8 *bytes, gsize length) {
+static void fill(guint8 *bytes, gsize length)
+{
   guint64 state = 2654435761U;
 
   for (gsize i = 0; i < length; i++) {
@@ -32,13 +33,15 @@ static void fill(guint8 *bytes, gsize length) {
   }
 }
 
-static void expect(const guint8 digest[16], const char *hex) {
+static void expect(const guint8 digest[16], const char *hex)
+{
   g_autofree char *text = hf_hex(digest, 16);
 
   g_assert_cmpstr(text, ==, hex);
 }
 
-static void test_vectors(void) {
+static void test_vectors(void)
+{
   g_autoptr(HfXxh128) state = hf_xxh128_new();
   guint8 bytes[2367], digest[16];
 
@@ -57,7 +60,8 @@ static void test_vectors(void) {
   hf_xxh128_free(NULL);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/rot/vectors", test_vectors);
   return g_test_run();

@@ -35,7 +35,8 @@ static const char message_text[] =
 #define MESSAGE_BYTES 1023
 #define LABEL_BYTES 67
 
-static void test_vector(void) {
+static void test_vector(void)
+{
   HfKey seed;
   guint8 public_half[32], message[MESSAGE_BYTES], signature[HF_SIGNATURE_BYTES], expected[HF_SIGNATURE_BYTES];
   const char *label = (const char *)message;
@@ -53,7 +54,8 @@ static void test_vector(void) {
       hf_signature_valid(public_half, label, message + LABEL_BYTES + 1, MESSAGE_BYTES - LABEL_BYTES - 1, signature));
 }
 
-static void test_tampering(void) {
+static void test_tampering(void)
+{
   HfKey seed, other_seed;
   guint8 public_half[32], other[32], signature[HF_SIGNATURE_BYTES];
   char bytes[] = "bytes";
@@ -82,7 +84,8 @@ static void test_tampering(void) {
 }
 
 /* The zero byte keeps label and bytes apart, and nothing to sign is legal. */
-static void test_boundary(void) {
+static void test_boundary(void)
+{
   static const HfKey seed = {"seed"};
   guint8 public_half[32], signature[HF_SIGNATURE_BYTES];
 
@@ -94,7 +97,8 @@ static void test_boundary(void) {
   g_assert_true(hf_signature_valid(public_half, "abc", NULL, 0, signature));
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/crypto/sign/vector", test_vector);
   g_test_add_func("/crypto/sign/tampering", test_tampering);
