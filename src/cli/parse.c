@@ -5,7 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 typedef struct Parser {
   const HfVerbSpec *spec;

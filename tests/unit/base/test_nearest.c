@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "cli/nearest.h"
+#include "base/nearest.h"
 
 static const char *nearest_of(const char *word)
 {
@@ -38,8 +38,8 @@ static void test_nothing_near(void)
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
-  g_test_add_func("/cli/nearest/slips", test_slips);
-  g_test_add_func("/cli/nearest/beginnings", test_beginnings);
-  g_test_add_func("/cli/nearest/nothing-near", test_nothing_near);
+  g_test_add_func("/base/nearest/slips", test_slips);
+  g_test_add_func("/base/nearest/beginnings", test_beginnings);
+  g_test_add_func("/base/nearest/nothing-near", test_nothing_near);
   return g_test_run();
 }
