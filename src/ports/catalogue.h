@@ -18,7 +18,7 @@
 
 #include <glib.h>
 
-/* ------------------------------------------------------------------------------------------------- conditions -- */
+/* ---- conditions ---- */
 
 typedef struct HfPortRole HfPortRole;
 
@@ -35,9 +35,10 @@ typedef struct HfPortCondition {
   HfPortScope scope;
   const char *const *values; /* the closed list of answers, ended by NULL */
   guint fallback;            /* place in `values` of the answer when nobody gives one */
-  /* When not NULL, and nobody answers: the answer is `implied` while a host of the fleet (scope fleet) or the host
-   * itself (scope host) has this role. */
+  /* When not NULL, and nobody answers: the answer is `implied` while a host of the fleet has this role, or with
+   * `implied_own` while the host itself has it. */
   const HfPortRole *implied_by;
+  gboolean implied_own;
   guint implied;
 } HfPortCondition;
 
@@ -79,7 +80,7 @@ char *hf_port_when_text(const HfPortWhen *when);
 /* TRUE when an atom asks for `condition` and `value` satisfies it. */
 gboolean hf_port_when_asks(const HfPortWhen *when, const HfPortCondition *condition, guint value);
 
-/* ------------------------------------------------------------------------------------------------------ roles -- */
+/* ---- roles ---- */
 
 /* What a role is. */
 typedef enum HfPortKind {
@@ -119,13 +120,14 @@ typedef struct HfPortRoleUse {
 /* TRUE when a holder of `role` is one of `wanted` by its definition: equal, or `is` leads there. */
 gboolean hf_port_role_is(const HfPortRole *role, const HfPortRole *wanted);
 
-/* --------------------------------------------------------------------------------------------------- services -- */
+/* ---- services ---- */
 
-/* A service of Holdfast and the port the catalogue gives it. */
+/* A service and the port the catalogue gives it: one of Holdfast, or one of other systems that Holdfast calls. */
 typedef struct HfPortService {
   guint index;
   const char *id; /* "transport" */
   const char *title;
+  gboolean own; /* a service of Holdfast: ports of rows name it */
   guint16 first, last;                  /* equal but for ranges */
   gboolean open_end;                    /* the first free port from `first` on */
   guint transports;                     /* HF_PORT_TCP, HF_PORT_UDP */
@@ -139,7 +141,7 @@ const HfPortService *hf_port_service(const char *id);
 /* The same for ids from outside: NULL when there is none. */
 const HfPortService *hf_port_service_find(const char *id);
 
-/* ------------------------------------------------------------------------------------------------------- rows -- */
+/* ---- rows ---- */
 
 enum {
   HF_PORT_TCP = 1 << 0,
@@ -169,7 +171,7 @@ typedef struct HfPortItem {
   gboolean legacy;     /* only old systems need it; `when` says which */
   HfPortWhen when;
   const char *application;      /* "ssh", "https", "nfs"...: closed list; NULL: none that is known */
-  const HfPortService *service; /* of Holdfast, or NULL */
+  const HfPortService *service; /* an own one, or NULL */
 } HfPortItem;
 
 typedef enum HfPortEndpointKind {
@@ -216,7 +218,7 @@ typedef struct HfPortRule {
 typedef struct HfPortSection {
   guint index;
   const char *id; /* "backup-repositories" */
-  const char *page; /* "explorer" or "main" */
+  const char *page;  /* "explorer" or "main" */
   const char *title; /* as printed */
 } HfPortSection;
 
@@ -259,7 +261,7 @@ typedef struct HfPortRow {
   const char *purpose; /* in our own words */
 } HfPortRow;
 
-/* ----------------------------------------------------------------------------------------------------- tables -- */
+/* ---- tables ---- */
 
 const HfPortRow *hf_port_rows(guint *n_rows);
 const HfPortTable *hf_port_tables(guint *n_tables);
@@ -267,28 +269,32 @@ const HfPortSection *hf_port_sections(guint *n_sections);
 const HfPortRole *hf_port_roles(guint *n_roles);
 const HfPortCondition *hf_port_conditions(guint *n_conditions);
 const HfPortService *hf_port_services(guint *n_services);
+const HfPortMark *hf_port_marks(guint *n_marks);
+const HfPortRule *hf_port_rules(guint *n_rules);
 
 /* By id; NULL when there is none. */
 const HfPortRow *hf_port_row_find(const char *id);
 const HfPortCondition *hf_port_condition_find(const char *id);
 /* The place of `value` in condition->values, or -1. */
 int hf_port_condition_value(const HfPortCondition *condition, const char *value);
-/* By id, or by a name that the pages use, upper or lower case, white space folded; NULL when there is none. */
+/* By id, or by a name that the pages use, upper or lower case, white space folded: the first role of that name, or NULL
+ * when there is none. */
 const HfPortRole *hf_port_role_find(const char *name);
 /* By id or title, upper or lower case; NULL when there is none. */
 const HfPortSection *hf_port_section_find(const char *name);
-/* The table of that title, of sections whose tables have one; for titles that stand over two tables the first. */
+/* By title, upper or lower case: the first table that has it, or NULL. Other tables may have it too. */
 const HfPortTable *hf_port_table_find(const char *name);
 
-/* ---------------------------------------------------------------------------------------------------- look up -- */
+/* ---- look up ---- */
 
 /* What rows must have; members that are NULL or 0 ask for nothing. */
 typedef struct HfPortFilter {
-  const HfPortRole *from, *to; /* the role itself, a narrower one, or (for assumed ones) the wider one */
-  const HfPortRole *either;    /* at one of the ends */
+  /* Rows that concern a holder of the role: of the role itself, of a wider one, of a narrower one that is assumed; for
+   * roles that no row has, of all narrower ones. `either`: at one of the ends. */
+  const HfPortRole *from, *to, *either;
   guint16 port;                /* one of its ports, or in one of its ranges */
   const HfPortSection *section;
-  const char *table_title; /* tables of this title only */
+  const char *table_title; /* of one of the tables: all that have it */
   const HfPortService *service;
   const HfPortCondition *condition; /* the row, a role, port or endpoint of it asks for it, */
   guint value;                      /* and this answer satisfies it */
@@ -300,12 +306,13 @@ GPtrArray *hf_port_select(const HfPortFilter *filter);
 /* TRUE when the item can be `port`: equal, in its range, or for open ends from the first to the first + 9. */
 gboolean hf_port_item_has(const HfPortItem *item, guint16 port);
 
-/* ------------------------------------------------------------------------------------------------------ texts -- */
+/* ---- texts ---- */
 /* Normal forms, the same as in the data. Caller frees. */
 
 char *hf_port_item_text(const HfPortItem *item);      /* "6162", "2500-3300", "2049+", "$mountd_port", "?sql_port" */
 char *hf_port_row_ports_text(const HfPortRow *row);   /* "445,135", "443|80" any, "6162>2500-3300" with fallback */
 char *hf_port_uses_text(const HfPortRoleUse *uses, guint n_uses); /* "gateway-server,backup-server{to.gateway=none}" */
+char *hf_port_endpoints_text(const HfPortRow *row);  /* apart by spaces; "" when there are none */
 const char *hf_port_transports_text(guint transports); /* "tcp", "udp", "tcp,udp" or "unknown"; static */
 const char *hf_port_mode_text(HfPortMode mode);        /* "all", "any", "fallback"; static, as the next ones */
 const char *hf_port_need_text(HfPortNeed need);
