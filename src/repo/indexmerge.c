@@ -92,8 +92,22 @@ static void remove_distrusted(HfIndex *index)
     (void)hf_store_remove(index->store, name, NULL);
 }
 
+/* What was written leaves the table; what came meanwhile stays. */
+static void take_written(HfIndex *index, const PackTable *table, guint packs)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  g_autoptr(GArray) durable = hf_index_table_take_durable(&index->table);
+  for (guint i = 0; i < durable->len; i++) {
+    const HfIndexTableEntry *entry = &g_array_index(durable, HfIndexTableEntry, i);
+    if (entry->pack >= packs || table->number[entry->pack] == HF_TABLE_NO_PACK)
+      hf_index_table_add(&index->table, entry);
+  }
+  g_rw_lock_writer_unlock(&index->lock);
+}
+
 gboolean hf_index_write_table(HfIndex *index, GError **error)
 {
+  g_autoptr(GError) problem = NULL;
   g_rw_lock_writer_lock(&index->lock);
   g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(HfIndexTableEntry));
   for (gsize i = 0; i < index->table.capacity; i++)
@@ -117,20 +131,16 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
     memset(table.number + packs, 0xff, (index->packs->len - packs) * sizeof *table.number);
   }
   g_rw_lock_writer_unlock(&index->lock);
-  if (!adopt_run(index, name, &table, NULL, error))
+  gboolean adopted = adopt_run(index, name, &table, NULL, &problem);
+  if (!adopted && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) {
+    g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
-
-  /* What was written leaves the table; what came meanwhile stays. */
-  g_rw_lock_writer_lock(&index->lock);
-  g_autoptr(GArray) durable = hf_index_table_take_durable(&index->table);
-  for (guint i = 0; i < durable->len; i++) {
-    const HfIndexTableEntry *entry = &g_array_index(durable, HfIndexTableEntry, i);
-    if (entry->pack >= packs || table.number[entry->pack] == HF_TABLE_NO_PACK)
-      hf_index_table_add(&index->table, entry);
   }
-  g_rw_lock_writer_unlock(&index->lock);
+  take_written(index, &table, packs);
   remove_distrusted(index);
-  return TRUE;
+  /* Another process has merged the run away already, or rebuilds the index: what stood in it stands in another run, or
+   * in the directories of the packs. */
+  return adopted || hf_index_load(index, error);
 }
 
 /* ---- Merging. ---- */
@@ -337,8 +347,13 @@ gboolean hf_index_compact(HfIndex *index, GError **error)
       stale = stale || run->packs[i] == HF_TABLE_NO_PACK;
     if (stale) {
       g_autoptr(GPtrArray) all = g_ptr_array_new();
+      g_autoptr(GError) problem = NULL;
       g_ptr_array_add(all, index->runs->pdata[0]);
-      done = merge_runs(index, all, error);
+      done = merge_runs(index, all, &problem);
+      if (!done && hf_error_is_damage(problem))
+        done = replace_damaged(index, all, error); /* stale entries do no harm */
+      else if (!done)
+        g_propagate_error(error, g_steal_pointer(&problem));
     }
   }
   g_mutex_unlock(&index->load);

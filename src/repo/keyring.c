@@ -79,6 +79,7 @@ static void add_generation(HfKeyring *keyring, guint32 number, const guint8 publ
     generation->secret = *secret;
     hf_box_public(secret, generation->public_half);
   } else {
+    g_assert(public_half != NULL);
     memcpy(generation->public_half, public_half, sizeof generation->public_half);
   }
   g_ptr_array_add(keyring->generations, generation);

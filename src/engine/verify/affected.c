@@ -104,7 +104,7 @@ static gboolean hunt_merge(Hunt *hunt, GError **error)
   }
 }
 
-gboolean hf_verify_affected(HfRepo *repo, GPtrArray *points, HfVerifyResult *result, GError **error)
+gboolean hf_verify_affected(HfRepo *repo, const GPtrArray *points, HfVerifyResult *result, GError **error)
 {
   g_autoptr(HfBlobCache) cache = hf_blob_cache_new(repo, CACHE_BYTES);
   g_autoptr(HfBrowser) browser = hf_browser_new(repo, cache);

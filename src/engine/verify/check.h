@@ -10,8 +10,11 @@ typedef struct HfVerifyState {
   HfRepo *repo;
   const HfVerifyOptions *options;
   HfVerifyResult *result;
-  GMutex lock;   /* result */
-  HfLive *live;  /* what the points need */
+  GMutex lock;       /* result, verified, moved */
+  HfLive *live;      /* what the points need */
+  GArray *missing;   /* of HfId: refs that lead nowhere */
+  GHashTable *verified; /* HfShortId* (owned) of the packs that were looked at */
+  gboolean moved;    /* a prune has put what a pack held into another one, and removed it before it was read */
 } HfVerifyState;
 
 /* packs.c: all packs, by a pool of workers. */

@@ -145,15 +145,24 @@ static void note_place(HfVerifyState *state, const HfShortId *pack, guint32 offs
   g_mutex_unlock(&state->lock);
 }
 
-/* Has a prune removed the pack meanwhile? It may, when it had condemned it before we came: nothing needs it then. */
-static gboolean was_swept(const HfVerifyState *state, HfPackKind kind, const HfShortId *pack)
+/* Has a prune removed the pack meanwhile? It may, when it had condemned it before we came. What points needed of it is
+ * then in another pack, which is not known yet. */
+static gboolean was_swept(HfVerifyState *state, HfPackKind kind, const HfShortId *pack)
 {
   const HfLivePack *live = hf_live_find_pack(state->live, pack);
   char name[HF_NAME_BYTES];
   gboolean exists;
   hf_name_pack(name, kind, pack);
-  return live && (live->frames ? live->live_blobs == 0 : state->result->missing_blobs == 0) &&
-         hf_object_exists(state->repo->store, name, &exists, NULL) && !exists;
+  if (!live || !hf_object_exists(state->repo->store, name, &exists, NULL) || exists)
+    return FALSE;
+  if (live->frames ? live->live_blobs == 0 : state->missing->len == 0)
+    return TRUE;
+  if (!live->state.condemned)
+    return FALSE;
+  g_mutex_lock(&state->lock);
+  state->moved = TRUE;
+  g_mutex_unlock(&state->lock);
+  return TRUE;
 }
 
 static void note_weak(HfVerifyState *state, const HfShortId *pack)
@@ -232,7 +241,7 @@ static gboolean check_mirror(HfVerifyState *state, Worker *worker, const HfPackI
   g_mutex_lock(&state->lock);
   state->result->objects += exists;
   g_mutex_unlock(&state->lock);
-  if (exists && good)
+  if ((exists && good) || was_swept(state, info->kind, &info->id))
     return TRUE;
   note_weak(state, &info->id);
   hf_report_warning(state->repo->report, name, "this mirror is %s; run 'holdfast repair'",
@@ -253,7 +262,7 @@ static gboolean check_parity(HfVerifyState *state, const HfPackInfo *info, GErro
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
-  gboolean bad = !good || parity.bad_parity > 0;
+  gboolean bad = (!good || parity.bad_parity > 0) && !was_swept(state, info->kind, &info->id);
   g_mutex_lock(&state->lock);
   state->result->objects++;
   g_mutex_unlock(&state->lock);
@@ -301,6 +310,7 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
   g_mutex_lock(&state->lock);
   state->result->packs++;
   state->result->objects++;
+  g_hash_table_add(state->verified, g_memdup2(&job->pack.pack.id, sizeof(HfShortId)));
   g_mutex_unlock(&state->lock);
   if (!hf_pack_read_info(state->repo->store, job->pack.pack.kind, &job->pack.pack.id, &info, &problem)) {
     if (!hf_error_is_damage(problem)) {
@@ -326,6 +336,8 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
   gboolean good = TRUE;
   if (info.kind == HF_PACK_META && !check_ends(state, name, &info.id, &good, error))
     return FALSE;
+  if (!good && was_swept(state, info.kind, &info.id))
+    return TRUE;
   if (!good) {
     hf_report_warning(state->repo->report, name, "the head or the end of this pack is damaged; its mirror has it");
     note_place(state, &info.id, HF_PLACE_WHOLE_PACK);
@@ -341,7 +353,13 @@ static gboolean pack_run(gpointer data, gpointer worker, gpointer user, GError *
  * readable directory is not needed when all that the points need was found elsewhere. */
 static gboolean put_aside(const HfVerifyState *state, const HfPackState *pack, const HfLivePack *live)
 {
-  return pack->damaged && live && (live->frames ? live->live_blobs == 0 : state->result->missing_blobs == 0);
+  return pack->damaged && live && (live->frames ? live->live_blobs == 0 : state->missing->len == 0);
+}
+
+/* With points to verify, a pack is not over: other frames of it may be needed now. */
+static gboolean is_verified(const HfVerifyState *state, const HfShortId *pack)
+{
+  return !state->options->points && g_hash_table_contains(state->verified, pack);
 }
 
 gboolean hf_verify_packs(HfVerifyState *state, GError **error)
@@ -357,7 +375,8 @@ gboolean hf_verify_packs(HfVerifyState *state, GError **error)
     const HfPackState *pack = &g_array_index(packs, HfPackState, i);
     const HfLivePack *live = hf_live_find_pack(state->live, &pack->pack.id);
     gboolean readable = live && live->frames;
-    if (put_aside(state, pack, live) || (state->options->points && readable && live->live_blobs == 0))
+    if (is_verified(state, &pack->pack.id) || put_aside(state, pack, live) ||
+        (state->options->points && readable && live->live_blobs == 0))
       continue;
     PackJob *job = g_new0(PackJob, 1);
     *job = (PackJob){ *pack, state->options->points && readable ? live : NULL };

@@ -35,28 +35,47 @@ gboolean hf_verify_result_good(const HfVerifyResult *result)
 
 /* ---- Refs. ---- */
 
-static void count_loss(const HfId *id, gpointer user)
+#define ROUNDS_MAX 8u
+
+static void note_missing(const HfId *id, gpointer user)
 {
   HfVerifyState *state = user;
-  g_autofree char *hex = hf_hex(id->b, sizeof id->b);
-  state->result->missing_blobs++;
-  hf_report_warning(state->repo->report, hex, "a point needs this blob, and it is missing or its refs cannot be read");
+  g_array_append_vals(state->missing, id, 1);
 }
 
 static gboolean walk_points(HfVerifyState *state, HfLive *live, const GPtrArray *points, GError **error)
 {
+  g_array_set_size(state->missing, 0);
   for (guint i = 0; i < points->len; i++) {
     const HfPointInfo *info = points->pdata[i];
-    if (!info->known_signer && state->repo->keys) {
-      char id[33];
-      hf_point_short_name(info, id);
-      state->result->unknown_signers++;
-      hf_report_warning(state->repo->report, id, "this point is signed by a writer that is not enrolled");
-    }
-    if (!hf_live_walk(live, info->point.domain, &info->point.roots, count_loss, state, error))
+    if (!hf_live_walk(live, info->point.domain, &info->point.roots, note_missing, state, error))
       return FALSE;
   }
   return TRUE;
+}
+
+static void report_missing(HfVerifyState *state)
+{
+  for (guint i = 0; i < state->missing->len; i++) {
+    const HfId *id = &g_array_index(state->missing, HfId, i);
+    g_autofree char *hex = hf_hex(id->b, sizeof id->b);
+    hf_report_warning(state->repo->report, hex,
+                      "a point needs this blob, and it is missing or its refs cannot be read");
+  }
+  state->result->missing_blobs += state->missing->len;
+}
+
+static void report_signers(HfVerifyState *state, const GPtrArray *points)
+{
+  for (guint i = 0; state->repo->keys && i < points->len; i++) {
+    const HfPointInfo *info = points->pdata[i];
+    char id[33];
+    if (info->known_signer)
+      continue;
+    hf_point_short_name(info, id);
+    state->result->unknown_signers++;
+    hf_report_warning(state->repo->report, id, "this point is signed by a writer that is not enrolled");
+  }
 }
 
 /* ---- Damage is kept in the repository: one list replaces the earlier ones after a whole verification. ---- */
@@ -103,23 +122,45 @@ static gboolean note_damage(HfVerifyState *state, GError **error)
   return TRUE;
 }
 
+/* The points as they are now, what they need, and all packs that were not looked at yet. */
+static gboolean verify_round(HfVerifyState *state, GPtrArray **all, guint *damaged, GError **error)
+{
+  HfRepo *repo = state->repo;
+  g_clear_pointer(all, g_ptr_array_unref);
+  *all = hf_points_load(repo, damaged, error);
+  /* After the points: what was committed meanwhile has its packs in it. */
+  g_autoptr(HfLive) live = *all && hf_index_refresh(repo->index, error) ? hf_live_new(repo, error) : NULL;
+  if (!live || !walk_points(state, live, state->options->points ? state->options->points : *all, error))
+    return FALSE;
+  state->live = live;
+  state->moved = FALSE;
+  gboolean done = hf_verify_packs(state, error);
+  state->live = NULL;
+  return done;
+}
+
+/* A prune may sweep, while we look, what it had condemned before we came: what is missing then is looked for anew. */
 static gboolean verify_all(HfVerifyState *state, GError **error)
 {
   HfRepo *repo = state->repo;
   guint damaged = 0;
+  g_autoptr(GPtrArray) all = NULL;
   if (!hf_repo_load_index(repo, error) || !hf_verify_objects(state, error))
     return FALSE;
-  g_autoptr(GPtrArray) all = hf_points_load(repo, &damaged, error);
-  /* After the points: what was committed meanwhile has its packs in it. */
-  g_autoptr(HfLive) live = all && hf_index_refresh(repo->index, error) ? hf_live_new(repo, error) : NULL;
-  if (!live)
-    return FALSE;
-  GPtrArray *points = state->options->points ? state->options->points : all;
+  for (guint round = 1, missing = 0;; round++) {
+    if (!verify_round(state, &all, &damaged, error))
+      return FALSE;
+    if (!state->moved && (state->missing->len == 0 || state->missing->len == missing))
+      break;
+    missing = state->missing->len;
+    if (round == ROUNDS_MAX)
+      return hf_fail(error, HF_ERROR_BUSY, "a prune moves what is to be verified; run verify again when it has ended");
+  }
+  const GPtrArray *points = state->options->points ? state->options->points : all;
   state->result->missing_blobs += damaged;
-  if (!walk_points(state, live, points, error))
-    return FALSE;
-  state->live = live;
-  if (!hf_verify_packs(state, error) || !note_damage(state, error))
+  report_missing(state);
+  report_signers(state, points);
+  if (!note_damage(state, error))
     return FALSE;
   return hf_verify_result_good(state->result) || repo->access == HF_ACCESS_NONE ||
          hf_verify_affected(repo, points, state->result, error);
@@ -136,7 +177,11 @@ gboolean hf_verify(HfRepo *repo, const HfVerifyOptions *options, HfVerifyResult 
   if (!session)
     return FALSE;
   g_mutex_init(&state.lock);
+  state.missing = g_array_new(FALSE, FALSE, sizeof(HfId));
+  state.verified = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   gboolean done = verify_all(&state, error);
+  g_array_unref(state.missing);
+  g_hash_table_unref(state.verified);
   g_mutex_clear(&state.lock);
   return done;
 }

@@ -51,4 +51,4 @@ gboolean hf_verify(HfRepo *repo, const HfVerifyOptions *options, HfVerifyResult 
 
 /* Names what the places (and missing blobs) hit: walks the trees of `points` (HfPointInfo*), appends to
  * result->affected. */
-gboolean hf_verify_affected(HfRepo *repo, GPtrArray *points, HfVerifyResult *result, GError **error);
+gboolean hf_verify_affected(HfRepo *repo, const GPtrArray *points, HfVerifyResult *result, GError **error);
