@@ -25,6 +25,9 @@
 #define HF_TOPOLOGY_MAX_SITES 1000
 #define HF_TOPOLOGY_MAX_ITEMS 1000 /* of one list */
 #define HF_TOPOLOGY_MAX_NAME 63    /* bytes of the name of a node, site or network */
+#define HF_TOPOLOGY_MAX_ADDRESSES (4 * HF_TOPOLOGY_MAX_NODES) /* of all nodes; as many host names */
+#define HF_TOPOLOGY_MAX_NETWORKS 2000                         /* of all sites */
+#define HF_TOPOLOGY_MAX_PEERS 1000000                         /* nodes in all lists of peers */
 #define HF_TOPOLOGY_OPEN_PORTS 10  /* how many ports "N+" opens unless the file says otherwise */
 
 /* From 1; columns are characters, not bytes. {0, 0}: nowhere. */
@@ -54,12 +57,13 @@ typedef struct HfTopologyPort {
   guint transports; /* HF_PORT_TCP, HF_PORT_UDP; 0: those of the row */
 } HfTopologyPort;
 
-/* "port KEY = ...": where this node listens instead. Exactly one of service, row, name is set. */
+/* "port KEY = ...": where this node listens instead. Exactly one of service, row, name, number is set. */
 typedef struct HfTopologySetting {
   const HfPortService *service;
   const HfPortRow *row;
   guint item;       /* of `row`: place in row->items that it stands for */
   const char *name; /* of a symbolic or unknown port: HfPortItem.name */
+  guint16 number;   /* of ports that no service of Holdfast has: wherever the catalogue has this one */
   const HfTopologyPort *ports;
   guint n_ports; /* at least 1 */
   HfTopologyPlace place;
