@@ -9,8 +9,9 @@ What is wrong is told as file:line:column: message; a column is the number of th
 import os
 import sys
 
-import ports_c
-import ports_check
+sys.dont_write_bytecode = True
+import ports_c  # noqa: E402
+import ports_check  # noqa: E402
 
 MOST_SHOWN = 40
 
