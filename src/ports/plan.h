@@ -207,4 +207,6 @@ char *hf_plan_rows_text(const HfPlanRow *rows, guint n_rows);
 char *hf_plan_ports_text(guint16 first, guint16 last);
 /* The titles of the groups, apart by ", "; with the set in front when it is one. Caller frees. */
 char *hf_plan_peers_text(const HfPlanPeers *peers);
+/* "node[1-500], other" for const HfTopologyNode *. Caller frees. */
+char *hf_plan_nodes_text(const GPtrArray *nodes);
 const char *hf_plan_cause_text(HfPlanCause cause); /* "no-port"...: static */

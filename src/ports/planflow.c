@@ -166,8 +166,58 @@ static void cut_cell(Joiner *joiner, guint64 cell, GArray *claims)
 
 /* ---------------------------------------------------------------------------------------------------- flows -- */
 
-static void add_flow(HfPlanMaker *maker, const Shape *shape, GArray *froms, GArray *tos)
+static int compare_pairs(gconstpointer a, gconstpointer b)
 {
+  guint64 x = *(const guint64 *)a, y = *(const guint64 *)b;
+  return (x > y) - (x < y);
+}
+
+void hf_plan_rectangles(GArray *pairs, HfPlanRectangle each, gpointer user)
+{
+  g_autoptr(GHashTable) froms_by_tos =
+    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+  g_autoptr(GPtrArray) order = g_ptr_array_new(); /* GBytes of the second numbers, borrowed from the table */
+  g_autoptr(GPtrArray) froms = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
+  g_array_sort(pairs, compare_pairs);
+  const guint64 *all = (const guint64 *)(gconstpointer)pairs->data;
+  for (guint i = 0, next; i < pairs->len; i = next) {
+    guint from = (guint)(all[i] >> 32);
+    GArray *tos = g_array_new(FALSE, FALSE, sizeof(guint));
+    for (next = i; next < pairs->len && all[next] >> 32 == from; next++) {
+      guint to = (guint)(all[next] & 0xffffffff);
+      g_array_append_val(tos, to);
+    }
+    gsize size = tos->len * sizeof(guint);
+    g_autoptr(GBytes) key = g_bytes_new_take(g_array_free(tos, FALSE), size);
+    GArray *list = g_hash_table_lookup(froms_by_tos, key);
+    if (list == NULL) {
+      list = g_array_new(FALSE, FALSE, sizeof(guint));
+      g_ptr_array_add(froms, list);
+      g_ptr_array_add(order, key);
+      g_hash_table_insert(froms_by_tos, g_bytes_ref(key), list);
+    }
+    g_array_append_val(list, from);
+  }
+  for (guint i = 0; i < order->len; i++) {
+    gsize size;
+    const guint *numbers = g_bytes_get_data(order->pdata[i], &size);
+    g_autoptr(GArray) tos = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_array_append_vals(tos, numbers, (guint)(size / sizeof *numbers));
+    each(froms->pdata[i], tos, user);
+  }
+}
+
+/* What all flows of a bucket have, and who collects them. */
+typedef struct Pourer {
+  HfPlanMaker *maker;
+  const Shape *shape;
+} Pourer;
+
+static void add_flow(GArray *froms, GArray *tos, gpointer user)
+{
+  const Pourer *pourer = user;
+  HfPlanMaker *maker = pourer->maker;
+  const Shape *shape = pourer->shape;
   HfPlanFlow *flow = hf_plan_alloc(maker, sizeof *flow, 1);
   HfPlanRow *rows = hf_plan_alloc(maker, sizeof *rows, shape->n_rows);
   const char **endpoints = hf_plan_alloc(maker, sizeof *endpoints, shape->n_endpoints + 1);
@@ -189,49 +239,6 @@ static void add_flow(HfPlanMaker *maker, const Shape *shape, GArray *froms, GArr
                         .fallback = fallback,
                         .endpoints = endpoints };
   g_ptr_array_add(maker->flows, flow);
-}
-
-static int compare_pairs(gconstpointer a, gconstpointer b)
-{
-  guint64 x = *(const guint64 *)a, y = *(const guint64 *)b;
-  return (x > y) - (x < y);
-}
-
-/* Groups that open the same to the same groups go into one flow. */
-static void add_flows(HfPlanMaker *maker, Bucket *bucket)
-{
-  const Shape *shape = g_bytes_get_data(bucket->shape, NULL);
-  g_autoptr(GHashTable) froms_by_tos =
-    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-  g_autoptr(GPtrArray) order = g_ptr_array_new(); /* GBytes of the listening groups, borrowed */
-  g_autoptr(GPtrArray) froms = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
-  g_array_sort(bucket->pairs, compare_pairs);
-  const guint64 *pairs = (const guint64 *)(gconstpointer)bucket->pairs->data;
-  for (guint i = 0, next; i < bucket->pairs->len; i = next) {
-    guint from = (guint)(pairs[i] >> 32);
-    GArray *tos = g_array_new(FALSE, FALSE, sizeof(guint));
-    for (next = i; next < bucket->pairs->len && pairs[next] >> 32 == from; next++) {
-      guint to = (guint)(pairs[next] & 0xffffffff);
-      g_array_append_val(tos, to);
-    }
-    gsize size = tos->len * sizeof(guint);
-    g_autoptr(GBytes) key = g_bytes_new_take(g_array_free(tos, FALSE), size);
-    GArray *list = g_hash_table_lookup(froms_by_tos, key);
-    if (list == NULL) {
-      list = g_array_new(FALSE, FALSE, sizeof(guint));
-      g_ptr_array_add(froms, list);
-      g_ptr_array_add(order, key);
-      g_hash_table_insert(froms_by_tos, g_bytes_ref(key), list);
-    }
-    g_array_append_val(list, from);
-  }
-  for (guint i = 0; i < order->len; i++) {
-    gsize size;
-    const guint *numbers = g_bytes_get_data(order->pdata[i], &size);
-    g_autoptr(GArray) tos = g_array_new(FALSE, FALSE, sizeof(guint));
-    g_array_append_vals(tos, numbers, (guint)(size / sizeof *numbers));
-    add_flow(maker, shape, froms->pdata[i], tos);
-  }
 }
 
 static int compare_peers(const HfPlanPeers *a, const HfPlanPeers *b)
@@ -274,8 +281,11 @@ void hf_plan_make_flows(HfPlanMaker *maker)
   qsort(keys, n_cells, sizeof *keys, compare_keys); /* so that a plan comes out the same each time */
   for (guint i = 0; i < n_cells; i++)
     cut_cell(&joiner, *(const guint64 *)keys[i], g_hash_table_lookup(maker->cells, keys[i]));
-  for (guint i = 0; i < joiner.order->len; i++)
-    add_flows(maker, joiner.order->pdata[i]);
+  for (guint i = 0; i < joiner.order->len; i++) {
+    const Bucket *bucket = joiner.order->pdata[i];
+    Pourer pourer = { maker, g_bytes_get_data(bucket->shape, NULL) };
+    hf_plan_rectangles(bucket->pairs, add_flow, &pourer);
+  }
   g_ptr_array_sort(maker->flows, compare_flows);
   for (guint i = 0; i < maker->flows->len; i++)
     ((HfPlanFlow *)maker->flows->pdata[i])->index = i;

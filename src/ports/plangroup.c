@@ -184,7 +184,7 @@ static gboolean follows(const Numbered *a, const Numbered *b)
 }
 
 /* "node[1-500], other": ranges of names that follow each other, as a topology writes them. */
-static char *title_of(const GPtrArray *nodes)
+char *hf_plan_nodes_text(const GPtrArray *nodes)
 {
   GString *title = g_string_new(NULL);
   for (guint i = 0, next; i < nodes->len; i = next) {
@@ -249,7 +249,7 @@ static void add_group(HfPlanMaker *maker, const GPtrArray *members)
 {
   HfPlanGroup *group = hf_plan_alloc(maker, sizeof *group, 1);
   const HfTopologyNode **nodes = hf_plan_alloc(maker, sizeof *nodes, members->len);
-  g_autofree char *title = title_of(members);
+  g_autofree char *title = hf_plan_nodes_text(members);
   memcpy(nodes, members->pdata, members->len * sizeof *nodes);
   *group = (HfPlanGroup){ .index = maker->groups->len,
                           .nodes = nodes,

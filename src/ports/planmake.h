@@ -74,3 +74,7 @@ void hf_plan_make_claims(HfPlanMaker *maker);
 /* The row that number `row` of a claim stands for. */
 HfPlanRow hf_plan_row(const HfPlanMaker *maker, guint row);
 void hf_plan_make_flows(HfPlanMaker *maker);
+/* Pairs of numbers (first << 32 | second), as few "all of these with all of those" as it takes when first numbers with
+ * the same seconds go together. Sorts `pairs`; `each` may change the arrays that it gets. */
+typedef void (*HfPlanRectangle)(GArray *froms, GArray *tos, gpointer user);
+void hf_plan_rectangles(GArray *pairs, HfPlanRectangle each, gpointer user);

@@ -54,10 +54,14 @@ static gboolean is_called(const HfTopologyNode *node, const char *lower, const H
   return FALSE;
 }
 
+const HfTopologyNode *hf_topology_node(const HfTopology *topology, const char *name)
+{
+  return g_hash_table_lookup(((const HfMaker *)topology)->nodes_by_name, name);
+}
+
 const HfTopologyNode *hf_topology_find(const HfTopology *topology, const char *name, GError **error)
 {
-  const HfMaker *maker = (const HfMaker *)topology;
-  const HfTopologyNode *node = g_hash_table_lookup(maker->nodes_by_name, name);
+  const HfTopologyNode *node = hf_topology_node(topology, name);
   if (node != NULL)
     return node;
   HfTopologyAddress address;

@@ -153,6 +153,8 @@ HfTopology *hf_topology_parse(const char *text, gsize length, const char *name, 
 void hf_topology_free(HfTopology *topology);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfTopology, hf_topology_free)
 
+/* By its name; NULL when there is none. */
+const HfTopologyNode *hf_topology_node(const HfTopology *topology, const char *name);
 /* By its name, else by one of its host names or addresses. HF_ERROR_NOT_FOUND with the nearest name. */
 const HfTopologyNode *hf_topology_find(const HfTopology *topology, const char *name, GError **error);
 /* As find, for hosts only: HF_ERROR_USAGE for an external ("has no firewall of ours"). */
