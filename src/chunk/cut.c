@@ -110,7 +110,7 @@ gsize hf_cutter_next(const HfCutter *cutter, const guint8 *bytes, gsize length)
 
 gboolean hf_name_is_cut(const void *name, gsize length, guint level)
 {
-  return level <= 7 && ((XXH3_64bits(name, length) >> (8 * level)) & 0xff) == 0;
+  return level <= 7 && ((XXH3_64bits(name, length) >> (8 * level)) & 0x3f) == 0;
 }
 
 gboolean hf_id_is_cut(const guint8 id[32], guint level)
