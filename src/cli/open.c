@@ -38,6 +38,19 @@ static HfRepo *open_with(HfCli *cli, const HfOptions *options, const char *locat
   return hf_repo_open(store, &how, error);
 }
 
+/* Without a question. *locked: it has a password, NULL is returned and no error set. */
+static HfRepo *open_unlocked(HfCli *cli, const HfOptions *options, const char *location, gboolean *locked,
+                             GError **error)
+{
+  g_autoptr(GError) problem = NULL;
+  HfUnlock none = { .kind = HF_UNLOCK_NONE };
+  HfRepo *repo = open_with(cli, options, location, &none, &problem);
+  *locked = hf_error_is(problem, HF_ERROR_PASSWORD);
+  if (problem != NULL && !*locked)
+    g_propagate_error(error, g_steal_pointer(&problem));
+  return repo;
+}
+
 HfRepo *hf_cli_open_other(HfCli *cli, const HfOptions *options, const char *location, const HfKeySource *source,
                           GError **error)
 {
@@ -47,14 +60,10 @@ HfRepo *hf_cli_open_other(HfCli *cli, const HfOptions *options, const char *loca
     return open_with(cli, options, location, NULL, error);
   if (!hf_key_source_given(source)) {
     /* Perhaps it has no password: nobody should be asked for one then. */
-    g_autoptr(GError) locked = NULL;
-    HfUnlock none = { .kind = HF_UNLOCK_NONE };
-    HfRepo *repo = open_with(cli, options, location, &none, &locked);
-    if (repo != NULL || !hf_error_is(locked, HF_ERROR_PASSWORD)) {
-      if (locked != NULL)
-        g_propagate_error(error, g_steal_pointer(&locked));
+    gboolean locked;
+    HfRepo *repo = open_unlocked(cli, options, location, &locked, error);
+    if (!locked)
       return repo;
-    }
   }
   g_auto(HfCredentials) credentials = { 0 };
   if (!hf_credentials_get(source, location, FALSE, cli->cancel, &credentials, error))
@@ -66,4 +75,16 @@ HfRepo *hf_cli_open_repository(HfCli *cli, const HfOptions *options, gboolean ke
 {
   HfKeySource source = hf_key_source(options);
   return hf_cli_open_other(cli, options, options->repository, keys ? &source : NULL, error);
+}
+
+HfRepo *hf_cli_open_unasked(HfCli *cli, const HfOptions *options, GError **error)
+{
+  HfKeySource source = hf_key_source(options);
+  gboolean locked;
+  if (hf_key_source_given(&source))
+    return hf_cli_open_other(cli, options, options->repository, &source, error);
+  if (!hf_crypto_init(error))
+    return NULL;
+  HfRepo *repo = open_unlocked(cli, options, options->repository, &locked, error);
+  return locked ? hf_cli_open_other(cli, options, options->repository, NULL, error) : repo;
 }

@@ -14,6 +14,9 @@ HfStore *hf_cli_open_store(HfCli *cli, const HfOptions *options, const char *loc
  * mount, another user's) is opened for reading. */
 HfRepo *hf_cli_open_repository(HfCli *cli, const HfOptions *options, gboolean keys, GError **error);
 
+/* The same for verbs that work without keys and do more with them: the options are used when given, nobody is asked. */
+HfRepo *hf_cli_open_unasked(HfCli *cli, const HfOptions *options, GError **error);
+
 /* Another repository; `source` says how it is opened, NULL opens it without keys. */
 HfRepo *hf_cli_open_other(HfCli *cli, const HfOptions *options, const char *location, const HfKeySource *source,
                           GError **error);

@@ -183,6 +183,14 @@ static gboolean announce(HfSession *session, HfPurpose purpose, GError **error)
   return TRUE;
 }
 
+/* Who collects writes only what he has opened: that takes all keys. */
+static gboolean needs_slot(const HfRepo *repo, HfPurpose purpose)
+{
+  return repo->keys != NULL && !repo->read_only &&
+         (purpose == HF_PURPOSE_BACKUP || purpose == HF_PURPOSE_COPY ||
+          (purpose == HF_PURPOSE_COLLECT && repo->access == HF_ACCESS_FULL));
+}
+
 HfSession *hf_session_open(HfRepo *repo, HfPurpose purpose, GError **error)
 {
   if (!check_access(repo, purpose, error))
@@ -194,7 +202,7 @@ HfSession *hf_session_open(HfRepo *repo, HfPurpose purpose, GError **error)
   g_mutex_init(&session->mutex);
   g_cond_init(&session->wake);
   hf_random(session->id.b, sizeof session->id.b);
-  session->has_slot = repo->keys != NULL && (purpose == HF_PURPOSE_BACKUP || purpose == HF_PURPOSE_COPY);
+  session->has_slot = needs_slot(repo, purpose);
   gboolean opened = (!session->has_slot ||
                      hf_keyring_new_session(repo->keys, &session->id, &session->slot, &session->data_key,
                                             &session->meta_key, error)) &&

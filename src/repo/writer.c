@@ -293,24 +293,36 @@ static gboolean add_to_group(HfBlobWriter *writer, gboolean meta, const Blob *bl
   return seal_open_group(writer, meta, error);
 }
 
-static gboolean write_blob(HfBlobWriter *writer, Blob *blob, HfId *id, gboolean *fresh, GError **error)
+static gboolean write_claimed(HfBlobWriter *writer, const Blob *blob, GError **error)
 {
-  gboolean meta = hf_blob_is_meta(blob->type), claimed;
+  gboolean meta = hf_blob_is_meta(blob->type);
+  if (blob->length + blob->ref_count * sizeof(HfId) >= ALONE_BYTES)
+    return seal_alone(writer, meta, blob, error);
+  return add_to_group(writer, meta, blob, error);
+}
+
+static gboolean identify(HfBlobWriter *writer, Blob *blob, GError **error)
+{
+  gboolean meta = hf_blob_is_meta(blob->type);
   if (blob->length > HF_PAYLOAD_MAX || blob->ref_count > HF_REFS_MAX || (!meta && blob->ref_count > 0))
     return hf_fail(error, HF_ERROR_FAILED, "cannot store a blob of %zu bytes and %u refs", blob->length,
                    blob->ref_count);
   blob->sum = hf_seal_sum(blob->type, blob->refs, blob->ref_count, blob->payload, blob->length);
   hf_identity_blob(writer->identity, blob->type, blob->refs, blob->ref_count, blob->payload, blob->length, &blob->id);
+  return TRUE;
+}
+
+static gboolean write_blob(HfBlobWriter *writer, Blob *blob, HfId *id, gboolean *fresh, GError **error)
+{
+  gboolean claimed;
+  if (!identify(writer, blob, error))
+    return FALSE;
   *id = blob->id;
   if (!hf_index_claim(writer->store->repo->index, writer->store->domain, id, &claimed, error))
     return FALSE;
   if (fresh != NULL)
     *fresh = claimed;
-  if (!claimed)
-    return TRUE;
-  if (blob->length + blob->ref_count * sizeof(HfId) >= ALONE_BYTES)
-    return seal_alone(writer, meta, blob, error);
-  return add_to_group(writer, meta, blob, error);
+  return !claimed || write_claimed(writer, blob, error);
 }
 
 gboolean hf_blob_write(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count, const void *payload,
@@ -319,6 +331,17 @@ gboolean hf_blob_write(HfBlobWriter *writer, HfBlobType type, const HfId *refs, 
   Blob blob = { .type = type, .refs = refs, .ref_count = ref_count, .payload = payload, .length = length };
   GError *why = NULL;
   return write_blob(writer, &blob, id, fresh, &why) || lose(writer->store, why, error);
+}
+
+gboolean hf_blob_write_again(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count,
+                             const void *payload, gsize length, HfId *id, GError **error)
+{
+  Blob blob = { .type = type, .refs = refs, .ref_count = ref_count, .payload = payload, .length = length };
+  GError *why = NULL;
+  if (!identify(writer, &blob, &why) || !write_claimed(writer, &blob, &why))
+    return lose(writer->store, why, error);
+  *id = blob.id;
+  return TRUE;
 }
 
 static gboolean write_block(HfBlobWriter *writer, const guint8 *block, gsize length, HfId *id, gboolean *fresh,

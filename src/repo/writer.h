@@ -32,6 +32,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBlobWriter, hf_blob_writer_free)
 /* Any type but blocks; *fresh (may be NULL) tells whether it was new. The payload is copied or sealed before return. */
 gboolean hf_blob_write(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count, const void *payload,
                        gsize length, HfId *id, gboolean *fresh, GError **error);
+/* The same, though the blob may be stored already: another copy of it. For who is about to remove the first one. */
+gboolean hf_blob_write_again(HfBlobWriter *writer, HfBlobType type, const HfId *refs, guint ref_count,
+                             const void *payload, gsize length, HfId *id, GError **error);
 /* A block of a disk, up to 4 MiB; all-zero blocks are the caller's business. */
 gboolean hf_block_write(HfBlobWriter *writer, const void *block, gsize length, HfId *id, gboolean *fresh,
                         GError **error);

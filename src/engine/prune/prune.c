@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/prune/collect.h"
+#include "engine/prune/reseal.h"
 #include "repo/objects.h"
 #include "repo/points.h"
 
-#define REWRITE_BELOW_PERCENT 50u /* packs of which less is live are rewritten */
+#define REWRITE_BELOW_PERCENT 50u /* packs of which less is in live frames are rewritten */
+#define WASTE_PERCENT 25u         /* with keys, those of which nothing needs as much as this */
 #define SMALL_PACKS_MINIMUM 10u   /* so many small packs of one kind are joined */
 #define SMALL_PART 8u             /* small: below this part of the target */
 #define THIN_BELOW_PERCENT 40u
@@ -141,7 +142,8 @@ static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice 
       continue;
     }
     note_thin(pack, choice->thin);
-    if (pack->live_bytes * 100 < pack->frame_bytes * REWRITE_BELOW_PERCENT)
+    if (pack->live_bytes * 100 < pack->frame_bytes * REWRITE_BELOW_PERCENT ||
+        (hf_reseal_may(collect, pack) && hf_reseal_waste(pack) * 100 > pack->frame_bytes * WASTE_PERCENT))
       g_ptr_array_add(choice->rewrite, pack);
     else if (is_small(collect, pack))
       g_ptr_array_add(pack->state.pack.kind == HF_PACK_DATA ? small_data : small_meta, pack);

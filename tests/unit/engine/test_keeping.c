@@ -145,6 +145,95 @@ static void test_small_and_thin(void)
   assert_good(lab);
 }
 
+static guint64 bytes_of(TreeLab *lab, const char *folder)
+{
+  g_autoptr(GPtrArray) names = objects(lab, folder);
+  guint64 sum = 0, size;
+  for (guint i = 0; i < names->len; i++) {
+    g_assert_true(hf_store_size(lab->repo->store, names->pdata[i], &size, NULL));
+    sum += size;
+  }
+  return sum;
+}
+
+/* Every frame loses about half of what is in it. */
+static TreeLab *half_dead(void)
+{
+  TreeLab *lab = tree_lab_new();
+  for (guint round = 0; round < 2; round++) {
+    for (guint i = 0; i < 120; i++) {
+      g_autofree char *name = g_strdup_printf("tree/file%u", i);
+      if (round == 0 || i % 2)
+        noise(lab, name, 9000 + round);
+    }
+    HfPointInfo *info = tree_lab_backup(lab, "tree");
+    if (round == 0)
+      forget(lab, info);
+    hf_point_info_free(info);
+  }
+  return lab;
+}
+
+static HfRepo *open_keyless(TreeLab *lab)
+{
+  g_autofree char *path = tree_lab_path(lab, "repo");
+  HfRepoOptions options = { .report = lab->report };
+  HfRepo *repo = hf_repo_open(hf_local_open(path, FALSE, NULL), &options, NULL);
+  g_assert_nonnull(repo);
+  return repo;
+}
+
+/* With keys what lives in frames that are half dead is sealed anew; without, these frames stay as they are. */
+static void test_reseal(void)
+{
+  g_autoptr(TreeLab) with = half_dead(), without = half_dead();
+  g_autoptr(HfRepo) keyless = open_keyless(without);
+  HfPruneOptions options = { 0 };
+  HfPruneResult result;
+  GError *error = NULL;
+  guint64 before = bytes_of(with, "data/");
+  g_assert_cmpuint(before, >, 1500000); /* 180 files */
+  HfPruneResult done = prune(with);
+  g_assert_cmpuint(done.rewritten_packs, >, 0);
+  g_assert_cmpuint(bytes_of(with, "data/"), <, before * 80 / 100);
+  g_assert_cmpuint(bytes_of(with, "data/"), >, 120 * 9000);
+  assert_good(with);
+  g_assert_cmpuint(prune(with).rewritten_packs, ==, 0); /* it does not go round in circles */
+
+  hf_prune(keyless, &options, &result, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(bytes_of(without, "data/"), >, before * 80 / 100);
+  assert_good(without);
+}
+
+/* What cannot be opened stays where it is. */
+static void test_reseal_damaged(void)
+{
+  g_autoptr(TreeLab) lab = half_dead();
+  g_autoptr(GPtrArray) data = objects(lab, "data/");
+  guint64 size;
+  g_autofree char *first = g_strdup(data->pdata[0]);
+  for (guint i = 1; i < data->len; i++) { /* the one with most in it */
+    guint64 other;
+    g_assert_true(hf_store_size(lab->repo->store, first, &size, NULL));
+    g_assert_true(hf_store_size(lab->repo->store, data->pdata[i], &other, NULL));
+    if (other > size) {
+      g_free(first);
+      first = g_strdup(data->pdata[i]);
+    }
+  }
+  for (guint64 at = 1000; at < size; at += 3000)
+    spoil(lab, first, at);
+  tree_lab_forget(lab);
+  prune(lab);
+  g_assert_true(tree_lab_warned(lab, "damaged") || tree_lab_warned(lab, "repair"));
+  g_autoptr(GPtrArray) after = objects(lab, "data/");
+  gboolean stays = FALSE;
+  for (guint i = 0; i < after->len; i++)
+    stays = stays || g_str_equal(after->pdata[i], first);
+  g_assert_true(stays);
+}
+
 static void test_running_session(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
@@ -422,6 +511,8 @@ int main(int argc, char **argv)
   g_assert_true(hf_crypto_init(NULL));
   g_test_add_func("/keeping/prune", test_prune);
   g_test_add_func("/keeping/small-and-thin", test_small_and_thin);
+  g_test_add_func("/keeping/reseal", test_reseal);
+  g_test_add_func("/keeping/reseal-damaged", test_reseal_damaged);
   g_test_add_func("/keeping/running-session", test_running_session);
   g_test_add_data_func("/keeping/condemned-and-thin", GUINT_TO_POINTER(HF_RECORD_THIN), test_condemned_is_not_kept);
   g_test_add_data_func("/keeping/condemned-and-damaged", GUINT_TO_POINTER(HF_RECORD_DAMAGE),
