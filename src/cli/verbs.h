@@ -38,3 +38,5 @@ gboolean hf_verb_writer_remove(const HfOptions *options, HfCli *cli, GError **er
 gboolean hf_verb_ports_list(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_explain(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_roles(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_ports_plan(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_ports_diff(const HfOptions *options, HfCli *cli, GError **error);

@@ -13,7 +13,7 @@
 #define MARGIN 24
 #define HEAD 86         /* over the first band: title, legend, heads of columns */
 #define BOX_WIDTH 210
-#define GAP 240         /* between columns */
+#define GAP 320         /* between columns */
 #define BAND_GAP 18     /* between bands, and inside them around the boxes */
 #define BOX_GAP 22
 #define LINE 15         /* of text */

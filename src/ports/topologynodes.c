@@ -225,26 +225,35 @@ static const HfTopologySite *named_site(const HfMaker *maker, const HfWord *word
                                  : g_strdup_printf("unknown site '%s'; write a section [site %s]", word->text, word->text));
 }
 
-/* The site of a node that names none: by its addresses. `*site` stays NULL for externals outside of all networks. */
+static gboolean lies_in(const HfTopologyNode *node, const HfTopologySite *site)
+{
+  for (guint i = 0; i < site->n_networks; i++)
+    for (guint a = 0; a < node->n_addresses; a++)
+      if (hf_topology_address_within(&node->addresses[a], &site->networks[i]))
+        return TRUE;
+  return FALSE;
+}
+
+/* The site of a node that names none: by its addresses. Externals may be in none, and count as near to all when they
+ * are in several. */
 static gboolean find_site(const HfMaker *maker, HfTopologyNode *node, GError **error)
 {
-  for (guint s = 0; s < maker->sites->len; s++) {
+  const HfTopologySite *first = NULL, *second = NULL;
+  for (guint s = 0; s < maker->sites->len && second == NULL; s++) {
     const HfTopologySite *site = maker->sites->pdata[s];
-    for (guint i = 0; i < site->n_networks && node->site != site; i++)
-      for (guint a = 0; a < node->n_addresses && node->site != site; a++)
-        if (hf_topology_address_within(&node->addresses[a], &site->networks[i])) {
-          if (node->site != NULL)
-            return hf_maker_fail(maker, node->profile->place, error,
-                                 "'%s' has addresses in site '%s' and in site '%s'; write 'site = ...'", node->name,
-                                 node->site->name, site->name);
-          node->site = site;
-        }
+    if (lies_in(node, site))
+      *(first == NULL ? &first : &second) = site;
   }
-  if (node->site == NULL && maker->sites->len > 0 && !node->profile->external)
+  node->site = second == NULL ? first : NULL;
+  if (node->site != NULL || node->profile->external || maker->sites->len == 0)
+    return TRUE;
+  if (first != NULL)
     return hf_maker_fail(maker, node->profile->place, error,
-                         "'%s' has no site, and none of its addresses lies in the networks of one; write 'site = ...'",
-                         node->name);
-  return TRUE;
+                         "'%s' has addresses in site '%s' and in site '%s'; write 'site = ...'", node->name, first->name,
+                         second->name);
+  return hf_maker_fail(maker, node->profile->place, error,
+                       "'%s' has no site, and none of its addresses lies in the networks of one; write 'site = ...'",
+                       node->name);
 }
 
 /* ---------------------------------------------------------------------------------------------------- nodes -- */
