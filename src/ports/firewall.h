@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The firewall of one host, made from the plan of its fleet: what goes in and out, ready to be loaded by the firewall of
- * the host's system. docs/firewall.md shows what each format looks like and what it cannot express.
+ * The firewall of one host, made from the plan of its fleet: what goes in and out, ready to be loaded by the firewall
+ * of the host's system. docs/firewall.md shows what each format looks like and what it cannot express.
  *
  * INVARIANTS
  * 1. What is open is what the plan's elements of the host say, no more and no less, for addresses that are known. What
- *    the topology leaves open (a port, a member of a named set, the address of a host name) is a comment with the line
- *    to write, or an empty named set, and lets nothing through.
+ *    the topology leaves open (a port, a member of a named set, the address of a host name) is a comment with the
+ *    line to write, or an empty named set, and lets nothing through.
  * 2. Elements of one direction do not overlap: no address, transport and port is in two of them. Where flows of the plan
  *    meet on the same address and port (networks in networks, members of two sets), the element lists the rows of all.
  * 3. Texts of a topology stand in comments and quoted cells only, with every character that could end these replaced;
@@ -36,7 +36,7 @@ typedef struct HfFirewallReason {
   guint n_rows;
   gboolean fallback; /* all flows say so */
   gboolean optional; /* all rows of all flows say so */
-  const char *peers; /* titles of the other ends, apart by ", ", raw: to be escaped by who prints it */
+  const char *peers; /* titles of the other ends, apart by ", ", raw; many are cut: "a, b, c and 40 more" */
 } HfFirewallReason;
 
 /* One direction, transport, range of ports and range of addresses that is open. */
@@ -59,15 +59,16 @@ typedef struct HfFirewallPorts {
 /* A named set: what a host name or wildcard of the catalogue stands for, or nodes of which only host names are known.
  * Its members may change while the firewall is loaded. */
 typedef struct HfFirewallSet {
-  const char *id;          /* "any_amazonaws_com": lower case letters, digits and '_'; unique, at most 48 bytes */
-  const char *text;        /* "*.amazonaws.com", or the title of the nodes; raw */
-  const HfPlanName *name;  /* NULL for nodes */
-  const HfPlanGroup *group; /* NULL for names; nodes without any address */
+  const char *id;   /* "any_amazonaws_com": lower case letters, digits and '_'; unique, at most 48 bytes */
+  const char *text; /* "*.amazonaws.com", or the title of the nodes; raw */
+  const HfPlanName *name;         /* NULL for nodes */
+  const HfPlanGroup *group;       /* NULL for names; nodes without any address */
   const HfFirewallRange *members; /* ascending, IPv4 first, neither overlapping nor adjacent */
   guint n_members;
   const char *const *host_names; /* whose addresses are members too, but not known here; ended by NULL; raw */
   const HfFirewallPorts *ports;  /* outbound first, then by transport and port; not overlapping; at least one */
   guint n_ports;
+  const HfFirewallReason *reason; /* all flows of all ports */
 } HfFirewallSet;
 
 typedef struct HfFirewall {
@@ -78,6 +79,8 @@ typedef struct HfFirewall {
   guint n_elements;
   const HfFirewallSet *sets; /* by id */
   guint n_sets;
+  const HfFirewallReason *const *reasons; /* by index */
+  guint n_reasons;
   const HfPlanUnresolved *const *unresolved; /* what concerns the host */
   guint n_unresolved;
 } HfFirewall;
