@@ -295,6 +295,8 @@ static gboolean read_condition(HfMaker *maker, HfSection *section, const HfPortC
     return fail(maker, &line->key, error, "'%s' has one answer for the whole fleet; put it into [fleet]", condition->id);
   if (line->argument.text != NULL)
     return fail(maker, &line->argument, error, "nothing stands between '%s' and '='", condition->id);
+  if (line->items->len > 1)
+    return fail(maker, line->items->pdata[1], error, "'%s' has one value", condition->id);
   if (value >= 0) {
     ((gint16 *)section->profile->answers)[condition->index] = (gint16)value;
     return TRUE;
