@@ -34,6 +34,7 @@ static const VerbFunc verbs[HF_VERBS] = {
   [HF_VERB_POINTS] = hf_verb_points,
   [HF_VERB_PORTS_DIFF] = hf_verb_ports_diff,
   [HF_VERB_PORTS_EXPLAIN] = hf_verb_ports_explain,
+  [HF_VERB_PORTS_FIREWALL] = hf_verb_ports_firewall,
   [HF_VERB_PORTS_LIST] = hf_verb_ports_list,
   [HF_VERB_PORTS_PLAN] = hf_verb_ports_plan,
   [HF_VERB_PORTS_ROLES] = hf_verb_ports_roles,

@@ -36,6 +36,7 @@ gboolean hf_verb_writer_add(const HfOptions *options, HfCli *cli, GError **error
 gboolean hf_verb_writer_list(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_writer_remove(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_list(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_ports_firewall(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_explain(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_roles(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_plan(const HfOptions *options, HfCli *cli, GError **error);

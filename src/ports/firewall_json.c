@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* json: everything that is known about the rules, one object. Sets have the names that they have in nftables. */
+/* json: everything that is known about the rules, one object a line. Sets have the names that they have in nftables. */
 #include <arpa/inet.h>
 
 #include "ports/firewall_make.h"
@@ -49,10 +49,14 @@ static void append_flag(GString *out, const char *key, gboolean flag)
   g_string_append_printf(out, ", \"%s\": %s", key, flag ? "true" : "false");
 }
 
-/* Begins item number `i` of a list. */
-static void begin(GString *out, guint i)
+static void begin(GString *out, const char *type)
 {
-  g_string_append(out, i > 0 ? ",\n    {" : "\n    {");
+  g_string_append_printf(out, "{\"type\": \"%s\", ", type);
+}
+
+static void end(GString *out)
+{
+  g_string_append(out, "}\n");
 }
 
 static void append_open(GString *out, HfPlanDirection direction, guint transport, guint16 first, guint16 last,
@@ -74,44 +78,47 @@ static void append_range(GString *out, const char *key, const HfFirewallRange *r
                          last);
 }
 
-/* ---------------------------------------------------------------------------------------------------- lists -- */
+/* ---------------------------------------------------------------------------------------------------- lines -- */
 
-static void append_reasons(GString *out, const HfFirewall *firewall)
+static void append_firewall(GString *out, const HfFirewall *firewall)
 {
-  g_string_append(out, "  \"reasons\": [");
-  for (guint i = 0; i < firewall->n_reasons; i++) {
-    const HfFirewallReason *reason = firewall->reasons[i];
-    begin(out, i);
-    append_rows(out, reason->rows, reason->n_rows);
-    g_string_append(out, ", ");
-    append_member(out, "peers", reason->peers);
-    g_string_append(out, ", ");
-    append_member(out, "purpose", reason->rows[0]->purpose);
-    append_flag(out, "optional", reason->optional);
-    append_flag(out, "fallback", reason->fallback);
-    g_string_append_c(out, '}');
-  }
-  g_string_append(out, "\n  ],\n");
+  begin(out, "firewall");
+  append_member(out, "host", firewall->host->name);
+  g_string_append(out, ", ");
+  append_member(out, "fleet", firewall->plan->topology->title);
+  g_string_append(out, ", \"table\": \"inet holdfast\", \"policy\": \"drop\", \"stateful\": true, \"base\": "
+                       "[\"loopback\", \"arp\", \"neighbour-discovery\", \"mld\", \"icmp-errors\"]");
+  end(out);
 }
 
-static void append_elements(GString *out, const HfFirewall *firewall)
+static void append_reason(GString *out, const HfFirewallReason *reason)
 {
-  g_string_append(out, "  \"elements\": [");
-  for (guint i = 0; i < firewall->n_elements; i++) {
-    const HfFirewallElement *element = &firewall->elements[i];
-    begin(out, i);
-    g_string_append_printf(out, "\"set\": \"%s_%s\", ", hf_direction_text(element->direction),
-                           hf_family_text(element->peer.family));
-    append_range(out, "peer", &element->peer);
-    g_string_append(out, ", ");
-    append_open(out, element->direction, element->transport, element->first, element->last, element->reason);
-    g_string_append_c(out, '}');
-  }
-  g_string_append(out, "\n  ],\n");
+  begin(out, "reason");
+  g_string_append_printf(out, "\"reason\": %u, ", reason->index);
+  append_rows(out, reason->rows, reason->n_rows);
+  g_string_append(out, ", ");
+  append_member(out, "peers", reason->peers);
+  g_string_append(out, ", ");
+  append_member(out, "purpose", reason->rows[0]->purpose);
+  append_flag(out, "optional", reason->optional);
+  append_flag(out, "fallback", reason->fallback);
+  end(out);
+}
+
+static void append_element(GString *out, const HfFirewallElement *element)
+{
+  begin(out, "element");
+  g_string_append_printf(out, "\"set\": \"%s_%s\", ", hf_direction_text(element->direction),
+                         hf_family_text(element->peer.family));
+  append_range(out, "peer", &element->peer);
+  g_string_append(out, ", ");
+  append_open(out, element->direction, element->transport, element->first, element->last, element->reason);
+  end(out);
 }
 
 static void append_set(GString *out, const HfFirewallSet *set)
 {
+  begin(out, "set");
   append_member(out, "set", set->id);
   g_string_append(out, ", ");
   append_member(out, "text", set->text);
@@ -131,10 +138,12 @@ static void append_set(GString *out, const HfFirewallSet *set)
     g_string_append_c(out, '}');
   }
   g_string_append_c(out, ']');
+  end(out);
 }
 
 static void append_unresolved(GString *out, const HfPlanUnresolved *unresolved)
 {
+  begin(out, "unresolved");
   append_member(out, "cause", hf_plan_cause_text(unresolved->cause));
   g_string_append(out, ", ");
   append_rows(out, unresolved->rows, unresolved->n_rows);
@@ -144,31 +153,25 @@ static void append_unresolved(GString *out, const HfPlanUnresolved *unresolved)
   append_member(out, "reason", unresolved->reason);
   g_string_append(out, ", ");
   append_member(out, "key", unresolved->key);
+  end(out);
 }
 
 char *hf_firewall_json(const HfFirewall *firewall, int log_group)
 {
-  GString *out = g_string_new("{\n  ");
+  GString *out = g_string_new(NULL);
   (void)log_group;
-  append_member(out, "host", firewall->host->name);
-  g_string_append(out, ",\n  ");
-  append_member(out, "fleet", firewall->plan->topology->title);
-  g_string_append(out, ",\n  \"table\": \"inet holdfast\",\n  \"policy\": \"drop\",\n  \"stateful\": true,\n"
-                       "  \"base\": [\"loopback\", \"arp\", \"neighbour-discovery\", \"mld\", \"icmp-errors\"],\n");
-  append_reasons(out, firewall);
-  append_elements(out, firewall);
-  g_string_append(out, "  \"sets\": [");
-  for (guint i = 0; i < firewall->n_sets; i++) {
-    begin(out, i);
+  append_firewall(out, firewall);
+  for (guint i = 0; i < firewall->n_reasons; i++)
+    append_reason(out, firewall->reasons[i]);
+  for (guint i = 0; i < firewall->n_elements; i++)
+    append_element(out, &firewall->elements[i]);
+  for (guint i = 0; i < firewall->n_sets; i++)
     append_set(out, &firewall->sets[i]);
-    g_string_append_c(out, '}');
-  }
-  g_string_append(out, "\n  ],\n  \"unresolved\": [");
-  for (guint i = 0; i < firewall->n_unresolved; i++) {
-    begin(out, i);
+  for (guint i = 0; i < firewall->n_unresolved; i++)
     append_unresolved(out, firewall->unresolved[i]);
-    g_string_append_c(out, '}');
-  }
-  g_string_append(out, "\n  ]\n}\n");
+  begin(out, "summary");
+  g_string_append_printf(out, "\"elements\": %u, \"sets\": %u, \"unresolved\": %u", firewall->n_elements,
+                         firewall->n_sets, firewall->n_unresolved);
+  end(out);
   return g_string_free(out, FALSE);
 }
