@@ -35,20 +35,21 @@ static void test_purposes(void)
   g_autoptr(Lab) lab = lab_with_repo();
   g_autoptr(HfRepo) repo = lab_open_full(lab), keyless = lab_open(lab, NULL, NULL);
   for (guint i = 0; i < G_N_ELEMENTS(purposes); i++) {
-    gboolean writes = purposes[i] == HF_PURPOSE_BACKUP || purposes[i] == HF_PURPOSE_COPY;
+    gboolean seals = purposes[i] == HF_PURPOSE_BACKUP || purposes[i] == HF_PURPOSE_COPY ||
+                     purposes[i] == HF_PURPOSE_COLLECT;
     g_autoptr(GError) error = NULL;
     HfSession *session = hf_session_open(repo, purposes[i], &error);
     g_assert_no_error(error);
-    g_assert_true((hf_session_slot(session) != NULL) == writes);
-    g_assert_true((hf_session_data_key(session) != NULL) == writes);
-    g_assert_true((hf_session_meta_key(session) != NULL) == writes);
+    g_assert_true((hf_session_slot(session) != NULL) == seals);
+    g_assert_true((hf_session_data_key(session) != NULL) == seals);
+    g_assert_true((hf_session_meta_key(session) != NULL) == seals);
     g_autoptr(GPtrArray) infos = hf_sessions_list(repo, NULL, &error), others = hf_sessions_list(repo, session, &error);
     g_assert_cmpuint(infos->len, ==, 1);
     g_assert_cmpuint(others->len, ==, 0);
     const HfSessionInfo *info = g_ptr_array_index(infos, 0);
     g_assert_true(info->opened && !info->has_outcome && !info->dead_here && !info->has_checkpoint);
     g_assert_cmpuint(info->open.purpose, ==, purposes[i]);
-    g_assert_true(info->open.has_slot == writes);
+    g_assert_true(info->open.has_slot == seals);
     g_assert_true(hf_short_id_equal(&info->open.id, hf_session_id(session)));
     g_assert_true(hf_session_check(session, &error));
     hf_session_free(session);
