@@ -3,6 +3,9 @@
 
 #include "base/error.h"
 #include "engine/copy/private.h"
+#include "repo/pointstate.h"
+
+#define TRIES 4u
 
 static gboolean is_there(const GPtrArray *points, const HfPointInfo *wanted, gboolean siblings)
 {
@@ -38,13 +41,52 @@ static gboolean load(HfRepo *repo, GError **error)
   return repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error);
 }
 
-static gboolean copy_point(HfCopyRun *run, HfLive *live, const HfPointInfo *info, GError **error)
+static gboolean try_point(HfCopyRun *run, HfLive *live, const HfPointInfo *info, GError **error)
 {
   g_autoptr(HfSession) session = hf_session_open(run->to, HF_PURPOSE_COPY, error);
   run->session = session;
   if (!session || !load(run->to, error))
     return FALSE;
+  hf_index_drop_claims(run->to->index); /* of a try that failed */
   return live ? hf_copy_to_sibling(run, live, info, error) : hf_copy_to_stranger(run, info, error);
+}
+
+/* It may have been forgotten before we came, and be swept by now. *gone: there is nothing to copy. */
+static gboolean look_again(HfCopyRun *run, const HfPointInfo *info, gboolean *gone, GError **error)
+{
+  char shown[33];
+  if (!hf_point_is_forgotten(run->from->store, &info->point.id, gone, error))
+    return FALSE;
+  hf_point_short_name(info, shown);
+  if (*gone)
+    hf_report_warning(run->from->report, shown, "this point was forgotten meanwhile; it is not copied");
+  return TRUE;
+}
+
+/* What a prune had condemned before we came it may sweep while we read; what points need of it is in other packs then.
+ * So what is missing is looked for anew. `live` is NULL between strangers. */
+static gboolean copy_point(HfCopyRun *run, HfLive **live, const HfPointInfo *info, GError **error)
+{
+  for (guint tries = 1;; tries++) {
+    g_autoptr(GError) problem = NULL;
+    gboolean gone;
+    if (!look_again(run, info, &gone, error))
+      return FALSE;
+    if (gone || try_point(run, *live, info, &problem))
+      return TRUE;
+    if (!hf_error_is_damage(problem) || tries == TRIES) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    if (!hf_index_refresh(run->from->index, error))
+      return FALSE;
+    if (!*live)
+      continue;
+    hf_live_free(*live);
+    *live = hf_live_new(run->from, error);
+    if (!*live)
+      return FALSE;
+  }
 }
 
 gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult *result, GError **error)
@@ -66,7 +108,7 @@ gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult
   if (siblings && (!live || !hf_copy_keys(&run, error)))
     return FALSE;
   for (guint i = 0; i < missing->len; i++)
-    if (!copy_point(&run, live, missing->pdata[i], error))
+    if (!copy_point(&run, &live, missing->pdata[i], error))
       return FALSE;
   return TRUE;
 }

@@ -272,15 +272,16 @@ static void test_store_away(void)
   g_autoptr(TreeLab) lab = tree_lab_new();
   tree_lab_text(lab, "in/a", "one");
   HfPointInfo *info = tree_lab_backup(lab, "in");
+  const HfSysFault none = { 0 }, fault = { .nth = 1, .function = "getdents64", .errnum = EIO, .persist = TRUE };
+  g_assert_true(hf_sys_fault_install(&none, NULL)); /* before the mount has a thread */
   HfMount *mount = open_mount(lab, NULL);
-  HfSysFault fault = { .nth = 1, .function = "getdents64", .errnum = EIO, .persist = TRUE };
   g_assert_true(hf_sys_fault_install(&fault, NULL));
   for (guint i = 0; i < 3; i++) {
     age(mount);
     assert_list(mount, "", "ids lab");
   }
   g_assert_cmpuint(hf_sys_fault_hits(), >, 0);
-  hf_sys_fault_remove();
+  g_assert_true(hf_sys_fault_install(&none, NULL));
   g_assert_cmpuint(tree_lab_warnings(lab), ==, 1);
   tree_lab_text(lab, "in/b", "two");
   HfPointInfo *second = tree_lab_backup(lab, "in");
@@ -288,6 +289,7 @@ static void test_store_away(void)
   age(mount);
   assert_text(mount, file, "two");
   hf_mount_free(mount);
+  hf_sys_fault_remove();
   hf_point_info_free(info);
   hf_point_info_free(second);
 }

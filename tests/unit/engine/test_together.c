@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/backup/backup.h"
+#include "engine/copy/copy.h"
 #include "engine/prune/prune.h"
 #include "engine/verify/rehearse.h"
 #include "engine/verify/verify.h"
@@ -231,6 +232,24 @@ static void run_restore(TreeLab *lab, HfRepo *repo)
   hf_session_free(lease);
 }
 
+/* Copies the points that there are now to a sibling, in which all of them must be whole. */
+static void run_copy(TreeLab *lab, HfRepo *repo)
+{
+  GError *error = NULL;
+  HfCopyResult result;
+  g_autofree char *path = tree_lab_path(lab, "sibling");
+  HfStore *store = hf_local_open(path, TRUE, &error);
+  g_assert_no_error(error);
+  hf_repo_create_like(store, repo, &error);
+  g_assert_no_error(error);
+  g_autoptr(HfRepo) sibling = open_repo(lab, store);
+  g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, &error);
+  g_assert_no_error(error);
+  hf_copy(repo, sibling, points, &result, &error);
+  g_assert_no_error(error);
+  assert_whole(lab, sibling);
+}
+
 typedef struct Case {
   const char *name;
   void (*run)(TreeLab *lab, HfRepo *repo);
@@ -300,6 +319,7 @@ static const Case cases[] = {
   { "/together/prune-prune", run_prune, forget_and_prune },
   { "/together/prune-rebuild", run_prune, rebuild },
   { "/together/restore-replace-prune", run_restore, replace_and_prune },
+  { "/together/copy-replace-prune", run_copy, replace_and_prune },
   { "/together/verify-replace-prune", run_verify, replace_and_prune },
   { "/together/verify-rebuild", run_verify, rebuild },
 };
