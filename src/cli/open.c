@@ -85,6 +85,7 @@ HfRepo *hf_cli_open_unasked(HfCli *cli, const HfOptions *options, GError **error
     return hf_cli_open_other(cli, options, options->repository, &source, error);
   if (!hf_crypto_init(error))
     return NULL;
-  HfRepo *repo = open_unlocked(cli, options, options->repository, &locked, error);
-  return locked ? hf_cli_open_other(cli, options, options->repository, NULL, error) : repo;
+  /* It may have a password, and the keys may be elsewhere: neither is needed. */
+  HfRepo *repo = open_unlocked(cli, options, options->repository, &locked, NULL);
+  return repo != NULL ? repo : hf_cli_open_other(cli, options, options->repository, NULL, error);
 }
