@@ -4,8 +4,8 @@
  * of the host's system. docs/firewall.md shows what each format looks like and what it cannot express.
  *
  * INVARIANTS
- * 1. What is open is what the plan's elements of the host say, no more and no less, for addresses that are known. What
- *    the topology leaves open (a port, a member of a named set, the address of a host name) is a comment with the
+ * 1. What is open is what the plan's elements of the host say, no more and no less, for addresses that are known.
+ *    What the topology leaves open (a port, a member of a named set, the address of a host name) is a comment with the
  *    line to write, or an empty named set, and lets nothing through.
  * 2. Elements of one direction do not overlap: no address, transport and port is in two of them. Where flows of the plan
  *    meet on the same address and port (networks in networks, members of two sets), the element lists the rows of all.

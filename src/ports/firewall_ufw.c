@@ -6,7 +6,7 @@
 
 static const char head[] =
   "# Try without a change: sh FILE --dry-run. Load: sh FILE. It replaces the rules whose comment begins with\n"
-  "# 'holdfast', and denies what no rule allows; rules of others stay. Addresses of IPv6 need IPV6=yes in /etc/default/ufw.\n"
+  "# 'holdfast', and denies what no rule allows; rules of others stay. IPv6 needs IPV6=yes in /etc/default/ufw.\n"
   "# The base block (loopback, connections, ICMP errors, neighbour discovery, MLD) is the one of ufw, in\n"
   "# /etc/ufw/before.rules and before6.rules. These also let ping, DHCP, mDNS and SSDP through: take them out there.\n"
   "set -eu\n"

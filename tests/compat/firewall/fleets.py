@@ -41,7 +41,8 @@ class Fleets:
         for name in self.names:
             if random.random() < (0.5 if scope == 'fleet' else 0.15):
                 first = random.randint(1, 60000)
-                lines.append(f'port {name} = ' + random.choice([f'{first}/tcp', f'{first}-{first + 90}/udp', f'{first}']))
+                ports = random.choice([f'{first}/tcp', f'{first}-{first + 90}/udp', f'{first}'])
+                lines.append(f'port {name} = {ports}')
         return lines
 
     def names_lines(self, random, share):
@@ -61,7 +62,8 @@ class Fleets:
             found.append(f'{six}{first:x}' + (f'-{six}{first + count - 1:x}' if count > 1 else ''))
         if random.random() < 0.2:
             found = [f'{address} lan' for address in found]
-            found.append(f'10.9.{number}.{first}' + (f'-10.9.{number}.{first + count - 1}' if count > 1 else '') + ' san')
+            last = f'-10.9.{number}.{first + count - 1}' if count > 1 else ''
+            found.append(f'10.9.{number}.{first}{last} san')
         return ', '.join(found)
 
     def roles(self, random, offered):

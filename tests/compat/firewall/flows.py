@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sets of flows of one host: which remote addresses may be reached (or may connect) over which ports. Two sets are equal
-when they let the same packets through, however they were written down."""
+"""Sets of flows of one host: which remote addresses may be reached (or may connect) over which ports. Two sets are
+equal when they let the same packets through, however they were written down."""
 import collections
 import ipaddress
 

@@ -178,7 +178,8 @@ def read_ufw(text):
     return flows
 
 
-TUPLE = re.compile(r'^### tuple ### allow (tcp|udp) ([0-9:]+) (\S+) any (\S+) (in|out) comment=[0-9a-f]+$', re.MULTILINE)
+TUPLE = re.compile(r'^### tuple ### allow (tcp|udp) ([0-9:]+) (\S+) any (\S+) (in|out) comment=[0-9a-f]+$',
+                   re.MULTILINE)
 
 
 def read_ufw_tuples(text):
@@ -258,8 +259,8 @@ def read_windows(text):
     base = next(i for i, line in enumerate(lines) if line.startswith('foreach'))
     end = next(i for i in range(base, len(lines)) if lines[i] == '}\n') + 1
     head = ''.join(lines[:end])
-    for part in ("Get-NetFirewallRule -Group 'Holdfast'", "'ICMPv4'; IcmpType = '3', '11', '12'", "'130', '131', '132', "
-                 "'133', '134', '135', '136', '143'", "$ErrorActionPreference = 'Stop'", '-Action Allow'):
+    for part in ("Get-NetFirewallRule -Group 'Holdfast'", "'ICMPv4'; IcmpType = '3', '11', '12'",
+                 "'1', '2', '3', '4', '130', '131', '132', '133', '134', '135', '136', '143'", "$ErrorActionPreference = 'Stop'", '-Action Allow'):
         if part not in head:
             refuse(head)
     tokens = powershell_tokens(''.join(lines[end:]))

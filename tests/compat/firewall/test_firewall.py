@@ -209,11 +209,13 @@ class Equivalence(Case):
 
     def test_log_group(self):
         path = pathlib.Path(EXAMPLES, 'all-in-one.topology')
-        text = render(path, hosts_of(path)[0], 'nftables', '--log-group', 7)
-        self.assertEqual(len(re.findall(r'^    log group 7 snaplen 128 prefix "holdfast-(in|out|forward)"$', text, re.M)), 3)
-        text = render(path, hosts_of(path)[0], 'iptables', '--log-group', 7)
+        host = hosts_of(path)[0]
+        text = render(path, host, 'nftables', '--log-group', 7)
+        self.assertEqual(re.findall(r'^    log group 7 snaplen 128 prefix "holdfast-(\w+)"$', text, re.MULTILINE),
+                         ['out', 'in', 'forward'])
+        text = render(path, host, 'iptables', '--log-group', 7)
         self.assertIn('-A HOLDFAST-DROPPED -j NFLOG --nflog-group 7 --nflog-prefix "holdfast"\n', text)
-        holdfast('ports', 'firewall', path, '--host', hosts_of(path)[0], '--format', 'ufw', '--log-group', 7, codes=(2,))
+        holdfast('ports', 'firewall', path, '--host', host, '--format', 'ufw', '--log-group', 7, codes=(2,))
 
 
 def missing_tools(*tools):
