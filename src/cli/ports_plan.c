@@ -265,7 +265,7 @@ gboolean hf_verb_ports_plan(const HfOptions *options, HfCli *cli, GError **error
   const HfTopologyNode *host = options->host != NULL ? hf_topology_find(topology, options->host, error) : NULL;
   if (options->host != NULL && host == NULL)
     return FALSE;
-  g_autoptr(HfPlan) plan = hf_plan_new(topology);
+  g_autoptr(HfPlan) plan = hf_plan_new_for(topology, host);
   g_autoptr(GPtrArray) unresolved = host != NULL ? hf_plan_unresolved_of(plan, host) : g_ptr_array_new();
   for (guint i = 0; host == NULL && i < plan->n_unresolved; i++)
     g_ptr_array_add(unresolved, (gpointer)plan->unresolved[i]);

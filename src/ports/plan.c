@@ -60,7 +60,7 @@ static HfPlanMaker *maker_new(const HfTopology *topology)
     maker->by_role[i] = g_ptr_array_new();
   maker->group_of = hf_plan_alloc(maker, sizeof(guint), topology->n_nodes);
   maker->peers_by_key = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-  maker->cells = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)g_array_unref);
+  maker->cells = g_hash_table_new_full(hf_plan_pair_hash, g_int64_equal, g_free, (GDestroyNotify)g_array_unref);
   maker->names_by_key = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   maker->endpoints = g_ptr_array_new();
   g_ptr_array_add(maker->endpoints, NULL);
@@ -90,9 +90,16 @@ static void finish_making(HfPlanMaker *maker)
 
 HfPlan *hf_plan_new(const HfTopology *topology)
 {
+  return hf_plan_new_for(topology, NULL);
+}
+
+HfPlan *hf_plan_new_for(const HfTopology *topology, const HfTopologyNode *host)
+{
   HfPlanMaker *maker = maker_new(topology);
   HfPlan *plan = &maker->plan;
   hf_plan_make_groups(maker);
+  if (host != NULL)
+    maker->only = hf_plan_group(plan, host);
   hf_plan_make_claims(maker);
   hf_plan_make_flows(maker);
   finish_making(maker);
@@ -131,7 +138,8 @@ void hf_plan_free(HfPlan *plan)
 
 const HfPlanGroup *hf_plan_group(const HfPlan *plan, const HfTopologyNode *node)
 {
-  return plan->groups[((const HfPlanMaker *)plan)->group_of[node->index]];
+  const HfPlanMaker *maker = (const HfPlanMaker *)plan;
+  return maker->groups->pdata[maker->group_of[node->index]];
 }
 
 gboolean hf_plan_peers_have(const HfPlanPeers *peers, const HfPlanGroup *group)

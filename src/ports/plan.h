@@ -117,6 +117,9 @@ typedef struct HfPlan {
 
 /* Never fails: what cannot be planned is in `unresolved`. */
 HfPlan *hf_plan_new(const HfTopology *topology);
+/* The same, of what the group of `host` takes part in only: flows, what is unresolved and what is optional between
+ * others is left out. Takes a fraction of the time for fleets of thousands of hosts that all differ. NULL: all. */
+HfPlan *hf_plan_new_for(const HfTopology *topology, const HfTopologyNode *host);
 void hf_plan_free(HfPlan *plan);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfPlan, hf_plan_free)
 

@@ -87,7 +87,7 @@ static gboolean same_places(const HfTopologyNode *a, const HfTopologyNode *b)
 static void compare_nodes(Differ *differ)
 {
   const HfTopology *before = differ->plans[0]->topology, *after = differ->plans[1]->topology;
-  g_autoptr(GHashTable) known = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  g_autoptr(GHashTable) known = g_hash_table_new_full(hf_plan_pair_hash, g_int64_equal, g_free, NULL);
   for (guint i = 0; i < after->n_nodes; i++) {
     const HfTopologyNode *node = after->nodes[i], *old = same_node(differ->plans[0], node);
     add_common(differ, known, old, node);
@@ -108,7 +108,7 @@ static void compare_nodes(Differ *differ)
 static GHashTable *cells_of(const HfPlan *plan)
 {
   GHashTable *cells =
-    g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    g_hash_table_new_full(hf_plan_pair_hash, g_int64_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
   for (guint i = 0; i < plan->n_flows; i++) {
     const HfPlanFlow *flow = plan->flows[i];
     for (guint f = 0; f < flow->from->n_groups; f++)

@@ -72,7 +72,10 @@ static int compare_claims(gconstpointer a, gconstpointer b)
 /* Sorts the numbers from `begin` on and takes repeats out. */
 static guint settle(GArray *numbers, guint begin)
 {
-  guint *at = (guint *)(gpointer)numbers->data + begin, count = numbers->len - begin, n = 0;
+  guint count = numbers->len - begin, n = 0;
+  if (count == 0)
+    return 0;
+  guint *at = (guint *)(gpointer)numbers->data + begin;
   qsort(at, count, sizeof *at, compare_uints);
   for (guint i = 0; i < count; i++)
     if (n == 0 || at[i] != at[n - 1])

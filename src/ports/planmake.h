@@ -45,6 +45,7 @@ typedef struct HfPlanMaker {
   HfGroupFacts *facts;     /* by group */
   GPtrArray **by_role;     /* HfPlanGroup * that have the role */
   guint *group_of;         /* by node */
+  const HfPlanGroup *only; /* plan what this group takes part in only; NULL: all */
   const HfPortRole *server_role;
   const HfTopologyNode *server; /* the first of the file, or NULL */
   GHashTable *peers_by_key; /* bytes of the group numbers and the name -> HfPlanPeers * */
@@ -61,6 +62,13 @@ typedef struct HfPlanMaker {
 
 gpointer hf_plan_alloc(HfPlanMaker *maker, gsize size, gsize count);
 const char *hf_plan_text(HfPlanMaker *maker, const char *text);
+
+/* For GHashTable: of pairs of numbers in a guint64. That of GLib looks at the lower half only. */
+static inline guint hf_plan_pair_hash(gconstpointer key)
+{
+  guint64 mixed = *(const guint64 *)key * G_GUINT64_CONSTANT(0x9e3779b97f4a7c15);
+  return (guint)(mixed >> 32);
+}
 
 /* plangroup.c */
 void hf_plan_make_groups(HfPlanMaker *maker);

@@ -484,21 +484,37 @@ static int compare_pairs(gconstpointer a, gconstpointer b)
   return (x > y) - (x < y);
 }
 
-/* Adds the pairs of groups that take part by these two roles: from << 32 | to. */
+static void set_pair(Pair *pair, const HfPlanGroup *from, const HfPlanGroup *to)
+{
+  pair->from = from;
+  pair->to = to;
+  pair->a = &pair->maker->facts[from->index];
+  pair->b = &pair->maker->facts[to->index];
+}
+
+static void add_pair(Pair *pair, const HfPlanGroup *from, const HfPlanGroup *to, const HfPortRoleUse *use_from,
+                     const HfPortRoleUse *use_to, GArray *pairs)
+{
+  guint64 number = (guint64)from->index << 32 | to->index;
+  set_pair(pair, from, to);
+  if (takes_part(pair, use_from, use_to))
+    g_array_append_val(pairs, number);
+}
+
+/* Adds the pairs of groups that take part by these two roles (of one group only, where one only is planned):
+ * from << 32 | to. */
 static void add_pairs(Pair *pair, const HfPortRoleUse *from, const HfPortRoleUse *to, GArray *pairs)
 {
   HfPlanMaker *maker = pair->maker;
   const GPtrArray *froms = maker->by_role[from->role->index], *tos = maker->by_role[to->role->index];
-  for (guint i = 0; i < froms->len; i++)
-    for (guint j = 0; j < tos->len; j++) {
-      pair->from = froms->pdata[i];
-      pair->to = tos->pdata[j];
-      pair->a = &maker->facts[pair->from->index];
-      pair->b = &maker->facts[pair->to->index];
-      guint64 number = (guint64)pair->from->index << 32 | pair->to->index;
-      if (takes_part(pair, from, to))
-        g_array_append_val(pairs, number);
-    }
+  gboolean listens = maker->only != NULL && maker->facts[maker->only->index].profile->roles[to->role->index];
+  for (guint i = 0; i < froms->len; i++) {
+    gboolean whole = maker->only == NULL || froms->pdata[i] == maker->only;
+    for (guint j = 0; whole && j < tos->len; j++)
+      add_pair(pair, froms->pdata[i], tos->pdata[j], from, to, pairs);
+    if (!whole && listens)
+      add_pair(pair, froms->pdata[i], maker->only, from, to, pairs);
+  }
 }
 
 static gboolean is_wanted(const Pair *pair)
@@ -532,10 +548,7 @@ static void ask_row(HfPlanMaker *maker, const HfPortRow *row, GArray *pairs, GAr
     guint64 number = g_array_index(pairs, guint64, i);
     if (i > 0 && number == g_array_index(pairs, guint64, i - 1))
       continue;
-    pair.from = maker->groups->pdata[number >> 32];
-    pair.to = maker->groups->pdata[number & 0xffffffff];
-    pair.a = &maker->facts[pair.from->index];
-    pair.b = &maker->facts[pair.to->index];
+    set_pair(&pair, maker->groups->pdata[number >> 32], maker->groups->pdata[number & 0xffffffff]);
     if (is_wanted(&pair)) {
       ask_pair(&pair, targets);
     } else {

@@ -2,6 +2,7 @@
 /* A plan as boxes and edges between them, and these as a graph for dot. */
 #include <string.h>
 
+#include "ports/planmake.h"
 #include "ports/planshow.h"
 
 const char *const hf_plan_columns[HF_PLAN_COLUMNS] = {
@@ -189,7 +190,7 @@ HfPlanView *hf_plan_view(const HfPlan *plan, const HfTopologyNode *host)
   viewer.view->boxes = g_ptr_array_new_with_free_func(box_free);
   viewer.view->edges = g_ptr_array_new_with_free_func(edge_free);
   viewer.box_of = g_new0(guint, MAX(plan->n_groups, 1));
-  viewer.known = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+  viewer.known = g_hash_table_new_full(hf_plan_pair_hash, g_int64_equal, g_free, NULL);
   viewer.ports = g_ptr_array_new();
   viewer.rows = g_ptr_array_new_with_free_func((GDestroyNotify)g_hash_table_unref);
   HfPlanElements elements;

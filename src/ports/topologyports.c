@@ -20,7 +20,7 @@ static gboolean parse_number(const char *text, guint16 *number)
 static gboolean parse_port(const HfMaker *maker, const HfWord *word, HfTopologyPort *port, GError **error)
 {
   g_auto(GStrv) halves = g_strsplit(word->text, "/", 2);
-  g_auto(GStrv) ends = g_strsplit(halves[0], "-", 2);
+  g_auto(GStrv) ends = g_strsplit(*halves[0] != '\0' ? halves[0] : "-", "-", 2);
   gboolean tcp = g_strcmp0(halves[1], "tcp") == 0, udp = g_strcmp0(halves[1], "udp") == 0;
   *port = (HfTopologyPort){ .transports = tcp ? HF_PORT_TCP : udp ? HF_PORT_UDP : 0 };
   if (halves[1] != NULL && !tcp && !udp)

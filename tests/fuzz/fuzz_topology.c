@@ -45,6 +45,7 @@ static void check_plan(const HfTopology *topology)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   GError *error = NULL;
+  g_log_set_always_fatal(G_LOG_LEVEL_CRITICAL | G_LOG_LEVEL_ERROR);
   HfTopology *topology = hf_topology_parse((const char *)data, size, "fuzz", &error);
   g_assert_true((topology != NULL) == (error == NULL));
   if (topology == NULL) {

@@ -411,6 +411,31 @@ static void test_itself_is_left_out(void)
   }
 }
 
+/* A plan for one host says of this host what the whole plan says. */
+static void test_one_host(void)
+{
+  g_autoptr(Fleet) fleet = fleet_plan(SMALL "[external s]\nroles = s3-compatible\nconnection = direct\n");
+  for (guint n = 0; n < fleet->topology->n_nodes; n++) {
+    const HfTopologyNode *host = fleet->topology->nodes[n];
+    g_autoptr(HfPlan) one = hf_plan_new_for(fleet->topology, host);
+    HfPlanElements whole, own;
+    HfPlanElement a, b;
+    hf_plan_elements(fleet->plan, host, &whole);
+    hf_plan_elements(one, host, &own);
+    while (hf_plan_elements_next(&whole, &a)) {
+      g_assert_true(hf_plan_elements_next(&own, &b));
+      g_autofree char *rows = hf_plan_rows_text(a.flow->rows, a.flow->n_rows);
+      g_autofree char *own_rows = hf_plan_rows_text(b.flow->rows, b.flow->n_rows);
+      g_assert_cmpstr(rows, ==, own_rows);
+      g_assert_true(a.direction == b.direction && a.flow->first == b.flow->first && a.flow->last == b.flow->last);
+    }
+    g_assert_false(hf_plan_elements_next(&own, &b));
+    g_assert_cmpuint(one->n_flows, <, fleet->plan->n_flows);
+    g_autoptr(GPtrArray) left = hf_plan_unresolved_of(fleet->plan, host), own_left = hf_plan_unresolved_of(one, host);
+    g_assert_cmpuint(left->len, ==, own_left->len);
+  }
+}
+
 static void test_addresses(void)
 {
   g_autoptr(Fleet) fleet =
@@ -444,6 +469,7 @@ int main(int argc, char **argv)
   g_test_add_func("/ports/plan/named-sets", test_named_sets);
   g_test_add_func("/ports/plan/elements", test_elements);
   g_test_add_func("/ports/plan/itself-is-left-out", test_itself_is_left_out);
+  g_test_add_func("/ports/plan/one-host", test_one_host);
   g_test_add_func("/ports/plan/addresses", test_addresses);
   return g_test_run();
 }
