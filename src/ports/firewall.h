@@ -7,8 +7,9 @@
  * 1. What is open is what the plan's elements of the host say, no more and no less, for addresses that are known.
  *    What the topology leaves open (a port, a member of a named set, the address of a host name) is a comment with the
  *    line to write, or an empty named set, and lets nothing through.
- * 2. Elements of one direction do not overlap: no address, transport and port is in two of them. Where flows of the plan
- *    meet on the same address and port (networks in networks, members of two sets), the element lists the rows of all.
+ * 2. Elements of one direction do not overlap: no address, transport and port is in two of them. Where flows of the
+ *    plan meet on the same address and port (networks in networks, members of two sets), the element lists the rows of
+ *    all.
  * 3. Texts of a topology stand in comments and quoted cells only, with every character that could end these replaced;
  *    what a firewall acts on is made of numbers and of binary addresses.
  * 4. The same plan gives the same bytes.

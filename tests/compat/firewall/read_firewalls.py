@@ -260,7 +260,8 @@ def read_windows(text):
     end = next(i for i in range(base, len(lines)) if lines[i] == '}\n') + 1
     head = ''.join(lines[:end])
     for part in ("Get-NetFirewallRule -Group 'Holdfast'", "'ICMPv4'; IcmpType = '3', '11', '12'",
-                 "'1', '2', '3', '4', '130', '131', '132', '133', '134', '135', '136', '143'", "$ErrorActionPreference = 'Stop'", '-Action Allow'):
+                 "'1', '2', '3', '4', '130', '131', '132', '133', '134', '135', '136', '143'",
+                 "$ErrorActionPreference = 'Stop'", '-Action Allow'):
         if part not in head:
             refuse(head)
     tokens = powershell_tokens(''.join(lines[end:]))

@@ -201,6 +201,16 @@ class Equivalence(Case):
             self.assertEqual(len(getattr(read_firewalls, f'read_{kind}')(render(path, 'a', kind))), 0, kind)
         self.assertEqual(len(read_nftables.read_text(render(path, 'a', 'nftables'))[0]), 0)
 
+    def test_words(self):
+        """What the verb says to wrong words."""
+        path = self.folder / 't.topology'
+        path.write_text('[host a]\naddress = 10.0.0.1\nroles = guest\n[external b]\nroles = dns-server\n',
+                        encoding='utf-8')
+        for words in ([path], [path, '--host', 'aa'], [path, '--host', 'b'], [path, '--host', 'a', '--format', 'pf'],
+                      [path, '--host', 'a', '--log-group', 0], [self.folder / 'none', '--host', 'a']):
+            holdfast('ports', 'firewall', *words, codes=(1, 2))
+        self.assertEqual(render(path, 'a', 'json'), holdfast('ports', 'firewall', path, '--host', '10.0.0.1', '--json'))
+
     def test_same_bytes(self):
         path = next(self.topologies())[1]
         host = hosts_of(path)[0]
@@ -248,7 +258,7 @@ class Tools(Case):
         self.need('nft')
         for case, path, host in self.cases():
             file = self.write(path, host, 'nftables', '--log-group', 5)
-            said = self.inside('nft -c -f "$1"; nft add table inet other; nft -f "$1"; nft -f "$1"; nft list tables >&2; '
+            said = self.inside('nft -c -f "$1"; nft add table inet other; nft -f "$1"; nft -f "$1"; '
                                'nft list table inet other > /dev/null; nft delete table inet other; '
                                'nft -j list ruleset', file)
             self.assertEqual(read_nftables.read_json(json.loads(said)).normal(), planned(path, host).normal(), case)

@@ -10,7 +10,8 @@
 
 static const char *const hostile[] = {
   "x\" accept; } flush ruleset; #", "x'; Remove-Item C:/ -Recurse #", "x\nufw disable", "x\r\nbad", "$(reboot)",
-  "`reboot`", "${HOME}", "--></zone><zone target=\"ACCEPT\">", "]]>", "*/", "END_OF_FILE", "x\nEND_OF_FILE\nreboot\n", "COMMIT",
+  "`reboot`", "${HOME}", "--></zone><zone target=\"ACCEPT\">", "]]>", "*/", "END_OF_FILE",
+  "x\nEND_OF_FILE\nreboot\n", "COMMIT",
   "x\nCOMMIT\n*filter\n:INPUT ACCEPT", "=cmd|' /C calc'!A0", "+1", "-1", "@sum", "\"\"", "a,b\",\"c", "\xff\xfe\"",
   "\xe2\x80\x99; Remove-Item", "\xe2\x80\xa8reboot", "\xd2\x92", "\x01\x1b[31m", "%s%n%d", "\\", "a\\\"b", "#>", "<#",
   "x\\\nreboot", "~", "comment \"a\"", "// \"", "{\"a\": 1}",
