@@ -20,7 +20,7 @@
 #define SPOT 17         /* between the ends of arrows at a side */
 #define BADGE 24        /* a number: width */
 #define TITLE_CHARS 27  /* of a line in a box */
-#define ROLE_CHARS 34
+#define ROLE_CHARS 31
 #define LABEL_CHARS 24  /* of the ports before a box */
 #define MAX_LINES 5     /* of a text in a box */
 #define LETTER 6    /* of the table's letters */
@@ -335,7 +335,7 @@ static void draw_ends(Picture *picture, const Arrow *arrow)
   draw_badge(picture, column, arrow->from_side == RIGHT ? from->x + BOX_WIDTH : from->x - BADGE, arrow->from_y,
              arrow->number);
   draw_badge(picture, column, x, arrow->to_y, arrow->number);
-  add_text(picture, "label", in_left ? "end" : "start", in_left ? x - 5 : x + BADGE + 5, arrow->to_y + 4, label);
+  add_text(picture, "label", in_left ? "end" : "start", in_left ? x - 4 : x + BADGE + 4, arrow->to_y - 3, label);
 }
 
 /* ---------------------------------------------------------------------------------------------------- table -- */
