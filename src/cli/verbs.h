@@ -41,3 +41,5 @@ gboolean hf_verb_ports_explain(const HfOptions *options, HfCli *cli, GError **er
 gboolean hf_verb_ports_roles(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_plan(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_ports_diff(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_ports_check(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_ports_audit(const HfOptions *options, HfCli *cli, GError **error);

@@ -20,7 +20,7 @@ typedef enum HfAuditKind {
   HF_AUDIT_SURPLUS,   /* let through, and not planned */
   HF_AUDIT_UNSURE,    /* the ruleset cannot be evaluated for it */
   HF_AUDIT_UNUSED,    /* let through, and nothing ever passed: its counter is 0 */
-  HF_AUDIT_STRAY,     /* something listens that other hosts can reach, and nothing is planned there */
+  HF_AUDIT_STRAY,     /* something listens, not only on the loopback, and nothing is planned there */
   HF_AUDIT_NO_SERVICE, /* planned, and nothing listens */
 } HfAuditKind;
 
@@ -39,10 +39,12 @@ typedef struct HfAuditFinding {
 typedef struct HfAudit {
   GArray *findings; /* HfAuditFinding by value, by kind, direction, transport, port, address */
   guint counts[HF_AUDIT_NO_SERVICE + 1]; /* by HfAuditKind */
-  guint elements; /* of the plan that were looked at */
+  guint elements; /* of the plan that were held against the ruleset */
+  gboolean whole; /* FALSE: the ruleset multiplies to so much that surplus may be left out (HF_NFT_MAX_BOXES) */
 } HfAudit;
 
-/* `ruleset` and `sockets` may be NULL: not compared then. The result borrows all of its arguments. Never fails. */
+/* `firewall` is one with HF_FIREWALL_NAMES_APART. `ruleset` and `sockets` may be NULL: not compared then. The result
+ * borrows all of its arguments. Never fails. */
 HfAudit *hf_audit_new(const HfFirewall *firewall, const HfNftRuleset *ruleset, const GArray *sockets);
 void hf_audit_free(HfAudit *audit);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfAudit, hf_audit_free)

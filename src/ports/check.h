@@ -5,10 +5,10 @@
  * INVARIANTS
  * 1. Only addresses, transports and ports of the plan's outbound elements of the host are tried, each once.
  * 2. At most `limit` ports are tried; what is left out is counted and said.
- * 3. Of a range the first and the last port are tried. When a packet gets through to one of them (it is not filtered) and
- *    the range has at most `scan` ports, the others are tried too, and those that are open are results; the rest are
- *    only counted (`scanned`): that nothing listens on most of a range is as it should be. Of ranges over UDP only the
- *    first and the last are tried, because systems limit how often they say that a port is closed.
+ * 3. Of a range the first and the last port are tried. When a packet gets through to one of them (it is not filtered)
+ *    and the range has at most `scan` ports, the others are tried too: those that are closed are only counted
+ *    (`scanned`), because on most of a range nothing listens. Of ranges over UDP only the first and the last are tried,
+ *    because systems limit how often they say that a port is closed.
  */
 #pragma once
 
@@ -31,20 +31,20 @@ typedef struct HfCheckResult {
   const HfTopologyNode *node; /* who listens there */
   const HfPlanName *name;     /* the named set, or NULL */
   const char *host_name;      /* by which the address was found, or NULL */
-  const HfTopologyAddress *address; /* NULL: there is none to try (a wildcard, a network, a name nobody knows) */
+  const HfTopologyAddress *address; /* a network where there is no single one to try; NULL: there is none at all */
   guint16 port;
   const HfProbeResult *probe; /* its state is HF_PROBE_UNTRIED, with a reason, where nothing was tried */
-  gboolean good;              /* nothing to do about it: open, silent; closed where nothing need listen or with `paths` */
+  gboolean good; /* nothing to do about it: open or silent, closed in a range or with `paths`, without an address */
 } HfCheckResult;
 
 typedef void (*HfCheckDone)(const HfCheckResult *result, gpointer user);
 
 typedef struct HfCheckSummary {
   guint64 results[HF_PROBE_WRONG + 1]; /* by HfProbeState */
-  guint64 bad;     /* results that are not good */
-  guint64 tried;   /* ports that were tried, those of ranges included */
+  guint64 bad;   /* results that are not good */
+  guint64 tried; /* ports that were tried, those of ranges included */
   guint64 scanned; /* ports inside ranges that were tried and are no result: nothing listens there */
-  guint64 left;    /* ports that were not tried because of `limit` */
+  guint64 left;  /* ports that were not tried because of `limit` */
 } HfCheckSummary;
 
 /*

@@ -15,7 +15,7 @@ typedef enum HfHelloVerdict {
 
 typedef struct HfHello {
   const char *application;
-  gboolean tls; /* a TLS handshake comes first: it is enough when there is no `judge` */
+  gboolean tls; /* a TLS handshake is the question, and its end the answer: the rest stands for nothing then */
   /* What to send once connected, or as a datagram. Length 0 with TCP: the other side speaks first. */
   const guint8 *bytes;
   gsize length;

@@ -43,12 +43,13 @@ typedef enum HfNftVerdict {
   HF_NFT_UNSURE, /* hangs on a match that is not understood */
 } HfNftVerdict;
 
-/* Of all base chains at the hook of the direction together: accepted is what all of them accept. `by`, when not NULL,
- * becomes the place of the rule or policy that decided ("inet holdfast input, rule 12"); borrowed from the ruleset. */
+/* Of all filtering base chains of the direction (hooks input and prerouting, output and postrouting) together:
+ * accepted is what all of them accept. Translations of addresses are not followed. `by`, when not NULL, becomes the place of the
+ * rule or policy that decided ("inet holdfast in, handle 12"; NULL when there is no chain); borrowed from the ruleset. */
 HfNftVerdict hf_nft_evaluate(const HfNftRuleset *ruleset, const HfNftPacket *packet, const char **by);
 
-/* TRUE when a base chain stands at the hook of the direction: else everything is let through. */
-gboolean hf_nft_has_chain(const HfNftRuleset *ruleset, HfPlanDirection direction);
+/* TRUE when a base chain of this family stands at a hook of the direction: else everything is let through. */
+gboolean hf_nft_has_chain(const HfNftRuleset *ruleset, HfPlanDirection direction, int family);
 
 /* A part of what some rule or set element accepts, as a box: all combinations of it. */
 typedef struct HfNftBox {
@@ -56,13 +57,25 @@ typedef struct HfNftBox {
   HfFirewallRange peer;
   guint transport;
   guint16 first, last;
-  const char *place;   /* "inet holdfast input, rule 12", "inet holdfast set in_tcp4"; borrowed */
+  const char *place;   /* "inet holdfast in, handle 12", "inet holdfast set in_ipv4"; borrowed */
   const char *comment; /* of the element or rule, or NULL; borrowed */
   gboolean counted;    /* it has a counter of its own: `packets` */
   guint64 packets;
 } HfNftBox;
 
-/* Everything that rules with the verdict accept and elements of sets they use might let in and out as first packets,
- * whatever rules before them say; HfNftBox by value, caller unrefs. Only for the loopback interface: left out. What an
- * evaluation with hf_nft_evaluate does not accept is not open. */
-GArray *hf_nft_boxes(const HfNftRuleset *ruleset);
+/*
+ * Everything that might be accepted as a first packet: a box for each rule that accepts (for each member of a set that
+ * it uses), and for each policy that does, whatever rules before it say. What hf_nft_evaluate does not accept is not
+ * open all the same. HfNftBox by value; caller unrefs. `whole` becomes FALSE when the ruleset multiplies to more than
+ * HF_NFT_MAX_BOXES, and the rest is left out.
+ */
+#define HF_NFT_MAX_BOXES 1000000
+GArray *hf_nft_boxes(const HfNftRuleset *ruleset, gboolean *whole);
+
+/* The places where what a ruleset does may change: in each cell between them all packets fare alike. */
+typedef struct HfNftCuts {
+  GArray *ports;        /* guint32: each begins a cell; ascending, the first is 0 */
+  GArray *addresses[2]; /* of IPv4 and IPv6: HfFirewallRange, whose `first` begins a cell; ascending, the first is 0 */
+} HfNftCuts;
+void hf_nft_cuts(const HfNftRuleset *ruleset, HfNftCuts *cuts);
+void hf_nft_cuts_clear(HfNftCuts *cuts);
