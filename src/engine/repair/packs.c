@@ -31,7 +31,8 @@ static gboolean pack_kind(HfRepo *repo, const HfShortId *pack, HfPackKind *kind,
   return hf_fail(error, HF_ERROR_NOT_FOUND, "a damaged pack is gone");
 }
 
-/* What is known of the pack: mended from parity when that works, else as far as its directory can be read. */
+/* What is known of the pack: mended from parity when that works, else as far as its directory can be read, else as far as
+ * its frames can be opened. */
 static gboolean open_source(HfRepairRun *run, const HfShortId *pack, HfRecopySource *source, GError **error)
 {
   HfRepo *repo = run->repo;
@@ -45,9 +46,19 @@ static gboolean open_source(HfRepairRun *run, const HfShortId *pack, HfRecopySou
   if (kind == HF_PACK_DATA && hf_parity_check(repo->store, pack, TRUE, &parity, NULL) && parity.mended)
     source->whole = g_bytes_ref(parity.mended);
   hf_parity_result_clear(&parity);
-  gboolean read = source->whole ? hf_pack_bytes_info(source->whole, &info, error)
-                                : hf_pack_read_info(repo->store, kind, pack, &info, error);
-  if (!read)
+  g_autoptr(GError) problem = NULL;
+  if (!source->whole && !hf_pack_read_info(repo->store, kind, pack, &info, &problem)) {
+    gboolean scan = hf_error_is_damage(problem) && !hf_error_is(problem, HF_ERROR_NOT_FOUND) &&
+                    repo->access == HF_ACCESS_FULL;
+    if (!scan) {
+      g_propagate_error(error, g_steal_pointer(&problem));
+      return FALSE;
+    }
+    source->whole = hf_repair_scan(run, kind, pack, error);
+    if (!source->whole)
+      return FALSE;
+  }
+  if (source->whole && !hf_pack_bytes_info(source->whole, &info, error))
     return FALSE;
   source->domain = info.domain;
   source->slots = info.slots->len;

@@ -15,6 +15,8 @@ typedef struct HfRepairRun {
 gboolean hf_repair_objects(HfRepairRun *run, GError **error);
 /* packs.c: copies what is whole or can be mended out of damaged packs; the rest goes to `lost`. */
 gboolean hf_repair_packs(HfRepairRun *run, GError **error);
+/* scan.c: what can still be opened of a pack without a directory, as a whole pack in memory. Needs all keys. */
+GBytes *hf_repair_scan(HfRepairRun *run, HfPackKind kind, const HfShortId *pack, GError **error);
 /* fetch.c: finds what points need and is nowhere (adds it to `lost`), and fetches lost blobs from the sibling. */
 gboolean hf_repair_fetch(HfRepairRun *run, GError **error);
 gboolean hf_repair_is_aside(const HfRepairRun *run, const HfShortId *pack);

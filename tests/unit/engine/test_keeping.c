@@ -484,6 +484,65 @@ static void test_repair(void)
     }
 }
 
+static char *largest(TreeLab *lab, const char *folder)
+{
+  g_autoptr(GPtrArray) names = objects(lab, folder);
+  guint best = 0;
+  guint64 most = 0, size;
+  for (guint i = 0; i < names->len; i++) {
+    g_assert_true(hf_store_size(lab->repo->store, names->pdata[i], &size, NULL));
+    best = size > most ? i : best;
+    most = MAX(most, size);
+  }
+  return g_strdup(names->pdata[best]);
+}
+
+/* Leaves so many bytes, or drops as many from the end when the number is negative. */
+static void cut(TreeLab *lab, const char *object, gint left)
+{
+  g_autofree char *in_repo = g_strconcat("repo/", object, NULL), *path = tree_lab_path(lab, in_repo), *bytes = NULL;
+  gsize length;
+  g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+  g_assert_true(g_file_set_contents(path, bytes, left < 0 ? (gssize)length + left : left, NULL));
+}
+
+/* The end of a pack is gone, and with it the directory; there is no parity. What its frames hold is found by opening
+ * them; a bad spot between them costs one frame. */
+static void test_repair_by_scan(void)
+{
+  static const struct {
+    const char *folder;
+    gint left;
+    guint spoiled; /* at which byte, 0: none */
+    guint lost;    /* blobs, at most */
+    gboolean any;  /* something is mended */
+  } cases[] = { { "data/", -100, 0, 0, TRUE }, { "meta/", -100, 0, 0, TRUE }, { "data/", 300000, 0, 20, TRUE },
+                { "data/", -100, 100000, 8, TRUE }, { "data/", 200, 0, 60, FALSE } };
+  for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+    g_autoptr(TreeLab) lab = tree_lab_new();
+    g_auto(HfRepairResult) repaired = { 0 };
+    g_auto(HfVerifyResult) found = { 0 };
+    GError *error = NULL;
+    fill(lab, "tree", 40);
+    noise(lab, "tree/large", 100000);
+    noise(lab, "disk", 600 << 10);
+    g_autoptr(HfPointInfo) files = tree_lab_backup(lab, "tree"), disk = tree_lab_backup_disk(lab, "disk");
+    g_autofree char *name = largest(lab, cases[i].folder);
+    cut(lab, name, cases[i].left);
+    if (cases[i].spoiled)
+      spoil(lab, name, cases[i].spoiled);
+    g_assert_false(verify(lab, TRUE, &found));
+    hf_repair(lab->repo, NULL, &repaired, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(repaired.lost_blobs, <=, cases[i].lost);
+    g_assert_true((repaired.lost_blobs > 0) == (cases[i].lost > 0));
+    g_assert_true((repaired.mended_frames > 0) == cases[i].any);
+    prune(lab);
+    if (cases[i].lost == 0)
+      assert_good(lab);
+  }
+}
+
 static void test_recopy_refuses(void)
 {
   g_autoptr(TreeLab) lab = tree_lab_new();
@@ -520,6 +579,7 @@ int main(int argc, char **argv)
   g_test_add_func("/keeping/fails-closed", test_fails_closed);
   g_test_add_func("/keeping/copy", test_copy);
   g_test_add_func("/keeping/repair", test_repair);
+  g_test_add_func("/keeping/repair-by-scan", test_repair_by_scan);
   g_test_add_func("/keeping/recopy-refuses", test_recopy_refuses);
   return g_test_run();
 }
