@@ -204,8 +204,7 @@ static void test_examples(void)
       if (!g_str_has_prefix(lines[i], "  holdfast "))
         continue;
       g_autofree char *alone = g_strdup(lines[i] + strlen("  holdfast "));
-      if (strchr(alone, '|') != NULL)
-        *strchr(alone, '|') = '\0';
+      alone[strcspn(alone, "|>")] = '\0';
       g_autoptr(HfOptions) options = parse_good(alone);
       g_assert_cmpint(options->verb, ==, (HfVerb)verb);
       examples++;
