@@ -218,8 +218,6 @@ static int compare_elements(gconstpointer a, gconstpointer b)
     return first->peer.family == AF_INET ? -1 : 1;
   if (first->reason != second->reason)
     return first->reason->index < second->reason->index ? -1 : 1;
-  if (first->transport != second->transport)
-    return first->transport < second->transport ? -1 : 1;
   if (first->first != second->first)
     return first->first < second->first ? -1 : 1;
   return memcmp(first->peer.first, second->peer.first, sizeof first->peer.first);

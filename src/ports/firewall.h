@@ -28,7 +28,8 @@ typedef struct HfFirewallRange {
   guint8 first[16], last[16]; /* in network order; 4 bytes of them for AF_INET */
 } HfFirewallRange;
 
-/* What asks for an element: the flows that meet there. One object for each different set of flows. */
+/* What asks for an element: the flows that meet there. One object for each different set of flows; the flows of an
+ * element have its transport. */
 typedef struct HfFirewallReason {
   guint index;
   const HfPlanFlow *const *flows; /* by HfPlanFlow.index; at least one */
@@ -75,7 +76,7 @@ typedef struct HfFirewallSet {
 typedef struct HfFirewall {
   const HfPlan *plan;
   const HfTopologyNode *host;
-  /* Outbound first; in each direction IPv4 first, then by reason, transport, port, address. */
+  /* Outbound first; in each direction IPv4 first, then by reason, port, address. */
   const HfFirewallElement *elements;
   guint n_elements;
   const HfFirewallSet *sets; /* by id */

@@ -19,19 +19,7 @@ static int compare_numbers(gconstpointer a, gconstpointer b)
   return first < second ? -1 : first > second;
 }
 
-static void add_ports(GArray *ports, const HfFirewallPorts *piece)
-{
-  if (ports->len > 0) {
-    HfFirewallPorts *last = &g_array_index(ports, HfFirewallPorts, ports->len - 1);
-    if (last->direction == piece->direction && last->transport == piece->transport && last->reason == piece->reason &&
-        last->last + 1 == piece->first) {
-      last->last = piece->last;
-      return;
-    }
-  }
-  g_array_append_vals(ports, piece, 1);
-}
-
+/* At every bound a flow begins or ends: pieces side by side never have the same flows. */
 static void cut_ports(HfReasons *reasons, HfPlanDirection direction, const GPtrArray *flows, guint transport,
                       const char *peers, GArray *ports)
 {
@@ -58,7 +46,7 @@ static void cut_ports(HfReasons *reasons, HfPlanDirection direction, const GPtrA
       continue;
     HfFirewallPorts piece = { direction, transport, (guint16)first, (guint16)(end - 1), NULL };
     piece.reason = hf_reasons_get(reasons, direction, (const HfPlanFlow *const *)here->pdata, here->len, peers);
-    add_ports(ports, &piece);
+    g_array_append_val(ports, piece);
   }
 }
 

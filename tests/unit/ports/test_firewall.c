@@ -287,6 +287,46 @@ static void test_plain(void)
   expect_text(hf_plain("0123456789a", 10), "0123456...");
 }
 
+/* A reason is optional, or for a fallback, when all that it stands for is. */
+static void test_reasons(void)
+{
+  g_autoptr(GPtrArray) owned = g_ptr_array_new_with_free_func(g_free);
+  GStringChunk *strings = g_string_chunk_new(64);
+  HfReasons *reasons = hf_reasons_new(owned, strings);
+  const HfPlanRow rows[] = { { .row = hf_port_row_find("m2.17") },
+                             { .row = hf_port_row_find("m2.18"), .optional = TRUE },
+                             { .row = hf_port_row_find("x1.1"), .optional = TRUE } };
+  const HfPlanPeers peers = { .n_groups = 0 };
+  const HfPlanFlow mixed = { .index = 1, .from = &peers, .to = &peers, .rows = rows, .n_rows = 2, .fallback = TRUE };
+  const HfPlanFlow spare = { .index = 2, .from = &peers, .to = &peers, .rows = rows + 1, .n_rows = 2 };
+  const HfPlanFlow *const both[] = { &spare, &mixed, &spare };
+  const HfFirewallReason *one = hf_reasons_get(reasons, HF_PLAN_IN, both, 1, NULL);
+  const HfFirewallReason *two = hf_reasons_get(reasons, HF_PLAN_IN, both, 3, NULL);
+  g_assert_true(one->optional && !one->fallback);
+  g_assert_true(!two->optional && !two->fallback);
+  g_assert_cmpuint(two->n_flows, ==, 2);
+  expect_text(hf_firewall_rows_text(two, 60), "x1.1 m2.17 m2.18");
+  one = hf_reasons_get(reasons, HF_PLAN_IN, both + 1, 1, NULL);
+  g_assert_true(!one->optional && one->fallback);
+  g_assert_true(hf_reasons_get(reasons, HF_PLAN_IN, both + 1, 2, NULL) == two);
+  g_assert_true(hf_reasons_get(reasons, HF_PLAN_OUT, both + 1, 2, NULL) != two);
+  g_autoptr(GPtrArray) all = hf_reasons_finish(reasons);
+  g_assert_cmpuint(all->len, ==, 4);
+  g_assert_true(all->pdata[0] == one);
+  hf_reasons_free(reasons);
+  g_string_chunk_free(strings);
+}
+
+static void test_many_names(void)
+{
+  g_autoptr(Fleet) fleet = fleet_plan("[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n"
+                                      "[host late[1-600]]\nroles = backup-proxy\nname = late[1-600].example.org\n");
+  const HfTopologyNode *host = fleet_node(fleet, "vbr");
+  g_autofree char *text = hf_firewall_render(fleet->plan, host, HF_FIREWALL_UFW, HF_FIREWALL_NO_LOG, NULL);
+  g_assert_nonnull(strstr(text, ", late500.example.org and others; write: address = ADDRESS in [host late[1-600]]"));
+  g_assert_null(strstr(text, "late501.example.org"));
+}
+
 static void test_many_peers(void)
 {
   g_autoptr(GString) text = g_string_new("[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n");
@@ -361,6 +401,8 @@ int main(int argc, char **argv)
   g_test_add_func("/firewall/set-ids", test_set_ids);
   g_test_add_func("/firewall/rows-text", test_rows_text);
   g_test_add_func("/firewall/plain", test_plain);
+  g_test_add_func("/firewall/reasons", test_reasons);
+  g_test_add_func("/firewall/many-names", test_many_names);
   g_test_add_func("/firewall/many-peers", test_many_peers);
   g_test_add_func("/firewall/formats", test_formats);
   g_test_add_func("/firewall/log-group", test_log_group);
