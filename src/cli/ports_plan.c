@@ -122,8 +122,7 @@ static void print_flow(const Show *show, const HfPlanFlow *flow)
   json_object_set_new(object, "from", titles_json(flow->from));
   json_object_set_new(object, "to", titles_json(flow->to));
   if (flow->to->name != NULL)
-    json_object_set_new(object, "addresses",
-                        addresses_json(flow->to->name->addresses, flow->to->name->n_addresses));
+    json_object_set_new(object, "addresses", addresses_json(flow->to->name->addresses, flow->to->name->n_addresses));
   print_object(show, object);
 }
 
@@ -186,9 +185,9 @@ static void print_json(const Show *show)
     json_object_set_new(object, "to", titles_json(plan->optional[i]->to));
     print_object(show, object);
   }
-  print_object(show, json_pack("{s:s, s:i, s:i, s:I, s:i}", "type", "summary", "nodes",
-                               (int)plan->topology->n_nodes, "groups", (int)plan->n_groups, "flows",
-                               (json_int_t)n_flows, "unresolved", (int)show->unresolved->len));
+  print_object(show, json_pack("{s:s, s:i, s:i, s:I, s:i}", "type", "summary", "nodes", (int)plan->topology->n_nodes,
+                               "groups", (int)plan->n_groups, "flows", (json_int_t)n_flows, "unresolved",
+                               (int)show->unresolved->len));
 }
 
 /* ---------------------------------------------------------------------------------------------------- table -- */

@@ -51,7 +51,7 @@ typedef struct HfPlanRow {
 
 /* Some nodes, seen from one flow. One object for each different set: may be compared by address. */
 typedef struct HfPlanPeers {
-  guint index; /* place among all sets of the plan */
+  guint index;                      /* place among all sets of the plan */
   const HfPlanGroup *const *groups; /* ascending by index */
   guint n_groups;
   guint n_nodes;
@@ -84,8 +84,8 @@ typedef enum HfPlanCause {
 /* What a row asks for and the topology leaves open. */
 typedef struct HfPlanUnresolved {
   HfPlanCause cause;
-  const HfPlanPeers *from; /* who would connect; NULL for HF_PLAN_NO_ADDRESS of a node that connects */
-  const HfPlanGroup *to;   /* who lacks it */
+  const HfPlanPeers *from;      /* who would connect; NULL for HF_PLAN_NO_ADDRESS of a node that connects */
+  const HfPlanGroup *to;        /* who lacks it */
   const HfPortRow *const *rows; /* in page order; none for HF_PLAN_NO_ADDRESS of a node */
   guint n_rows;
   const char *what;   /* the name of the port, placeholder, set or node */
@@ -179,7 +179,7 @@ GPtrArray *hf_plan_unresolved_of(const HfPlan *plan, const HfTopologyNode *host)
 
 /* Some nodes of both plans, by name. */
 typedef struct HfPlanChange {
-  gboolean opened; /* else closed */
+  gboolean opened;                     /* else closed */
   const char *const *from, *const *to; /* names of nodes, ended by NULL, in the order of the newer (older) file */
   const char *name;                    /* of the named set, or NULL */
   guint transport;

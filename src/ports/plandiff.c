@@ -11,8 +11,8 @@
 
 /* Nodes that are in one group before, and in one after. */
 typedef struct Common {
-  guint before, after;      /* numbers of groups, or NOBODY */
-  GPtrArray *names[2];      /* const char *: of the nodes before, and after */
+  guint before, after; /* numbers of groups, or NOBODY */
+  GPtrArray *names[2]; /* const char *: of the nodes before, and after */
 } Common;
 
 typedef struct Differ {
@@ -133,8 +133,7 @@ static const char *name_of(const HfPlanFlow *flow)
 static void note_change(Differ *differ, const HfPlanFlow *flow, gboolean opened, guint first, guint last, guint64 pair)
 {
   g_autofree char *rows = hf_plan_rows_text(flow->rows, flow->n_rows);
-  g_autofree char *id =
-    g_strdup_printf("%d %u %u %u %s %s", opened, flow->transport, first, last, rows, name_of(flow));
+  g_autofree char *id = g_strdup_printf("%d %u %u %u %s %s", opened, flow->transport, first, last, rows, name_of(flow));
   Bucket *bucket = g_hash_table_lookup(differ->buckets, id);
   if (bucket == NULL) {
     bucket = g_new0(Bucket, 1);
@@ -287,8 +286,8 @@ static void compare_names(Differ *differ)
   g_hash_table_iter_init(&iter, before);
   while (g_hash_table_iter_next(&iter, &key, &value)) {
     const HfPlanName *old = value, *new = g_hash_table_lookup(after, key);
-    if (new != NULL && !same_members(old, new) && g_hash_table_add(seen, (gpointer)new->text))
-      g_ptr_array_add(differ->diff->refilled, (gpointer)new->text);
+    if (new != NULL && !same_members(old, new) && g_hash_table_add(seen, (gpointer) new->text))
+      g_ptr_array_add(differ->diff->refilled, (gpointer) new->text);
   }
   g_ptr_array_sort(differ->diff->refilled, compare_texts);
 }

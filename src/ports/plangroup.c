@@ -91,8 +91,7 @@ static GBytes *profile_key(const HfTopologyProfile *profile)
 static const HfTopologyProfile **first_alike(const HfTopology *topology)
 {
   const HfTopologyProfile **firsts = g_new(const HfTopologyProfile *, MAX(topology->n_profiles, 1));
-  g_autoptr(GHashTable) known =
-    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+  g_autoptr(GHashTable) known = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
   for (guint i = 0; i < topology->n_profiles; i++) {
     GBytes *key = profile_key(topology->profiles[i]);
     const HfTopologyProfile *first = g_hash_table_lookup(known, key);
@@ -226,8 +225,7 @@ static GPtrArray *sort_nodes(HfPlanMaker *maker, const HfTopologyProfile **first
 {
   const HfTopology *topology = maker->plan.topology;
   GPtrArray *sorted = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
-  g_autoptr(GHashTable) known =
-    g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
+  g_autoptr(GHashTable) known = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
   for (guint i = 0; i < topology->n_nodes; i++) {
     const HfTopologyNode *node = topology->nodes[i];
     GBytes *key = node_key(node, firsts[node->profile->index], lists[i]);
@@ -251,10 +249,9 @@ static void add_group(HfPlanMaker *maker, const GPtrArray *members)
   const HfTopologyNode **nodes = hf_plan_alloc(maker, sizeof *nodes, members->len);
   g_autofree char *title = hf_plan_nodes_text(members);
   memcpy(nodes, members->pdata, members->len * sizeof *nodes);
-  *group = (HfPlanGroup){ .index = maker->groups->len,
-                          .nodes = nodes,
-                          .n_nodes = members->len,
-                          .title = hf_plan_text(maker, title) };
+  *group = (HfPlanGroup){
+    .index = maker->groups->len, .nodes = nodes, .n_nodes = members->len, .title = hf_plan_text(maker, title)
+  };
   g_ptr_array_add(maker->groups, group);
 }
 

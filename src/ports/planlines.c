@@ -105,15 +105,15 @@ static char *purpose_text(const HfPlanFlow *flow)
 /* Lines while ports are still added to them. */
 typedef struct Writer {
   GPtrArray *lines;
-  GPtrArray *ports; /* HfPlanPorts * of each */
+  GPtrArray *ports;  /* HfPlanPorts * of each */
   GHashTable *known; /* ends and rows -> number of the line + 1 */
 } Writer;
 
 static void add_flow(Writer *writer, const HfPlanFlow *flow, const HfTopologyNode *host, HfPlanDirection direction)
 {
   g_autofree char *rows = hf_plan_rows_text(flow->rows, flow->n_rows);
-  g_autofree char *id = g_strdup_printf("%d %u %u %d %s", (int)direction, flow->from->index, flow->to->index,
-                                        flow->fallback, rows);
+  g_autofree char *id =
+    g_strdup_printf("%d %u %u %d %s", (int)direction, flow->from->index, flow->to->index, flow->fallback, rows);
   guint number = GPOINTER_TO_UINT(g_hash_table_lookup(writer->known, id));
   if (number == 0) {
     gboolean out = host != NULL && direction == HF_PLAN_OUT, in = host != NULL && direction == HF_PLAN_IN;
@@ -201,7 +201,10 @@ char *hf_plan_markdown(const HfPlan *plan, const HfTopologyNode *host)
   const char *title = plan->topology->title;
   g_autoptr(GPtrArray) lines = hf_plan_lines(plan, host);
   GString *page = g_string_new(NULL);
-  g_string_append_printf(page, "# Ports of %s%s%s\n", host != NULL ? host->name : *title != '\0' ? title : "the fleet",
+  g_string_append_printf(page, "# Ports of %s%s%s\n",
+                         host != NULL     ? host->name
+                         : *title != '\0' ? title
+                                          : "the fleet",
                          host != NULL && *title != '\0' ? ", " : "", host != NULL ? title : "");
   if (host == NULL) {
     g_string_append_c(page, '\n');

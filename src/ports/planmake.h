@@ -16,9 +16,9 @@
 typedef struct HfGroupFacts {
   const HfTopologyNode *node; /* one for all */
   const HfTopologyProfile *profile;
-  guint8 *answers;   /* by condition */
-  guint families;    /* HF_HAS_* of all its nodes alike */
-  guint *lists;      /* numbers of the lists of peers that have its nodes, ascending */
+  guint8 *answers; /* by condition */
+  guint families;  /* HF_HAS_* of all its nodes alike */
+  guint *lists;    /* numbers of the lists of peers that have its nodes, ascending */
   guint n_lists;
   const guint *own_lists; /* number of the list of each of profile->peers */
 } HfGroupFacts;
@@ -48,15 +48,15 @@ typedef struct HfPlanMaker {
   const HfPlanGroup *only; /* plan what this group takes part in only; NULL: all */
   const HfPortRole *server_role;
   const HfTopologyNode *server; /* the first of the file, or NULL */
-  GHashTable *peers_by_key; /* bytes of the group numbers and the name -> HfPlanPeers * */
-  guint *item_offset;       /* by row: number of its first item among all; one more at the end */
-  guint8 *fleet_answers;    /* by condition */
+  GHashTable *peers_by_key;     /* bytes of the group numbers and the name -> HfPlanPeers * */
+  guint *item_offset;           /* by row: number of its first item among all; one more at the end */
+  guint8 *fleet_answers;        /* by condition */
   /* While it is made. */
   GHashTable *cells;        /* guint64 of from, to and name -> GArray of HfClaim */
   GHashTable *names_by_key; /* text -> HfPlanName * */
   GPtrArray *endpoints;     /* texts by number; 0 is NULL */
   GHashTable *endpoint_numbers;
-  GHashTable *open;         /* text -> HfOpen *: what will be unresolved */
+  GHashTable *open; /* text -> HfOpen *: what will be unresolved */
   GPtrArray *open_order;
 } HfPlanMaker;
 

@@ -356,8 +356,8 @@ static const HfTopologySetting *find_setting(const Pair *pair, const HfPortItem 
         return setting; /* the row itself comes first */
       gboolean named = setting->name != NULL && g_strcmp0(setting->name, item->name) == 0;
       gboolean served = setting->service != NULL && setting->service == item->service;
-      gboolean numbered = setting->number != 0 && item->service == NULL && item->kind == HF_PORT_NUMBER &&
-                          item->first == setting->number;
+      gboolean numbered =
+        setting->number != 0 && item->service == NULL && item->kind == HF_PORT_NUMBER && item->first == setting->number;
       if (found == NULL && (named || (!choice && (served || numbered))))
         found = setting;
     }

@@ -11,11 +11,11 @@
 
 /* Flows between the same ends for the same reasons. */
 typedef struct HfPlanLine {
-  char *from, *to;     /* names of nodes and ranges of them; a named set with its owner behind */
-  char *ports;         /* "tcp 443, 2500-3300; udp 53" */
-  char *rows;          /* "m2.17, m4.3" */
-  char *purpose;       /* of the first row, and how many more there are */
-  gboolean fallback;   /* only when others cannot be reached */
+  char *from, *to;           /* names of nodes and ranges of them; a named set with its owner behind */
+  char *ports;               /* "tcp 443, 2500-3300; udp 53" */
+  char *rows;                /* "m2.17, m4.3" */
+  char *purpose;             /* of the first row, and how many more there are */
+  gboolean fallback;         /* only when others cannot be reached */
   HfPlanDirection direction; /* with a host */
 } HfPlanLine;
 
@@ -30,11 +30,11 @@ char *hf_plan_svg(const HfPlan *plan, const HfTopologyNode *host);
 /* ---- What graph and picture share. ---- */
 
 typedef struct HfPlanBox {
-  char *title;  /* "vbr1", "node[1-500]" */
-  char *roles;  /* titles of roles, apart by ", " */
+  char *title; /* "vbr1", "node[1-500]" */
+  char *roles; /* titles of roles, apart by ", " */
   guint n_nodes;
-  guint column; /* 0 to HF_PLAN_COLUMNS - 1 */
-  gboolean external, own; /* own: the host that the view is about */
+  guint column;               /* 0 to HF_PLAN_COLUMNS - 1 */
+  gboolean external, own;     /* own: the host that the view is about */
   const HfTopologySite *site; /* or NULL */
 } HfPlanBox;
 

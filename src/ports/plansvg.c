@@ -11,19 +11,19 @@
 #include "ports/planshow.h"
 
 #define MARGIN 24
-#define HEAD 86         /* over the first band: title, legend, heads of columns */
+#define HEAD 86 /* over the first band: title, legend, heads of columns */
 #define BOX_WIDTH 210
-#define GAP 320         /* between columns */
-#define BAND_GAP 18     /* between bands, and inside them around the boxes */
+#define GAP 320     /* between columns */
+#define BAND_GAP 18 /* between bands, and inside them around the boxes */
 #define BOX_GAP 22
-#define LINE 15         /* of text */
-#define SPOT 17         /* between the ends of arrows at a side */
-#define BADGE 24        /* a number: width */
-#define TITLE_CHARS 27  /* of a line in a box */
+#define LINE 15        /* of text */
+#define SPOT 17        /* between the ends of arrows at a side */
+#define BADGE 24       /* a number: width */
+#define TITLE_CHARS 27 /* of a line in a box */
 #define ROLE_CHARS 31
-#define LABEL_CHARS 24  /* of the ports before a box */
-#define MAX_LINES 5     /* of a text in a box */
-#define LETTER 6    /* of the table's letters */
+#define LABEL_CHARS 24 /* of the ports before a box */
+#define MAX_LINES 5    /* of a text in a box */
+#define LETTER 6       /* of the table's letters */
 #define MIN_WIDTH 1000
 
 enum { LEFT, RIGHT, SIDES };
@@ -251,8 +251,7 @@ static void draw_style(Picture *picture)
 static void draw_head(Picture *picture, const HfTopologyNode *host)
 {
   const char *title = *picture->plan->topology->title != '\0' ? picture->plan->topology->title : "Ports of the fleet";
-  g_autofree char *whole =
-    host != NULL ? g_strdup_printf("%s: %s", title, host->name) : g_strdup(title);
+  g_autofree char *whole = host != NULL ? g_strdup_printf("%s: %s", title, host->name) : g_strdup(title);
   add_text(picture, "title", "start", MARGIN, MARGIN + 14, whole);
   add_text(picture, "faint", "start", MARGIN, MARGIN + 36,
            "An arrow leads from who connects to who listens, and has the colour of the column that it comes from.");
@@ -270,8 +269,9 @@ static void draw_bands(Picture *picture)
     gboolean site = band < picture->plan->topology->n_sites;
     if (picture->band_height[band] == 0)
       continue;
-    g_string_append_printf(picture->out, "<rect class=\"band\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"8\"/>\n",
-                           MARGIN, picture->band_y[band], picture->width - 2 * MARGIN, picture->band_height[band]);
+    g_string_append_printf(picture->out,
+                           "<rect class=\"band\" x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"8\"/>\n", MARGIN,
+                           picture->band_y[band], picture->width - 2 * MARGIN, picture->band_height[band]);
     g_autofree char *name =
       site ? g_strdup_printf("Site %s", picture->plan->topology->sites[band]->name) : g_strdup("Outside of all sites");
     if (picture->n_bands > 1)
@@ -369,7 +369,8 @@ static guint draw_table(Picture *picture)
     const Arrow *arrow = &picture->arrows[i];
     guint lines = wrap_cells(picture, arrow, widths, cells);
     y += 7;
-    g_string_append_printf(picture->out, "<path class=\"rule\" d=\"M%u %u H%u\"/>\n", MARGIN, y, picture->width - MARGIN);
+    g_string_append_printf(picture->out, "<path class=\"rule\" d=\"M%u %u H%u\"/>\n", MARGIN, y,
+                           picture->width - MARGIN);
     y += LINE;
     draw_badge(picture, picture->places[arrow->edge->from].box->column, MARGIN, y - 4, arrow->number);
     x = MARGIN + widths[CELL_NUMBER];

@@ -23,12 +23,12 @@
 #define HF_TOPOLOGY_MAX_LINE 4096 /* bytes */
 #define HF_TOPOLOGY_MAX_NODES 100000
 #define HF_TOPOLOGY_MAX_SITES 1000
-#define HF_TOPOLOGY_MAX_ITEMS 1000 /* of one list */
-#define HF_TOPOLOGY_MAX_NAME 63    /* bytes of the name of a node, site or network */
+#define HF_TOPOLOGY_MAX_ITEMS 1000                            /* of one list */
+#define HF_TOPOLOGY_MAX_NAME 63                               /* bytes of the name of a node, site or network */
 #define HF_TOPOLOGY_MAX_ADDRESSES (4 * HF_TOPOLOGY_MAX_NODES) /* of all nodes; as many host names */
 #define HF_TOPOLOGY_MAX_NETWORKS 2000                         /* of all sites */
 #define HF_TOPOLOGY_MAX_PEERS 1000000                         /* nodes in all lists of peers */
-#define HF_TOPOLOGY_OPEN_PORTS 10  /* how many ports "N+" opens unless the file says otherwise */
+#define HF_TOPOLOGY_OPEN_PORTS 10 /* how many ports "N+" opens unless the file says otherwise */
 
 /* From 1; columns are characters, not bytes. {0, 0}: nowhere. */
 typedef struct HfTopologyPlace {
@@ -117,7 +117,7 @@ typedef struct HfTopologyProfile {
   guint n_names;
   const HfTopologyPeers *peers;
   guint n_peers;
-  const guint8 *wanted;     /* by HfPortRow.index: TRUE for optional rows that shall be open */
+  const guint8 *wanted;      /* by HfPortRow.index: TRUE for optional rows that shall be open */
   HfTopologyChoice fallback; /* whether ports of a fallback are open ("fallback-ports") */
   guint open_ports;          /* how many ports "N+" opens here; 0: unsaid */
 } HfTopologyProfile;
@@ -162,8 +162,8 @@ const HfTopologyNode *hf_topology_find_host(const HfTopology *topology, const ch
 
 gboolean hf_topology_has_role(const HfTopologyNode *node, const HfPortRole *role);
 /* The answer of a node (NULL: of the fleet) to `condition`: its own, else that of [fleet], else the implied one, else
- * the fallback. Always a place in condition->values. Where the role that implies it is one that the node names peers of,
- * these decide: with peers it is implied, with none it is not. */
+ * the fallback. Always a place in condition->values. Where the role that implies it is one that the node names peers
+ * of, these decide: with peers it is implied, with none it is not. */
 guint hf_topology_answer(const HfTopology *topology, const HfTopologyNode *node, const HfPortCondition *condition);
 /* The server whose answers count for rows between the two (HF_PORT_SUBJECT_SERVER): one of them if it has the role,
  * else the first of the file that has; NULL when there is none. */

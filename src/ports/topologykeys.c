@@ -59,7 +59,8 @@ static gboolean read_open_ports(HfMaker *maker, HfSection *section, const HfLine
 {
   guint64 count;
   if (!g_ascii_string_to_unsigned(line->value.text, 10, 1, 100, &count, NULL))
-    return fail(maker, &line->value, error, "'open-ports' is how many ports are opened from the first one on, 1 to 100");
+    return fail(maker, &line->value, error,
+                "'open-ports' is how many ports are opened from the first one on, 1 to 100");
   section->profile->open_ports = (guint)count;
   return TRUE;
 }
@@ -127,8 +128,10 @@ static gboolean read_roles(HfMaker *maker, HfSection *section, const HfLine *lin
     if (named[role->index])
       return fail(maker, word, error, "role '%s' stands twice", role->id);
     if (section->kind == HF_SECTION_EXTERNAL && role->kind == HF_PORT_KIND_HOLDFAST && !role->external)
-      return fail(maker, word, error, "role '%s' is a part of the backup system; write [host ...] in the place of "
-                  "[external ...]", role->id);
+      return fail(maker, word, error,
+                  "role '%s' is a part of the backup system; write [host ...] in the place of "
+                  "[external ...]",
+                  role->id);
     named[role->index] = TRUE;
   }
   return TRUE;
@@ -149,7 +152,8 @@ static gboolean want_one(HfMaker *maker, HfTopologyProfile *profile, const HfWor
       known = TRUE;
     }
   }
-  return known || fail(maker, word, error, "there is no row '%s'; give rows as m1.15, tables as m1, or all", word->text);
+  return known ||
+         fail(maker, word, error, "there is no row '%s'; give rows as m1.15, tables as m1, or all", word->text);
 }
 
 static gboolean read_want(HfMaker *maker, HfSection *section, const HfLine *line, GError **error)
@@ -292,7 +296,8 @@ static gboolean read_condition(HfMaker *maker, HfSection *section, const HfPortC
   if (section->kind == HF_SECTION_SITE)
     return fail(maker, &line->key, error, "'%s' is no key of a site; put it into [fleet] or a host", condition->id);
   if (section->kind != HF_SECTION_FLEET && condition->scope == HF_PORT_SCOPE_FLEET)
-    return fail(maker, &line->key, error, "'%s' has one answer for the whole fleet; put it into [fleet]", condition->id);
+    return fail(maker, &line->key, error, "'%s' has one answer for the whole fleet; put it into [fleet]",
+                condition->id);
   if (line->argument.text != NULL)
     return fail(maker, &line->argument, error, "nothing stands between '%s' and '='", condition->id);
   if (line->items->len > 1)
@@ -313,9 +318,9 @@ static gboolean read_condition(HfMaker *maker, HfSection *section, const HfPortC
 
 static const struct {
   const char *key;
-  guint sections;        /* where it may stand */
-  const char *argument;  /* what stands between the key and '=', or NULL */
-  gboolean single;       /* has one value, in one line */
+  guint sections;       /* where it may stand */
+  const char *argument; /* what stands between the key and '=', or NULL */
+  gboolean single;      /* has one value, in one line */
   Handler read;
 } keys[] = {
   { "title", IN_FLEET, NULL, TRUE, read_title },
@@ -337,11 +342,11 @@ static const struct {
 static const struct {
   const char *word, *key;
 } habits[] = {
-  { "ip", "address" },      { "ips", "address" },      { "addresses", "address" }, { "ipv4", "address" },
-  { "ipv6", "address" },    { "role", "roles" },       { "hostname", "name" },     { "fqdn", "name" },
-  { "dns", "name" },        { "subnet", "networks" },  { "cidr", "networks" },     { "network", "networks" },
-  { "location", "site" },   { "service", "port" },     { "placeholder", "value" }, { "description", "title" },
-  { "optional", "want" },   { "uses", "peers" },       { "connects", "peers" },    { "endpoint", "names" },
+  { "ip", "address" },    { "ips", "address" },     { "addresses", "address" }, { "ipv4", "address" },
+  { "ipv6", "address" },  { "role", "roles" },      { "hostname", "name" },     { "fqdn", "name" },
+  { "dns", "name" },      { "subnet", "networks" }, { "cidr", "networks" },     { "network", "networks" },
+  { "location", "site" }, { "service", "port" },    { "placeholder", "value" }, { "description", "title" },
+  { "optional", "want" }, { "uses", "peers" },      { "connects", "peers" },    { "endpoint", "names" },
 };
 
 static gboolean fail_unknown(HfMaker *maker, const HfSection *section, const HfLine *line, GError **error)

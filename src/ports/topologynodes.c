@@ -127,7 +127,8 @@ static gboolean parse_counting(const HfMaker *maker, const HfSection *section, c
     hf_address_step(&right, section->range.count - 1);
     g_autofree char *end = hf_topology_address_text(&right);
     return hf_maker_fail(maker, word->place, error,
-                         "the range '%s' has %" G_GUINT64_FORMAT " addresses for %u nodes; from '%s' on it ends with '%s'",
+                         "the range '%s' has %" G_GUINT64_FORMAT
+                         " addresses for %u nodes; from '%s' on it ends with '%s'",
                          text, count, section->range.count, ends[0], end);
   }
   entry->counts = TRUE;
@@ -156,7 +157,8 @@ static gboolean parse_entries(HfMaker *maker, const HfSection *section, GArray *
 {
   maker->n_addresses += (guint64)section->address_words->len * section->range.count;
   if (maker->n_addresses > HF_TOPOLOGY_MAX_ADDRESSES)
-    return hf_maker_fail(maker, section->place, error, "more than %u addresses of all nodes", HF_TOPOLOGY_MAX_ADDRESSES);
+    return hf_maker_fail(maker, section->place, error, "more than %u addresses of all nodes",
+                         HF_TOPOLOGY_MAX_ADDRESSES);
   for (guint i = 0; i < section->address_words->len; i++) {
     AddressEntry entry;
     const HfWord *word = section->address_words->pdata[i];
@@ -176,7 +178,8 @@ static gboolean parse_names(HfMaker *maker, const HfSection *section, GArray *ra
 {
   maker->n_names += (guint64)section->name_words->len * section->range.count;
   if (maker->n_names > HF_TOPOLOGY_MAX_ADDRESSES)
-    return hf_maker_fail(maker, section->place, error, "more than %u host names of all nodes", HF_TOPOLOGY_MAX_ADDRESSES);
+    return hf_maker_fail(maker, section->place, error, "more than %u host names of all nodes",
+                         HF_TOPOLOGY_MAX_ADDRESSES);
   for (guint i = 0; i < section->name_words->len; i++) {
     const HfWord *word = section->name_words->pdata[i];
     HfRange range;
@@ -184,8 +187,8 @@ static gboolean parse_names(HfMaker *maker, const HfSection *section, GArray *ra
     if (hf_address_scan(word->text, TRUE, &address))
       return hf_maker_fail(maker, word->place, error, "'%s' is an address; give it by 'address ='", word->text);
     if (strchr(word->text, '*') != NULL)
-      return hf_maker_fail(maker, word->place, error,
-                           "'%s' is a wildcard; only 'names ENDPOINT = ...' takes these", word->text);
+      return hf_maker_fail(maker, word->place, error, "'%s' is a wildcard; only 'names ENDPOINT = ...' takes these",
+                           word->text);
     gboolean good = hf_range_parse(maker, *word, &range, error);
     g_array_append_val(ranges, range);
     if (!good)
@@ -221,8 +224,9 @@ static const HfTopologySite *named_site(const HfMaker *maker, const HfWord *word
     hf_nearest_offer(nearest, ((const HfTopologySite *)maker->sites->pdata[i])->name);
   const char *found = hf_nearest_result(nearest);
   return fail_site(maker, word->place, error,
-                   found != NULL ? g_strdup_printf("unknown site '%s'; did you mean '%s'?", word->text, found)
-                                 : g_strdup_printf("unknown site '%s'; write a section [site %s]", word->text, word->text));
+                   found != NULL
+                     ? g_strdup_printf("unknown site '%s'; did you mean '%s'?", word->text, found)
+                     : g_strdup_printf("unknown site '%s'; write a section [site %s]", word->text, word->text));
 }
 
 static gboolean lies_in(const HfTopologyNode *node, const HfTopologySite *site)
@@ -249,8 +253,8 @@ static gboolean find_site(const HfMaker *maker, HfTopologyNode *node, GError **e
     return TRUE;
   if (first != NULL)
     return hf_maker_fail(maker, node->profile->place, error,
-                         "'%s' has addresses in site '%s' and in site '%s'; write 'site = ...'", node->name, first->name,
-                         second->name);
+                         "'%s' has addresses in site '%s' and in site '%s'; write 'site = ...'", node->name,
+                         first->name, second->name);
   return hf_maker_fail(maker, node->profile->place, error,
                        "'%s' has no site, and none of its addresses lies in the networks of one; write 'site = ...'",
                        node->name);
@@ -342,10 +346,11 @@ static gboolean check_addresses(const HfMaker *maker, GError **error)
       const HfTopologyNode *other = g_hash_table_lookup(seen, address);
       if (other != NULL) {
         g_autofree char *text = hf_topology_address_text(address);
-        return hf_maker_fail(maker, node->profile->place, error,
-                             "address '%s' of '%s' is that of '%s' too (line %u); one machine is one section with all its "
-                             "roles",
-                             text, node->name, other->name, other->profile->place.line);
+        return hf_maker_fail(
+          maker, node->profile->place, error,
+          "address '%s' of '%s' is that of '%s' too (line %u); one machine is one section with all its "
+          "roles",
+          text, node->name, other->name, other->profile->place.line);
       }
       if (hf_address_is_single(address))
         g_hash_table_insert(seen, (gpointer)address, (gpointer)node);
@@ -362,14 +367,15 @@ static gboolean fail_peer(const HfMaker *maker, const HfWord *word, const char *
   for (guint i = 0; i < maker->nodes->len; i++)
     hf_nearest_offer(nearest, ((const HfTopologyNode *)maker->nodes->pdata[i])->name);
   const char *found = hf_nearest_result(nearest);
-  return hf_maker_fail(maker, word->place, error, found != NULL ? "there is no host or external '%s'; did you mean '%s'?"
-                                                                : "there is no host or external '%s'",
+  return hf_maker_fail(maker, word->place, error,
+                       found != NULL ? "there is no host or external '%s'; did you mean '%s'?"
+                                     : "there is no host or external '%s'",
                        name, found);
 }
 
 /* Marks the nodes that one word names. */
-static gboolean mark_peers(HfMaker *maker, const HfPortRole *role, const HfWord *word, const HfRange *range, guint8 *marks,
-                           GError **error)
+static gboolean mark_peers(HfMaker *maker, const HfPortRole *role, const HfWord *word, const HfRange *range,
+                           guint8 *marks, GError **error)
 {
   maker->n_peers += range->count;
   if (maker->n_peers > HF_TOPOLOGY_MAX_PEERS)

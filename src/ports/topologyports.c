@@ -27,8 +27,8 @@ static gboolean parse_port(const HfMaker *maker, const HfWord *word, HfTopologyP
     return hf_maker_fail(maker, word->place, error, "'/tcp' or '/udp' may stand behind a port, not '/%s'", halves[1]);
   if (!parse_number(g_strstrip(ends[0]), &port->first) ||
       !parse_number(ends[1] != NULL ? g_strstrip(ends[1]) : ends[0], &port->last))
-    return hf_maker_fail(maker, word->place, error, "'%s' is no port; write a number from 1 to 65535, or a range as 7000-7100",
-                         word->text);
+    return hf_maker_fail(maker, word->place, error,
+                         "'%s' is no port; write a number from 1 to 65535, or a range as 7000-7100", word->text);
   if (port->last < port->first)
     return hf_maker_fail(maker, word->place, error, "the range '%s' runs backwards", word->text);
   return TRUE;
@@ -80,8 +80,8 @@ static gboolean parse_row(const HfMaker *maker, const HfWord *word, HfTopologySe
     return hf_maker_fail(maker, word->place, error, "row '%s' has %u ports; '#%s' is none of them", row->id,
                          row->n_items, halves[1]);
   if (halves[1] == NULL && row->items[row->n_items - 1].group > 0)
-    return hf_maker_fail(maker, word->place, error, "row '%s' has several ports; say which by '%s#1' to '%s#%u'", row->id,
-                         row->id, row->id, row->n_items);
+    return hf_maker_fail(maker, word->place, error, "row '%s' has several ports; say which by '%s#1' to '%s#%u'",
+                         row->id, row->id, row->id, row->n_items);
   setting->row = row;
   setting->item = number - 1u;
   return TRUE;
@@ -230,8 +230,8 @@ static gboolean fail_setting(const HfMaker *maker, const HfTopologySetting *sett
   g_autofree char *what = setting_text(setting);
   if (nearly != NULL) {
     g_autofree char *when = hf_port_when_text(&nearly->when);
-    return hf_maker_fail(maker, setting->place, error, "port '%s' of '%s' can be set only while '%s' holds (row %s)", what,
-                         node->name, when, nearly->id);
+    return hf_maker_fail(maker, setting->place, error, "port '%s' of '%s' can be set only while '%s' holds (row %s)",
+                         what, node->name, when, nearly->id);
   }
   if (fixed != NULL)
     return hf_maker_fail(maker, setting->place, error,
@@ -242,8 +242,8 @@ static gboolean fail_setting(const HfMaker *maker, const HfTopologySetting *sett
     return hf_maker_fail(maker, setting->place, error, "row '%s' does not lead to '%s'; it leads to %s",
                          setting->row->id, node->name, roles);
   }
-  return hf_maker_fail(maker, setting->place, error, "no row leads to port '%s' of '%s' with the roles that it has", what,
-                       node->name);
+  return hf_maker_fail(maker, setting->place, error, "no row leads to port '%s' of '%s' with the roles that it has",
+                       what, node->name);
 }
 
 static gboolean check_setting(const HfMaker *maker, const HfTopologySetting *setting, const HfTopologyNode *node,

@@ -32,10 +32,11 @@ static gboolean check_chars(const HfMaker *maker, HfWord word, const char *text,
   for (const char *at = text; *at != '\0'; at++)
     if (!is_name_char(*at)) {
       g_autofree char *shown = hf_printable(word.text, -1);
-      return hf_maker_fail(maker, word.place, error,
-                           "'%s' is no name: names have letters, digits, '.', '_' and '-', and many at once are written "
-                           "node[1-500]",
-                           shown);
+      return hf_maker_fail(
+        maker, word.place, error,
+        "'%s' is no name: names have letters, digits, '.', '_' and '-', and many at once are written "
+        "node[1-500]",
+        shown);
     }
   if (begins && *text != '\0' && !g_ascii_isalnum(*text))
     return hf_maker_fail(maker, word.place, error, "name '%s' must begin with a letter or a digit", word.text);
@@ -54,8 +55,8 @@ static gboolean parse_numbers(const HfMaker *maker, HfWord word, const char *fro
   if (dash == NULL || strlen(text) > MAX_DIGITS || strlen(dash + 1) > MAX_DIGITS ||
       !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32, &first, NULL) ||
       !g_ascii_string_to_unsigned(dash + 1, 10, 0, G_MAXUINT32, &last, NULL))
-    return hf_maker_fail(maker, word.place, error, "'%s' has no range of numbers in its brackets; write it as node[1-500]",
-                         word.text);
+    return hf_maker_fail(maker, word.place, error,
+                         "'%s' has no range of numbers in its brackets; write it as node[1-500]", word.text);
   if (last < first)
     return hf_maker_fail(maker, word.place, error, "the range of '%s' runs backwards; write the smaller number first",
                          word.text);

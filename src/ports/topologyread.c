@@ -256,8 +256,7 @@ static HfWord word_of(const Cursor *cursor, const char *begin, const char *end)
   while (end > begin && g_ascii_isspace(end[-1]))
     end--;
   g_autofree char *text = g_strndup(begin, (gsize)(end - begin));
-  return (HfWord){ .text = end > begin ? hf_maker_text(cursor->maker, text) : NULL,
-                   .place = place_of(cursor, begin) };
+  return (HfWord){ .text = end > begin ? hf_maker_text(cursor->maker, text) : NULL, .place = place_of(cursor, begin) };
 }
 
 /* Ends the text before a '#' that begins it or follows a blank. */
@@ -336,8 +335,7 @@ static gboolean read_key(const Cursor *cursor, char *at, GError **error)
     return hf_maker_fail(maker, line.value.place, error, "values stand without quotes");
   line.items = g_ptr_array_new_with_free_func(g_free);
   HfSection *section = maker->sections->pdata[maker->sections->len - 1];
-  gboolean done =
-    split_items(cursor, equals + 1, line.items, error) && hf_maker_key(maker, section, &line, error);
+  gboolean done = split_items(cursor, equals + 1, line.items, error) && hf_maker_key(maker, section, &line, error);
   g_ptr_array_unref(line.items);
   return done;
 }

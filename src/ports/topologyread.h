@@ -50,10 +50,10 @@ typedef struct HfPending HfPending; /* what is looked at when all sections are k
 typedef struct HfSection {
   HfSectionKind kind;
   HfTopologyPlace place;
-  HfRange range;    /* of hosts and externals */
-  HfTopologyProfile *profile; /* NULL for sites */
-  HfTopologySite *site;       /* of sites */
-  GHashTable *seen;           /* key as written -> line + 1 of its first use */
+  HfRange range;                         /* of hosts and externals */
+  HfTopologyProfile *profile;            /* NULL for sites */
+  HfTopologySite *site;                  /* of sites */
+  GHashTable *seen;                      /* key as written -> line + 1 of its first use */
   GPtrArray *address_words, *name_words; /* HfWord *, of hosts and externals */
   GArray *networks;                      /* HfTopologyAddress, of sites */
   HfWord site_word;                      /* "site = "; text NULL without */

@@ -16,11 +16,20 @@ static const struct {
   const char *roles;
   guint share;
 } kinds[] = {
-  { "backup-proxy", 10 },      { "backup-repository", 10 },         { "gateway-server", 3 },
-  { "mount-server", 3 },       { "guest-interaction-proxy", 3 },    { "wan-accelerator", 2 },
-  { "tape-server", 2 },        { "log-shipping-server", 2 },        { "cdp-proxy", 3 },
-  { "hyperv", 6 },             { "guest", 36 },                     { "mssql-guest", 10 },
-  { "postgresql-guest", 6 },   { "file-server, oracle-guest", 4 },
+  { "backup-proxy", 10 },
+  { "backup-repository", 10 },
+  { "gateway-server", 3 },
+  { "mount-server", 3 },
+  { "guest-interaction-proxy", 3 },
+  { "wan-accelerator", 2 },
+  { "tape-server", 2 },
+  { "log-shipping-server", 2 },
+  { "cdp-proxy", 3 },
+  { "hyperv", 6 },
+  { "guest", 36 },
+  { "mssql-guest", 10 },
+  { "postgresql-guest", 6 },
+  { "file-server, oracle-guest", 4 },
 };
 
 #define SITES 4
@@ -40,7 +49,8 @@ static char *fleet_text(guint size, gboolean alone)
       guint count = size * kinds[k].share / 100 / SITES;
       for (guint n = 0; n < count; n += alone ? 1 : count) {
         guint last = alone ? 1 : count;
-        g_string_append_printf(text, "[host k%us%un%u-[1-%u]]\nroles = %s\nsite = s%u\n", k, s, n, last, kinds[k].roles, s);
+        g_string_append_printf(text, "[host k%us%un%u-[1-%u]]\nroles = %s\nsite = s%u\n", k, s, n, last, kinds[k].roles,
+                               s);
         g_string_append_printf(text, "address = 10.%u.%u.%u-10.%u.%u.%u\n", address >> 16, address >> 8 & 255,
                                address & 255, (address + last - 1) >> 16, (address + last - 1) >> 8 & 255,
                                (address + last - 1) & 255);
@@ -88,10 +98,11 @@ static void measure(guint size, gboolean alone, gboolean whole)
   double expanded = lap(&clock);
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  printf("%6u nodes, %5u groups, %-8s %5u flows: read %6.1f ms, planned %8.1f ms, its peers %6.1f ms (%" G_GUINT64_FORMAT
-         "), %ld MiB at most so far\n",
-         topology->n_nodes, plan->n_groups, whole ? "whole" : "one host", plan->n_flows, read, planned, expanded, elements,
-         usage.ru_maxrss / 1024);
+  printf(
+    "%6u nodes, %5u groups, %-8s %5u flows: read %6.1f ms, planned %8.1f ms, its peers %6.1f ms (%" G_GUINT64_FORMAT
+    "), %ld MiB at most so far\n",
+    topology->n_nodes, plan->n_groups, whole ? "whole" : "one host", plan->n_flows, read, planned, expanded, elements,
+    usage.ru_maxrss / 1024);
 }
 
 int main(int argc, char **argv)

@@ -94,7 +94,8 @@ static void test_json(void)
   g_assert_nonnull(strstr(whole, "\"set\":\"*.amazonaws.com\",\"from\":[\"gate2\"],\"to\":[\"bucket\"],\"addresses\":["
                                  "\"52.219.0.0/16\"]"));
   g_autofree char *own = run("ports plan --json --host gate1 " BUCKETS, 0, NULL);
-  g_assert_nonnull(strstr(own, "\"direction\":\"out\",\"peers\":[\"minio\"],\"addresses\":[\"10.8.2.20\"],\"host_names\":[]"));
+  g_assert_nonnull(
+    strstr(own, "\"direction\":\"out\",\"peers\":[\"minio\"],\"addresses\":[\"10.8.2.20\"],\"host_names\":[]"));
   g_assert_cmpuint(count_lines(own, "group"), ==, 0);
   g_autofree char *sites = run("ports plan --json " EXAMPLES "/two-sites.topology", 0, NULL);
   g_assert_nonnull(strstr(sites, "\"site\":\"north\""));
@@ -167,8 +168,9 @@ static void test_diff(void)
   g_autofree char *json = g_strdup_printf("ports diff --json %s %s", after, before);
   g_autofree char *objects = run(json, 3, NULL);
   g_assert_cmpuint(count_lines(objects, "node"), ==, 5);
-  g_assert_nonnull(strstr(objects, "\"change\":\"closed\",\"from\":[\"b\"],\"to\":[\"q\"],\"transport\":\"tcp\",\"first\":22,"
-                                   "\"last\":22,\"rows\":[\"m5.4\"]"));
+  g_assert_nonnull(strstr(objects,
+                          "\"change\":\"closed\",\"from\":[\"b\"],\"to\":[\"q\"],\"transport\":\"tcp\",\"first\":22,"
+                          "\"last\":22,\"rows\":[\"m5.4\"]"));
   g_assert_nonnull(strstr(objects, "{\"type\":\"summary\",\"opened\":"));
   g_unlink(before);
   g_unlink(after);

@@ -56,8 +56,8 @@ static inline const HfPlanFlow *fleet_flow(const Fleet *fleet, const char *from,
   const HfPlanFlow *found = NULL;
   for (guint i = 0; i < fleet->plan->n_flows; i++) {
     const HfPlanFlow *flow = fleet->plan->flows[i];
-    if (flow->transport != transport || flow->first > port || flow->last < port ||
-        !hf_plan_peers_have(flow->from, a) || !hf_plan_peers_have(flow->to, b) || strcmp(from, to) == 0)
+    if (flow->transport != transport || flow->first > port || flow->last < port || !hf_plan_peers_have(flow->from, a) ||
+        !hf_plan_peers_have(flow->to, b) || strcmp(from, to) == 0)
       continue;
     if (found != NULL && found->to->name == flow->to->name)
       g_error("%s is open from '%s' to '%s' twice", what, from, to);

@@ -87,7 +87,8 @@ static void test_purposes(void)
   for (guint i = 0; i < G_N_ELEMENTS(expected); i++) {
     g_autoptr(Fleet) fleet = load(expected[i].file);
     if (!fleet_open(fleet, expected[i].from, expected[i].to, expected[i].what))
-      g_error("%s: %s is closed from '%s' to '%s'", expected[i].file, expected[i].what, expected[i].from, expected[i].to);
+      g_error("%s: %s is closed from '%s' to '%s'", expected[i].file, expected[i].what, expected[i].from,
+              expected[i].to);
   }
 }
 

@@ -34,10 +34,22 @@ static void test_groups(void)
 static void test_apart(void)
 {
   static const char *const lines[] = {
-    "os = windows",          "port mountd_port = 4000", "port mountd_port = 4000/tcp", "open-ports = 3",
-    "want = all",            "fallback-ports = no",     "peers gateway-server = none", "peers gateway-server = g",
-    "value storage-account = a", "value storage-account = b", "names *.ss2.us = 10.9.0.1", "names *.ss2.us = x.org",
-    "names *.ss2.us = 10.9.0.2", "port m9.1#2 = 2049", "port nfs = 2049", "roles = amazon-s3",
+    "os = windows",
+    "port mountd_port = 4000",
+    "port mountd_port = 4000/tcp",
+    "open-ports = 3",
+    "want = all",
+    "fallback-ports = no",
+    "peers gateway-server = none",
+    "peers gateway-server = g",
+    "value storage-account = a",
+    "value storage-account = b",
+    "names *.ss2.us = 10.9.0.1",
+    "names *.ss2.us = x.org",
+    "names *.ss2.us = 10.9.0.2",
+    "port m9.1#2 = 2049",
+    "port nfs = 2049",
+    "roles = amazon-s3",
   };
   GString *text = g_string_new("[host g]\nroles = gateway-server\n"
                                "[external plain]\nroles = nfs-repository\n[external same]\nroles = nfs-repository\n");
@@ -55,9 +67,9 @@ static void test_apart(void)
 
 /* ---------------------------------------------------------------------------------------------------- flows -- */
 
-#define SMALL \
-  "[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n" \
-  "[host proxy[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n" \
+#define SMALL                                                                                                          \
+  "[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n"                                                            \
+  "[host proxy[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n"                                           \
   "[host repo]\nroles = backup-repository, mount-server\naddress = 10.0.0.21\n"
 
 static void test_merging(void)
@@ -89,7 +101,8 @@ static void test_overlap(void)
                "[external v]\nroles = lab-vm\naddress = 10.0.0.9\n"
                "port application_port = 100-200/tcp, 150-250/tcp, 251/tcp, 300/tcp, 100/udp\n");
   /* 32768-60999 and 49152-65535 */
-  const HfPlanFlow *low = fleet_flow(fleet, "vbr", "h", "tcp 40000"), *both = fleet_flow(fleet, "vbr", "h", "tcp 50000"),
+  const HfPlanFlow *low = fleet_flow(fleet, "vbr", "h", "tcp 40000"),
+                   *both = fleet_flow(fleet, "vbr", "h", "tcp 50000"),
                    *high = fleet_flow(fleet, "vbr", "h", "tcp 65535");
   g_assert_cmpuint(low->first, ==, 32768);
   g_assert_cmpuint(low->last, ==, 49151);
@@ -127,10 +140,10 @@ static void test_fallback(void)
   g_assert_true(fleet_open(closed, "c", "n", "tcp 2500"));
 }
 
-#define DESKS(more) \
-  "[host vbr]\nroles = backup-server\nos = windows\naddress = 10.0.0.1\n" \
-  "[external pc]\nroles = management-pc\naddress = 10.0.0.2\n" more \
-  "[external pc2]\nroles = management-pc\naddress = 10.0.0.3\n" \
+#define DESKS(more)                                                                                                    \
+  "[host vbr]\nroles = backup-server\nos = windows\naddress = 10.0.0.1\n"                                              \
+  "[external pc]\nroles = management-pc\naddress = 10.0.0.2\n" more                                                    \
+  "[external pc2]\nroles = management-pc\naddress = 10.0.0.3\n"                                                        \
   "[external vendor]\nroles = notification-server\naddress = 10.0.0.4\n"
 
 static void test_optional(void)
@@ -156,12 +169,13 @@ static void test_optional(void)
 
 static void test_peers(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan("[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n"
-                                      "[host p[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n"
-                                      "[host q]\nroles = backup-proxy\npeers backup-repository = r2\naddress = 10.0.0.14\n"
-                                      "[host r1]\nroles = backup-repository\naddress = 10.0.0.21\n"
-                                      "[host r2]\nroles = backup-repository\npeers backup-proxy = p2, q\n"
-                                      "address = 10.0.0.22\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan("[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n"
+               "[host p[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n"
+               "[host q]\nroles = backup-proxy\npeers backup-repository = r2\naddress = 10.0.0.14\n"
+               "[host r1]\nroles = backup-repository\naddress = 10.0.0.21\n"
+               "[host r2]\nroles = backup-repository\npeers backup-proxy = p2, q\n"
+               "address = 10.0.0.22\n");
   g_assert_true(fleet_open(fleet, "p1", "r1", "tcp 6162"));
   g_assert_false(fleet_open(fleet, "p1", "r2", "tcp 6162"));
   g_assert_true(fleet_open(fleet, "p2", "r2", "tcp 6162"));
@@ -182,8 +196,9 @@ static void test_server_answers(void)
   /* "server." asks the backup server, though neither end is one. */
   g_autoptr(Fleet) first = fleet_plan("[host a]\nroles = backup-server\nos = windows\naddress = 10.0.0.1\n"
                                       "[host b]\nroles = file-server, backup-proxy\naddress = 10.0.0.2\n");
-  g_autoptr(Fleet) second = fleet_plan("[host a]\nroles = backup-server\naddress = 10.0.0.1\n"
-                                       "[host b]\nroles = file-server, backup-proxy\nos = windows\naddress = 10.0.0.2\n");
+  g_autoptr(Fleet) second =
+    fleet_plan("[host a]\nroles = backup-server\naddress = 10.0.0.1\n"
+               "[host b]\nroles = file-server, backup-proxy\nos = windows\naddress = 10.0.0.2\n");
   g_assert_true(fleet_asks(first, "a", "b", "tcp 6210", "m41.3"));
   g_assert_false(fleet_asks(second, "a", "b", "tcp 6210", "m41.3"));
 }
@@ -231,8 +246,8 @@ static void test_settings(void)
   g_assert_true(fleet_open(fleet, "app", "mirror", "tcp 443")); /* m4.2: the setting is of m2.25 */
 }
 
-#define DISKS(fleet, more) \
-  fleet "[host m]\nroles = vpower-server\n" more "address = 10.0.0.1\n" \
+#define DISKS(fleet, more)                                                                                             \
+  fleet "[host m]\nroles = vpower-server\n" more "address = 10.0.0.1\n"                                                \
         "[external e]\nroles = esxi\naddress = 10.0.0.2\n"
 
 static void test_open_ports(void)

@@ -60,7 +60,8 @@ static void test_same(void)
 
 static void test_added(void)
 {
-  g_autoptr(Two) two = two_plan(FEW VBR TAPE, FEW VBR "[host t[1-2]]\nroles = tape-server\naddress = 10.0.0.2-10.0.0.3\n");
+  g_autoptr(Two) two =
+    two_plan(FEW VBR TAPE, FEW VBR "[host t[1-2]]\nroles = tape-server\naddress = 10.0.0.2-10.0.0.3\n");
   expect(two, "+ t2 > vbr tcp 2500-3300 m1.6\n"
               "+ vbr > t2 tcp 2500-3300 m45.2\n"
               "+ vbr > t2 tcp 6160 m45.3\n"
@@ -68,7 +69,8 @@ static void test_added(void)
               "+ vbr > t2 tcp 6166 m45.5\n");
   g_assert_cmpuint(two->diff->added->len, ==, 1);
   g_assert_cmpstr(two->diff->added->pdata[0], ==, "t2");
-  g_autoptr(Two) back = two_plan(FEW VBR "[host t[1-2]]\nroles = tape-server\naddress = 10.0.0.2-10.0.0.3\n", FEW VBR TAPE);
+  g_autoptr(Two) back =
+    two_plan(FEW VBR "[host t[1-2]]\nroles = tape-server\naddress = 10.0.0.2-10.0.0.3\n", FEW VBR TAPE);
   g_autofree char *text = text_of(back->diff);
   g_assert_true(g_str_has_prefix(text, "- t2 > vbr tcp 2500-3300 m1.6\n"));
   g_assert_cmpuint(back->diff->changes->len, ==, 5);
@@ -78,10 +80,9 @@ static void test_added(void)
 /* One of several that were alike leaves them: only its own flows change. */
 static void test_split(void)
 {
-  g_autoptr(Two) two =
-    two_plan(VBR "[host p[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n",
-             VBR "[host p[1-2]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.12\n"
-                 "[host p3]\nroles = backup-proxy\nport transport = 7162\naddress = 10.0.0.13\n");
+  g_autoptr(Two) two = two_plan(VBR "[host p[1-3]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.13\n",
+                                VBR "[host p[1-2]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.12\n"
+                                    "[host p3]\nroles = backup-proxy\nport transport = 7162\naddress = 10.0.0.13\n");
   expect(two, "- vbr > p3 tcp 6162 m5.6\n+ vbr > p3 tcp 7162 m5.6\n");
 }
 
@@ -114,7 +115,8 @@ static void test_sets(void)
                        "[external s]\nroles = amazon-s3\nnames *.amazontrust.com = x.org\nnames *.amazonaws.com = ";
   g_autofree char *a = g_strconcat(bucket, "192.0.2.1\n", NULL), *b = g_strconcat(bucket, "192.0.2.2\n", NULL);
   g_autofree char *c = g_strconcat(bucket, "192.0.2.1\nregion = china\n", NULL);
-  g_autofree char *d = g_strconcat(bucket, "192.0.2.1, a.org\n", NULL), *e = g_strconcat(bucket, "a.org, 192.0.2.1\n", NULL);
+  g_autofree char *d = g_strconcat(bucket, "192.0.2.1, a.org\n", NULL),
+                  *e = g_strconcat(bucket, "a.org, 192.0.2.1\n", NULL);
   g_autoptr(Two) other = two_plan(a, b), region = two_plan(a, c), more = two_plan(a, d), same = two_plan(d, e);
   expect(other, "");
   g_assert_cmpuint(other->diff->refilled->len, ==, 1);
@@ -139,10 +141,9 @@ static void test_moved(void)
 /* Both ends of a flow are one group before, and two after: the pair of them is still one pair. */
 static void test_siblings(void)
 {
-  g_autoptr(Two) two =
-    two_plan("[host p[1-2]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.12\n",
-             "[host p1]\nroles = backup-proxy\naddress = 10.0.0.11\n"
-             "[host p2]\nroles = backup-repository\naddress = 10.0.0.12\n");
+  g_autoptr(Two) two = two_plan("[host p[1-2]]\nroles = backup-proxy\naddress = 10.0.0.11-10.0.0.12\n",
+                                "[host p1]\nroles = backup-proxy\naddress = 10.0.0.11\n"
+                                "[host p2]\nroles = backup-repository\naddress = 10.0.0.12\n");
   expect(two, "+ p1 > p2 tcp 6162 m5.14\n- p2 > p1 tcp 2500-3300 m5.13\n");
 }
 

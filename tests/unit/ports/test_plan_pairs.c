@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Plans against an evaluator that knows no groups: it takes two nodes and asks every row, from the contract of the
- * catalogue and docs/topology.md alone. For random fleets, one of them with 1,000 hosts, both must agree on every pair of
- * nodes, port and row, and on what is unresolved.
+ * catalogue and docs/topology.md alone. For random fleets, one of them with 1,000 hosts, both must agree on every pair
+ * of nodes, port and row, and on what is unresolved.
  */
 #include "fleet.h"
 
@@ -19,8 +19,8 @@ typedef struct Want {
 typedef struct Pair {
   const HfTopology *topology;
   const HfTopologyNode *from, *to;
-  GArray *wants;           /* Want */
-  GHashTable *unresolved;  /* "cause node what" of the whole fleet */
+  GArray *wants;          /* Want */
+  GHashTable *unresolved; /* "cause node what" of the whole fleet */
 } Pair;
 
 static void want_clear(gpointer data)
@@ -33,10 +33,11 @@ static void want_clear(gpointer data)
 static int answer(const HfPortCondition *condition, HfPortSubject subject, gpointer user)
 {
   const Pair *pair = user;
-  const HfTopologyNode *whose = subject == HF_PORT_SUBJECT_FROM     ? pair->from
-                                : subject == HF_PORT_SUBJECT_TO     ? pair->to
-                                : subject == HF_PORT_SUBJECT_SERVER ? hf_topology_server(pair->topology, pair->from, pair->to)
-                                                                    : NULL;
+  const HfTopologyNode *whose = subject == HF_PORT_SUBJECT_FROM ? pair->from
+                                : subject == HF_PORT_SUBJECT_TO ? pair->to
+                                : subject == HF_PORT_SUBJECT_SERVER
+                                  ? hf_topology_server(pair->topology, pair->from, pair->to)
+                                  : NULL;
   return (int)hf_topology_answer(pair->topology, whose, condition);
 }
 
@@ -313,8 +314,8 @@ static void same_unresolved(const HfPlan *plan, GHashTable *expected)
     if (unresolved->cause == HF_PLAN_NO_FAMILY || node)
       continue;
     for (guint n = 0; n < unresolved->to->n_nodes; n++) {
-      g_autofree char *key = g_strdup_printf("%d %s %s", (int)unresolved->cause, unresolved->to->nodes[n]->name,
-                                             unresolved->what);
+      g_autofree char *key =
+        g_strdup_printf("%d %s %s", (int)unresolved->cause, unresolved->to->nodes[n]->name, unresolved->what);
       if (!g_hash_table_contains(expected, key))
         g_error("the plan leaves '%s' open", key);
       found++;
@@ -434,11 +435,12 @@ static HfTopology *random_fleet(guint nodes, guint most)
   add_answers(text, HF_PORT_SCOPE_FLEET);
   add_some(text, "value certificate-endpoints = ocsp.example.org\n", 2);
   add_some(text, "names repository.veeam.com = 203.0.113.0/24, mirror.example.org\n", 2);
-  g_string_append(text, "[host vbr]\nroles = backup-server\nsite = north\naddress = 10.9.0.1\n"
-                        "[host gate[1-4]]\nroles = gateway-server, backup-repository, backup-proxy\nsite = south\n"
-                        "os = linux\nport transport = 7162\naddress = 10.9.0.2-10.9.0.5\n"
-                        "[external nfs]\nroles = nfs-repository\nport mountd_port = 4000/udp\nport statd_port = 1-9, 5-20\n"
-                        "[external lab]\nroles = lab-vm\nport application_port = 389/tcp, 53/udp, 380-400/tcp\n");
+  g_string_append(text,
+                  "[host vbr]\nroles = backup-server\nsite = north\naddress = 10.9.0.1\n"
+                  "[host gate[1-4]]\nroles = gateway-server, backup-repository, backup-proxy\nsite = south\n"
+                  "os = linux\nport transport = 7162\naddress = 10.9.0.2-10.9.0.5\n"
+                  "[external nfs]\nroles = nfs-repository\nport mountd_port = 4000/udp\nport statd_port = 1-9, 5-20\n"
+                  "[external lab]\nroles = lab-vm\nport application_port = 389/tcp, 53/udp, 380-400/tcp\n");
   for (guint section = 0; next < nodes; section++)
     add_section(text, section, &next, (guint)g_test_rand_int_range(1, (gint32)most), 4);
   return fleet_read(text->str);

@@ -13,7 +13,8 @@
 #define GIP "[host gip]\nroles = guest-interaction-proxy\naddress = 10.0.0.6\n"
 #define ESX "[external esx]\nroles = esxi\naddress = 10.0.1.1\n"
 
-static void expect_range(const Fleet *fleet, const char *from, const char *to, const char *what, guint first, guint last)
+static void expect_range(const Fleet *fleet, const char *from, const char *to, const char *what, guint first,
+                         guint last)
 {
   const HfPlanFlow *flow = fleet_flow(fleet, from, to, what);
   if (flow == NULL || flow->first != first || flow->last != last)
@@ -89,7 +90,8 @@ static void test_r5(void)
 /* The NFS server mounts from 1058 on where the backup server is, else from 1063; ports step up when taken. */
 static void test_r6(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan(ESX MOUNT "[host vbr]\nroles = backup-server, mount-server\naddress = 10.0.0.1\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan(ESX MOUNT "[host vbr]\nroles = backup-server, mount-server\naddress = 10.0.0.1\n");
   for (guint udp = 0; udp < 2; udp++) {
     expect_range(fleet, "esx", "vbr", udp ? "udp 1058" : "tcp 1058", 1058, 1067);
     expect_range(fleet, "esx", "mount", udp ? "udp 1063" : "tcp 1063", 1063, 1072);
@@ -117,14 +119,14 @@ static void test_r7(void)
 
 static void test_r8(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan(
-    VBR PROXY "[external vc]\nroles = vcenter\nport 443 = 8443\naddress = 10.0.1.2\n"
-              "[external ec2]\nroles = ec2-restore-appliance\nport redirector = 8444\naddress = 10.0.1.3\n"
-              "[external az]\nroles = azure-restore-appliance\nport ssh = 2222\naddress = 10.0.1.4\n"
-              "[host c]\nroles = console\naddress = 10.0.0.9\n"
-              "[external plain]\nroles = mail-server\naddress = 10.0.1.5\n"
-              "[external tls]\nroles = mail-server\nencryption = tls\naddress = 10.0.1.6\n"
-              "[external own]\nroles = mail-server\nport mail_port = 2525\naddress = 10.0.1.7\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan(VBR PROXY "[external vc]\nroles = vcenter\nport 443 = 8443\naddress = 10.0.1.2\n"
+                         "[external ec2]\nroles = ec2-restore-appliance\nport redirector = 8444\naddress = 10.0.1.3\n"
+                         "[external az]\nroles = azure-restore-appliance\nport ssh = 2222\naddress = 10.0.1.4\n"
+                         "[host c]\nroles = console\naddress = 10.0.0.9\n"
+                         "[external plain]\nroles = mail-server\naddress = 10.0.1.5\n"
+                         "[external tls]\nroles = mail-server\nencryption = tls\naddress = 10.0.1.6\n"
+                         "[external own]\nroles = mail-server\nport mail_port = 2525\naddress = 10.0.1.7\n");
   OPEN(fleet, "proxy", "vc", "tcp 8443");
   OPEN(fleet, "vbr", "vc", "tcp 8443");
   CLOSED(fleet, "vbr", "vc", "tcp 443");
@@ -140,11 +142,10 @@ static void test_r8(void)
 
 static void test_r9(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan(
-    MOUNT PROXY "[external st]\nroles = staging-server\naddress = 10.0.1.2\n"
-                "[external vm]\nroles = restored-vm\naddress = 10.0.1.3\n"
-                "[external ia]\nroles = azure-instant-appliance\naddress = 10.0.1.4\n"
-                "[external array]\nroles = pure-flasharray\naddress = 10.0.1.5\n");
+  g_autoptr(Fleet) fleet = fleet_plan(MOUNT PROXY "[external st]\nroles = staging-server\naddress = 10.0.1.2\n"
+                                                  "[external vm]\nroles = restored-vm\naddress = 10.0.1.3\n"
+                                                  "[external ia]\nroles = azure-instant-appliance\naddress = 10.0.1.4\n"
+                                                  "[external array]\nroles = pure-flasharray\naddress = 10.0.1.5\n");
   expect_range(fleet, "st", "mount", "tcp 3260", 3260, 3270);
   expect_range(fleet, "vm", "ia", "tcp 3260", 3260, 3262);
   OPEN(fleet, "vm", "ia", "tcp 9555");
@@ -254,10 +255,9 @@ static void test_r15(void)
 /* A web proxy cannot stand between: the way leads straight there. */
 static void test_r16(void)
 {
-  g_autoptr(Fleet) fleet =
-    fleet_plan(VBR "[external vc]\nroles = vcenter\naddress = 10.0.1.2\n"
-                   "[external cd]\nroles = cloud-director\naddress = 10.0.1.3\n"
-                   "[host web]\nroles = lab-internet-proxy\naddress = 10.0.0.9\n");
+  g_autoptr(Fleet) fleet = fleet_plan(VBR "[external vc]\nroles = vcenter\naddress = 10.0.1.2\n"
+                                          "[external cd]\nroles = cloud-director\naddress = 10.0.1.3\n"
+                                          "[host web]\nroles = lab-internet-proxy\naddress = 10.0.0.9\n");
   OPEN(fleet, "vbr", "vc", "tcp 443");
   OPEN(fleet, "vbr", "cd", "tcp 443");
   CLOSED(fleet, "vbr", "web", "tcp 8080");
@@ -295,13 +295,13 @@ static void test_r18(void)
   CLOSED(fleet, "vbr", "n", "tcp 2049");
 }
 
-#define WAN \
-  "[site n]\nnetworks = 10.1.0.0/16\n[site s]\nnetworks = 10.2.0.0/16\n" \
-  "[host vbr]\nroles = backup-server\naddress = 10.1.0.1\n" \
-  "[host wn1]\nroles = wan-accelerator\naddress = 10.1.0.2\n" \
-  "[host wn2]\nroles = wan-accelerator\naddress = 10.1.0.3\n" \
-  "[host ws]\nroles = wan-accelerator\naddress = 10.2.0.2\n" \
-  "[host rn]\nroles = source-repository\naddress = 10.1.0.4\n" \
+#define WAN                                                                                                            \
+  "[site n]\nnetworks = 10.1.0.0/16\n[site s]\nnetworks = 10.2.0.0/16\n"                                               \
+  "[host vbr]\nroles = backup-server\naddress = 10.1.0.1\n"                                                            \
+  "[host wn1]\nroles = wan-accelerator\naddress = 10.1.0.2\n"                                                          \
+  "[host wn2]\nroles = wan-accelerator\naddress = 10.1.0.3\n"                                                          \
+  "[host ws]\nroles = wan-accelerator\naddress = 10.2.0.2\n"                                                           \
+  "[host rn]\nroles = source-repository\naddress = 10.1.0.4\n"                                                         \
   "[host rs]\nroles = target-repository\naddress = 10.2.0.4\n"
 
 /* Accelerators talk from site to site, and with the repository of their own site. */
@@ -331,7 +331,8 @@ static void test_r20(void)
   const char *guests = REPO "[host q]\nroles = mssql-guest\nos = windows\naddress = 10.0.0.9\n"
                             "[host far]\nroles = mssql-guest\nos = windows\ndirect-to-repository = no\n"
                             "address = 10.0.0.10\n";
-  g_autofree char *shipped = g_strconcat(guests, "[host ship]\nroles = log-shipping-server\naddress = 10.0.0.11\n", NULL);
+  g_autofree char *shipped =
+    g_strconcat(guests, "[host ship]\nroles = log-shipping-server\naddress = 10.0.0.11\n", NULL);
   g_autoptr(Fleet) without = fleet_plan(guests), with = fleet_plan(shipped);
   OPEN(without, "q", "repo", "tcp 6162");
   CLOSED(without, "far", "repo", "tcp 6162");
@@ -364,8 +365,9 @@ static void test_r21(void)
 
 static void test_r22(void)
 {
-  g_autoptr(Fleet) pair = fleet_plan("[host a]\nroles = primary-backup-server, postgresql-database\naddress = 10.0.0.1\n"
-                                     "[host b]\nroles = standby-backup-server, postgresql-database\naddress = 10.0.0.2\n");
+  g_autoptr(Fleet) pair =
+    fleet_plan("[host a]\nroles = primary-backup-server, postgresql-database\naddress = 10.0.0.1\n"
+               "[host b]\nroles = standby-backup-server, postgresql-database\naddress = 10.0.0.2\n");
   OPEN(pair, "a", "b", "tcp 8008");
   OPEN(pair, "a", "b", "tcp 8500");
   CLOSED(pair, "b", "a", "tcp 8008");
@@ -402,8 +404,8 @@ static void test_r25(void)
   ASKS(fleet, "proxy", "a", "tcp 443", "m41.8");
   CLOSED(fleet, "proxy", "b", "tcp 443");
   SILENT(fleet, "vbr", "proxy", "tcp 6210", "m41.3");
-  g_autoptr(Fleet) windows =
-    fleet_plan("[fleet]\nfile-shares = yes\n[host vbr]\nroles = backup-server\nos = windows\naddress = 10.0.0.1\n" PROXY);
+  g_autoptr(Fleet) windows = fleet_plan(
+    "[fleet]\nfile-shares = yes\n[host vbr]\nroles = backup-server\nos = windows\naddress = 10.0.0.1\n" PROXY);
   ASKS(windows, "vbr", "proxy", "tcp 6210", "m41.3");
 }
 
@@ -426,11 +428,11 @@ static void test_r26(void)
 
 static void test_r27(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan(VBR "appliance = yes\n" GATE
-                                          "[external b]\nroles = azure-blob\nvalue storage-account = acme\n"
-                                          "[external v]\nroles = data-cloud-vault\n"
-                                          "[external m]\nroles = update-mirror\n"
-                                          "value localmirrorrepository.domain = mirror.example.org\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan(VBR "appliance = yes\n" GATE "[external b]\nroles = azure-blob\nvalue storage-account = acme\n"
+                   "[external v]\nroles = data-cloud-vault\n"
+                   "[external m]\nroles = update-mirror\n"
+                   "value localmirrorrepository.domain = mirror.example.org\n");
   const HfPlanFlow *blob = fleet_flow(fleet, "gate", "b", "tcp 443");
   g_assert_nonnull(strstr("acme.blob.core.windows.net acme.blob.storage.azure.net", blob->to->name->text));
   g_assert_cmpint(fleet_unresolved(fleet, "v", "storage-account")->cause, ==, HF_PLAN_NO_VALUE);
@@ -480,10 +482,9 @@ static void test_r30(void)
 /* A server in a separated network is reached by the ports of its web application only. */
 static void test_r32(void)
 {
-  g_autoptr(Fleet) fleet =
-    fleet_plan(VBR MOUNT "[host c]\nroles = console\naddress = 10.0.0.9\n"
-                         "[external dmz]\nroles = sharepoint-server\naddress = 192.0.2.1\n"
-                         "[external st]\nroles = staging-server\naddress = 10.0.1.2\n");
+  g_autoptr(Fleet) fleet = fleet_plan(VBR MOUNT "[host c]\nroles = console\naddress = 10.0.0.9\n"
+                                                "[external dmz]\nroles = sharepoint-server\naddress = 192.0.2.1\n"
+                                                "[external st]\nroles = staging-server\naddress = 10.0.1.2\n");
   const HfPlanGroup *dmz = hf_plan_group(fleet->plan, fleet_node(fleet, "dmz"));
   guint flows = 0;
   for (guint i = 0; i < fleet->plan->n_flows; i++) {
@@ -515,14 +516,14 @@ static void test_r34(void)
   OPEN(fleet, "vbr", "q", "tcp 443");
   OPEN(fleet, "a", "q", "tcp 443");
   for (guint i = 0; i < fleet->plan->n_flows; i++)
-    g_assert_false(
-      hf_plan_peers_have(fleet->plan->flows[i]->to, hf_plan_group(fleet->plan, fleet_node(fleet, "a"))));
+    g_assert_false(hf_plan_peers_have(fleet->plan->flows[i]->to, hf_plan_group(fleet->plan, fleet_node(fleet, "a"))));
   g_assert_cmpstr(fleet_flow(fleet, "a", "meta", "tcp 80")->to->name->text, ==, "169.254.169.254");
 }
 
 static void test_r35(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan(VBR REPO "[host win]\nroles = backup-repository\nos = windows\naddress = 10.0.0.9\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan(VBR REPO "[host win]\nroles = backup-repository\nos = windows\naddress = 10.0.0.9\n");
   OPEN(fleet, "vbr", "repo", "tcp 22");
   fleet_expect(fleet, "vbr", "repo", "tcp 2500", "m8.7");
   CLOSED(fleet, "vbr", "win", "tcp 22");
@@ -532,8 +533,8 @@ static void test_r35(void)
 
 static void test_r36(void)
 {
-#define AZURE \
-  VBR "[external disks]\nroles = azure-restore-storage\nvalue storage-account = acme\naddress = 192.0.2.1\n" \
+#define AZURE                                                                                                          \
+  VBR "[external disks]\nroles = azure-restore-storage\nvalue storage-account = acme\naddress = 192.0.2.1\n"           \
       "[external helper]\nroles = azure-restore-appliance\naddress = 192.0.2.2\n"
   g_autoptr(Fleet) both = fleet_plan(AZURE);
   g_autoptr(Fleet) windows = fleet_plan("[fleet]\nazure-restore = windows\n" AZURE);
@@ -586,7 +587,8 @@ static const struct {
   { "R37", test_r37 }, { "R38", test_r38 },
 };
 
-/* No row of the catalogue expresses a rule that is not tested here. (R31 asks that rules of firewalls be made at all.) */
+/* No row of the catalogue expresses a rule that is not tested here. (R31 asks that rules of firewalls be made at all.)
+ */
 static void test_every_rule(void)
 {
   guint n_rows;

@@ -4,11 +4,11 @@
 
 #include "fleet.h"
 
-#define SMALL \
-  "[fleet]\ntitle = A <small> fleet\n" \
-  "[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n" \
-  "[host repo[1-3]]\nroles = backup-repository, mount-server\naddress = 10.0.0.11-10.0.0.13\n" \
-  "[external dns]\nroles = dns-server, domain-controller\naddress = 10.0.0.2\n" \
+#define SMALL                                                                                                          \
+  "[fleet]\ntitle = A <small> fleet\n"                                                                                 \
+  "[host vbr]\nroles = backup-server\naddress = 10.0.0.1\n"                                                            \
+  "[host repo[1-3]]\nroles = backup-repository, mount-server\naddress = 10.0.0.11-10.0.0.13\n"                         \
+  "[external dns]\nroles = dns-server, domain-controller\naddress = 10.0.0.2\n"                                        \
   "[external bucket]\nroles = amazon-s3\nconnection = gateway\n"
 
 /* "from > to | ports | rows" of a line. Caller frees. */
@@ -97,8 +97,9 @@ static void test_markdown(void)
 
 static void test_dot(void)
 {
-  g_autoptr(Fleet) fleet = fleet_plan("[site north]\n[host vbr]\nroles = backup-server\nsite = north\naddress = 10.0.0.1\n"
-                                      "[external dns]\nroles = dns-server\naddress = 10.0.0.2\n");
+  g_autoptr(Fleet) fleet =
+    fleet_plan("[site north]\n[host vbr]\nroles = backup-server\nsite = north\naddress = 10.0.0.1\n"
+               "[external dns]\nroles = dns-server\naddress = 10.0.0.2\n");
   g_autofree char *graph = hf_plan_dot(fleet->plan, NULL);
   g_assert_cmpstr(graph, ==,
                   "digraph ports {\n  rankdir=LR;\n  node [shape=box];\n"
@@ -119,7 +120,8 @@ static void test_view(void)
   static const struct {
     const char *title;
     guint column;
-  } expected[] = { { "vbr", 1 }, { "repo[1-3]", 2 }, { "dns", 5 }, { "bucket", 4 }, { "pc", 0 }, { "sql", 5 }, { "vm", 3 } };
+  } expected[] = { { "vbr", 1 }, { "repo[1-3]", 2 }, { "dns", 5 }, { "bucket", 4 },
+                   { "pc", 0 },  { "sql", 5 },       { "vm", 3 } };
   g_autoptr(HfPlanView) view = hf_plan_view(fleet->plan, NULL);
   g_assert_cmpuint(view->boxes->len, ==, G_N_ELEMENTS(expected)); /* nothing leads to the one that is left out */
   for (guint i = 0; i < G_N_ELEMENTS(expected); i++) {
@@ -166,8 +168,8 @@ static gint64 number_of(const char **names, const char **values, const char *nam
   return 0;
 }
 
-static void see(GMarkupParseContext *context, const char *element, const char **names, const char **values, gpointer user,
-                GError **error)
+static void see(GMarkupParseContext *context, const char *element, const char **names, const char **values,
+                gpointer user, GError **error)
 {
   Seen *seen = user;
   (void)context;
@@ -243,13 +245,14 @@ static void test_svg(void)
   check_both(SMALL, "repo2");
   check_both(SMALL, "dns");
   check_both("[host a]\nroles = guest\n", NULL);
-  check_both("[site north]\nnetworks = 10.1.0.0/16\n[site south]\nnetworks = 10.2.0.0/16\n"
-             "[host vbr]\nroles = backup-server\naddress = 10.1.0.1\n"
-             "[host w1]\nroles = wan-accelerator\naddress = 10.1.0.2\n"
-             "[host w2]\nroles = wan-accelerator\naddress = 10.2.0.2\n"
-             "[host a-name-without-any-place-to-break-it-that-is-as-long-as-a-name1]\nroles = backup-proxy, tape-server, "
-             "mount-server, gateway-server, cache-repository, archive-repository\naddress = 10.2.0.3\n",
-             NULL);
+  check_both(
+    "[site north]\nnetworks = 10.1.0.0/16\n[site south]\nnetworks = 10.2.0.0/16\n"
+    "[host vbr]\nroles = backup-server\naddress = 10.1.0.1\n"
+    "[host w1]\nroles = wan-accelerator\naddress = 10.1.0.2\n"
+    "[host w2]\nroles = wan-accelerator\naddress = 10.2.0.2\n"
+    "[host a-name-without-any-place-to-break-it-that-is-as-long-as-a-name1]\nroles = backup-proxy, tape-server, "
+    "mount-server, gateway-server, cache-repository, archive-repository\naddress = 10.2.0.3\n",
+    NULL);
   g_autoptr(Fleet) fleet = fleet_plan(SMALL);
   g_autofree char *svg = hf_plan_svg(fleet->plan, fleet_node(fleet, "vbr"));
   g_assert_nonnull(strstr(svg, "A &lt;small&gt; fleet: vbr"));

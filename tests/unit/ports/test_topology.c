@@ -546,8 +546,8 @@ static void test_load(void)
 /* A condition that is called like a key could never be answered. */
 static void test_keys_are_free(void)
 {
-  static const char *const keys[] = { "title", "networks", "roles", "address", "name", "site", "peers", "port", "value",
-                                      "names", "want", "fallback-ports", "open-ports" };
+  static const char *const keys[] = { "title", "networks", "roles", "address", "name",           "site",      "peers",
+                                      "port",  "value",    "names", "want",    "fallback-ports", "open-ports" };
   for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
     g_assert_null(hf_port_condition_find(keys[i]));
 }
