@@ -92,7 +92,7 @@ def start_keeper(folder, nodes, rules, owner, ready):
     kept = sorted((owner, ready))
     for first, last in zip((2, *kept), (*kept, 65536)):
         os.closerange(first + 1, last)
-    spaces.unshare(spaces.NEWPID | spaces.NEWNS)
+    spaces.unshare(spaces.NEWPID)
     init = os.fork()
     if init:
         pathlib.Path(folder, 'pid').write_text(f'{init} {start_time(init)}\n', encoding='ascii')

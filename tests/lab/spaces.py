@@ -106,6 +106,7 @@ class Keeper:
         self.log = None
 
     def build(self):
+        unshare(NEWNS)
         mount('none', '/', None, MS_REC | MS_PRIVATE)
         mount('proc', '/proc', 'proc', MS_NOSUID | MS_NODEV)
         base = open_spaces()
