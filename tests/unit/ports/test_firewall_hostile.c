@@ -15,8 +15,7 @@ static const char *const hostile[] = {
   "x\nCOMMIT\n*filter\n:INPUT ACCEPT", "=cmd|' /C calc'!A0", "+1", "-1", "@sum", "\"\"", "a,b\",\"c", "\xff\xfe\"",
   "\xe2\x80\x99; Remove-Item", "\xe2\x80\xa8reboot", "\xd2\x92", "\x01\x1b[31m", "%s%n%d", "\\", "a\\\"b", "#>", "<#",
   "x\\\nreboot", "~", "comment \"a\"", "// \"", "{\"a\": 1}",
-  "a very long name that goes on and on and on and on and on and on and on and on and on and on and on and on and on, "
-  "and then says \" accept",
+  "a very long name that goes on and on and on and on and on and on and on and on and on and on and on\" accept }",
 };
 
 static const char fleet_text[] =
@@ -169,7 +168,7 @@ static GPtrArray *read_line(const char **at)
   GPtrArray *cells = g_ptr_array_new_with_free_func(g_free);
   for (;;) {
     GString *cell = g_string_new(NULL);
-    g_assert_cmpint(**at, ==, '"');
+    g_assert_true(**at == '"');
     for ((*at)++; **at != '"' || (*at)[1] == '"'; (*at)++) {
       g_assert_false(g_ascii_iscntrl(**at));
       g_string_append_c(cell, **at);
