@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-HOLDFAST, ROOT = sys.argv[1:3]
+HOLDFAST, ROOT = map(os.path.abspath, sys.argv[1:3])
 WRITE = sys.argv[3:] == ["--write"]
 GUIDE = os.path.join(ROOT, "docs", "ports.md")
 
