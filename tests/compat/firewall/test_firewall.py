@@ -24,6 +24,7 @@ from flows import Flows, address_span
 HOLDFAST = DATA = EXAMPLES = None
 SEED = int(os.environ.get('HOLDFAST_TEST_SEED', '20261122'))
 ROUNDS = int(os.environ.get('HOLDFAST_TEST_ROUNDS', '12'))
+PACKETS = pathlib.Path(__file__).with_name('packets.py')
 FORMATS = ('nftables', 'iptables', 'firewalld', 'ufw', 'windows', 'csv', 'json')
 
 
@@ -298,6 +299,24 @@ class Tools(Case):
                                'diff -r /etc/ufw ufw; umount /etc/ufw; diff -r /etc/ufw ufw >&2; rm -r ufw default',
                                file, mounts=True)
             self.assertEqual(read_firewalls.read_ufw_tuples(said).normal(), planned(path, host).normal())
+
+    def test_packets(self):
+        """Real packets, for the formats that can be loaded in a namespace."""
+        self.need('ip', 'nft', 'iptables-restore', 'ip6tables-restore', 'ufw')
+        host, peer = ('10.0.0.1', '2001:db8::1'), ('10.0.0.11', '2001:db8::11')
+        path, plan = self.folder / 't.topology', self.folder / 'plan'
+        path.write_text(f"[host vbr]\nroles = backup-server\naddress = {', '.join(host)}\n"
+                        f"[host proxy]\nroles = backup-proxy\naddress = {', '.join(peer)}\n"
+                        '[external late]\nroles = dns-server\nname = late.example.org\n', encoding='utf-8')
+        flows = [line for line in plan_lines(path, 'vbr') if line['addresses']]
+        self.assertEqual({line['direction'] for line in flows}, {'in', 'out'})
+        plan.write_text(json.dumps({'host': host, 'peer': peer, 'flows': flows}), encoding='utf-8')
+        for kind in ('nftables', 'iptables', 'ufw'):
+            with self.subTest(kind):
+                done = subprocess.run(['unshare', '--net', '--mount', sys.executable, '-B', PACKETS, kind,
+                                       self.write(path, 'vbr', kind), plan], capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertRegex(done.stdout, r'^[1-9][0-9]+ tried\n$')
 
     def test_shell(self):
         for _, path, host in self.cases():
