@@ -2,6 +2,7 @@
 """Real programs in the places of a lab: each function starts one on a host, with its files in `folder`, and returns when
 it listens. They end with the lab."""
 import contextlib
+import glob
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ PYTHON = '/usr/bin/python3'  # the system's: it has the modules of the packages
 
 NEEDED = {
     '/usr/sbin/sshd': 'openssh-server', '/usr/bin/ssh': 'openssh-client', '/usr/lib/postgresql/15/bin/postgres':
-    'postgresql', '/usr/bin/ganesha.nfsd': 'nfs-ganesha', '/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so':
+    'postgresql', '/usr/bin/ganesha.nfsd': 'nfs-ganesha', '/usr/lib/*/ganesha/libfsalvfs.so':
     'nfs-ganesha-vfs', '/usr/sbin/rpcbind': 'rpcbind', '/usr/bin/nfs-ls': 'libnfs-utils', '/usr/sbin/smbd': 'samba',
     '/usr/bin/smbclient': 'smbclient', '/usr/sbin/tgtd': 'tgt', '/usr/bin/iscsi-ls': 'libiscsi-bin',
     '/usr/sbin/rsyslogd': 'rsyslog', '/usr/sbin/slapd': 'slapd', '/usr/bin/ldapsearch': 'ldap-utils',
@@ -22,7 +23,7 @@ NEEDED = {
 
 def missing():
     """The packages that are not there."""
-    packages = [package for path, package in NEEDED.items() if not os.path.exists(path)]
+    packages = [package for path, package in NEEDED.items() if not glob.glob(path)]
     found = subprocess.run([PYTHON, '-c', 'import aiosmtpd'], check=False, stderr=subprocess.DEVNULL)
     return packages + (['python3-aiosmtpd'] if found.returncode else [])
 
