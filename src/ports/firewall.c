@@ -318,16 +318,6 @@ static const Format formats[] = {
   [HF_FIREWALL_JSON] = { "json", HF_FIREWALL_NAMES_APART, FALSE, hf_firewall_json },
 };
 
-gboolean hf_firewall_format_find(const char *name, HfFirewallFormat *format)
-{
-  for (guint i = 0; i < G_N_ELEMENTS(formats); i++)
-    if (g_str_equal(formats[i].name, name)) {
-      *format = i;
-      return TRUE;
-    }
-  return FALSE;
-}
-
 char *hf_firewall_render(const HfPlan *plan, const HfTopologyNode *host, HfFirewallFormat format, int log_group,
                          GError **error)
 {

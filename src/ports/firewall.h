@@ -124,8 +124,6 @@ typedef enum HfFirewallFormat {
 
 #define HF_FIREWALL_NO_LOG (-1)
 
-/* By its name ("nftables"); FALSE, without an error, when there is none. */
-gboolean hf_firewall_format_find(const char *name, HfFirewallFormat *format);
 /*
  * The rules of `host`: one file for the firewall of its system, always ended by a newline. `log_group` is the NFLOG
  * group (0 to 65535) to which nftables and iptables send what falls to the default drop; HF_FIREWALL_NO_LOG: none.

@@ -342,19 +342,6 @@ static void test_many_peers(void)
 
 /* -------------------------------------------------------------------------------------------------- formats -- */
 
-static void test_formats(void)
-{
-  static const char *const names[] = { "nftables", "iptables", "firewalld", "ufw", "windows", "csv", "json" };
-  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
-    HfFirewallFormat format;
-    g_assert_true(hf_firewall_format_find(names[i], &format));
-    g_assert_cmpint(format, ==, i);
-  }
-  HfFirewallFormat format = HF_FIREWALL_UFW;
-  g_assert_false(hf_firewall_format_find("pf", &format));
-  g_assert_cmpint(format, ==, HF_FIREWALL_UFW);
-}
-
 static void test_log_group(void)
 {
   g_autoptr(Fleet) fleet = fleet_plan(office);
@@ -404,7 +391,6 @@ int main(int argc, char **argv)
   g_test_add_func("/firewall/reasons", test_reasons);
   g_test_add_func("/firewall/many-names", test_many_names);
   g_test_add_func("/firewall/many-peers", test_many_peers);
-  g_test_add_func("/firewall/formats", test_formats);
   g_test_add_func("/firewall/log-group", test_log_group);
   g_test_add_func("/firewall/unresolved", test_unresolved);
   return g_test_run();
