@@ -10,21 +10,21 @@
 
 #include "ports/planshow.h"
 
-#define MARGIN 24
-#define HEAD 86 /* over the first band: title, legend, heads of columns */
-#define BOX_WIDTH 210
-#define GAP 320     /* between columns */
-#define BAND_GAP 18 /* between bands, and inside them around the boxes */
-#define BOX_GAP 22
-#define LINE 15        /* of text */
-#define SPOT 17        /* between the ends of arrows at a side */
-#define BADGE 24       /* a number: width */
-#define TITLE_CHARS 27 /* of a line in a box */
-#define ROLE_CHARS 31
-#define LABEL_CHARS 24 /* of the ports before a box */
-#define MAX_LINES 5    /* of a text in a box */
-#define LETTER 6       /* of the table's letters */
-#define MIN_WIDTH 1000
+#define MARGIN 24u
+#define HEAD 86u /* over the first band: title, legend, heads of columns */
+#define BOX_WIDTH 210u
+#define GAP 320u     /* between columns */
+#define BAND_GAP 18u /* between bands, and inside them around the boxes */
+#define BOX_GAP 22u
+#define LINE 15u        /* of text */
+#define SPOT 17u        /* between the ends of arrows at a side */
+#define BADGE 24u       /* a number: width */
+#define TITLE_CHARS 27u /* of a line in a box */
+#define ROLE_CHARS 31u
+#define LABEL_CHARS 24u /* of the ports before a box */
+#define MAX_LINES 5u    /* of a text in a box */
+#define LETTER 6u       /* of the table's letters */
+#define MIN_WIDTH 1000u
 
 enum { LEFT, RIGHT, SIDES };
 

@@ -435,7 +435,7 @@ static gboolean finish_peers(HfMaker *maker, HfSection *section, GError **error)
 
 static gboolean is_of_nodes(const HfSection *section)
 {
-  return section->kind == HF_SECTION_HOST || section->kind == HF_SECTION_EXTERNAL;
+  return section->profile != NULL && section->kind != HF_SECTION_FLEET;
 }
 
 static void publish(HfMaker *maker)

@@ -228,22 +228,23 @@ static gboolean fail_setting(const HfMaker *maker, const HfTopologySetting *sett
                              const HfPortRow *nearly, const HfPortRow *fixed, GError **error)
 {
   g_autofree char *what = setting_text(setting);
+  const char *whose = node != NULL ? node->name : "the fleet";
   if (nearly != NULL) {
     g_autofree char *when = hf_port_when_text(&nearly->when);
     return hf_maker_fail(maker, setting->place, error, "port '%s' of '%s' can be set only while '%s' holds (row %s)",
-                         what, node->name, when, nearly->id);
+                         what, whose, when, nearly->id);
   }
   if (fixed != NULL)
     return hf_maker_fail(maker, setting->place, error,
                          "port '%s' of '%s' is fixed: row %s does not say that it can be set; take the line out", what,
-                         node->name, fixed->id);
+                         whose, fixed->id);
   if (setting->row != NULL) {
     g_autofree char *roles = hf_port_uses_text(setting->row->to, setting->row->n_to);
     return hf_maker_fail(maker, setting->place, error, "row '%s' does not lead to '%s'; it leads to %s",
-                         setting->row->id, node->name, roles);
+                         setting->row->id, whose, roles);
   }
   return hf_maker_fail(maker, setting->place, error, "no row leads to port '%s' of '%s' with the roles that it has",
-                       what, node->name);
+                       what, whose);
 }
 
 static gboolean check_setting(const HfMaker *maker, const HfTopologySetting *setting, const HfTopologyNode *node,

@@ -3,10 +3,6 @@
 #include "fleet.h"
 #include "ports/planshow.h"
 
-#ifndef EXAMPLES
-#error "the build names the folder of the examples"
-#endif
-
 /* What each example must have open, so that it shows what it is for. */
 static const struct {
   const char *file, *from, *to, *what;
