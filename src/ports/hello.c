@@ -30,12 +30,16 @@ static HfHelloVerdict judge_http(const guint8 *answer, gsize length)
   return starts_with(answer, length, "HTTP/", 5);
 }
 
-/* The answer to SSLRequest is one letter; an old server says E for an error. */
+/* The answer to SSLRequest is one letter; an old server answers with a message, E for error and its length. */
 static HfHelloVerdict judge_postgresql(const guint8 *answer, gsize length)
 {
   if (length == 0)
     return HF_HELLO_MORE;
-  return strchr("SNE", answer[0]) != NULL && answer[0] != '\0' ? HF_HELLO_RIGHT : HF_HELLO_WRONG;
+  if (length == 1 && (answer[0] == 'S' || answer[0] == 'N'))
+    return HF_HELLO_RIGHT;
+  if (answer[0] != 'E')
+    return HF_HELLO_WRONG;
+  return length < 5 ? HF_HELLO_MORE : answer[1] == 0 && answer[2] == 0 ? HF_HELLO_RIGHT : HF_HELLO_WRONG;
 }
 
 /* The reply (1) with our transaction. Over TCP the mark of a record stands in front. */
