@@ -348,8 +348,8 @@ static void test_silent(void)
   probe_local(&server, HF_PORT_UDP, "dns", NULL, &found);
   g_assert_cmpint(found.state, ==, HF_PROBE_SILENT);
   g_assert_cmpstr(found.reason, ==, "no answer in 0.4 s: open or filtered");
-  stop(&server);
   g_assert_cmpuint(server.visits, ==, 2);
+  stop(&server);
 }
 
 /* ---- TLS ---- */
