@@ -20,11 +20,12 @@ class Case(unittest.TestCase):
         self.tree, self.repo, self.out = (self.base / name for name in ("tree", "repo", "out"))
         self.tree.mkdir()
 
-    def run_(self, *words, code=0, password="secret", **env):
+    def run_(self, *words, code=0, password="secret", cwd=None, **env):
         environment = {"PATH": os.environ["PATH"], "HOME": str(self.base), "TZ": "UTC", **env}
         if password:
             environment["HOLDFAST_PASSWORD"] = password
-        done = subprocess.run([HOLDFAST, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run([HOLDFAST, *map(str, words)], env=environment, capture_output=True, text=True, timeout=300,
+                              cwd=cwd)
         codes = code if isinstance(code, tuple) else (code,)
         self.assertIn(done.returncode, codes, f"{words}: {done.stdout[-800:]}{done.stderr[-800:]}")
         return done
@@ -264,6 +265,25 @@ class Keeping(Case):
         self.repo = other
         self.restore(password="another")
         self.assert_same(self.tree, self.out / "tree")
+
+    def test_repair_again_copies_nothing_again(self):
+        """A pack with a frame that nothing can mend stays damaged; what is whole in it is copied once."""
+        self.init("--parity", "0")
+        for number in range(3000):
+            self.write(f"d/f{number}", os.urandom(1500))
+        self.backup()
+        path = max((p for p in (self.repo / "data").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+        with open(path, "r+b") as pack:
+            pack.seek(5000)
+            pack.write(b"spoiled")
+        first = self.json("repair", "-r", self.repo, code=4)[-1]
+        second = self.json("repair", "-r", self.repo, code=4)[-1]
+        self.assertGreater(first["mended_frames"], 0)
+        self.assertEqual(second["mended_frames"], 0)
+        self.assertEqual(first["lost_blobs"], second["lost_blobs"])
+        self.backup("--rescan", self.tree)
+        self.run_("verify", "-r", self.repo)
+        self.assertEqual(self.json("repair", "-r", self.repo)[-1]["mended_frames"], 0)
 
     def damage(self, folder, at=5000):
         path = sorted(p for p in (self.repo / folder).rglob("*") if p.is_file())[0]

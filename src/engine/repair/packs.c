@@ -5,6 +5,38 @@
 #include "repo/parity.h"
 #include "repo/recopy.h"
 
+/* Has the blob a place to stay, in a pack without damage? */
+static gboolean lies_elsewhere(HfRepairRun *run, guint32 domain, const HfId *id, gboolean *elsewhere, GError **error)
+{
+  gboolean found = TRUE;
+  HfLocation location;
+  *elsewhere = FALSE;
+  for (guint attempt = 0; !*elsewhere; attempt++) {
+    if (!hf_index_find(run->repo->index, domain, id, attempt, &found, &location, error))
+      return FALSE;
+    if (!found)
+      return TRUE;
+    *elsewhere = location.standing <= HF_STANDING_THIN && !g_hash_table_contains(run->struck, &location.pack);
+  }
+  return TRUE;
+}
+
+/* Nothing is copied that an earlier repair, or a backup, has brought to safety: a pack that keeps a lost frame is
+ * found damaged again and again. */
+static gboolean want_frame(const HfRecopySource *source, const HfPackInfo *info, guint frame, gpointer user,
+                           gboolean *want, GError **error)
+{
+  HfRepairRun *run = user;
+  const HfPackFrame *place = &g_array_index(info->frames, HfPackFrame, frame);
+  gboolean elsewhere = TRUE;
+  (void)source;
+  for (guint32 b = 0; elsewhere && b < place->blobs; b++)
+    if (!lies_elsewhere(run, info->domain, &g_array_index(info->ids, HfId, place->first_blob + b), &elsewhere, error))
+      return FALSE;
+  *want = !elsewhere;
+  return TRUE;
+}
+
 /* The frame cannot be had from here: its blobs go to the lost ones, which a sibling may have. */
 static gboolean lose_frame(const HfRecopySource *source, const HfPackInfo *info, guint frame, HfBuffer *stored,
                            gpointer user, GError **error)
@@ -68,7 +100,8 @@ static gboolean open_source(HfRepairRun *run, const HfShortId *pack, HfRecopySou
 /* One pack at a time: a mended pack is held in memory. */
 static gboolean repair_pack(HfRepairRun *run, const HfShortId *pack, GError **error)
 {
-  HfRecopy recopy = { .from = run->repo->store, .to = run->repo, .rescue = lose_frame, .user = run };
+  HfRecopy recopy = { .from = run->repo->store, .to = run->repo, .want = want_frame, .rescue = lose_frame,
+                      .user = run };
   HfRecopySource source = { 0 };
   HfPlace place = { *pack, HF_PLACE_WHOLE_PACK };
   g_autoptr(GError) problem = NULL;
@@ -91,11 +124,15 @@ static gboolean repair_pack(HfRepairRun *run, const HfShortId *pack, GError **er
 
 gboolean hf_repair_packs(HfRepairRun *run, GError **error)
 {
-  g_autoptr(GHashTable) seen = g_hash_table_new(hf_id_hash, hf_short_id_equal_func);
-  for (guint i = 0; i < run->result->found.places->len; i++) {
-    HfPlace *place = &g_array_index(run->result->found.places, HfPlace, i);
-    if (g_hash_table_add(seen, &place->pack) && !repair_pack(run, &place->pack, error))
-      return FALSE;
-  }
-  return TRUE;
+  GHashTableIter iter;
+  gpointer pack;
+  gboolean good = TRUE;
+  run->struck = g_hash_table_new(hf_id_hash, hf_short_id_equal_func);
+  for (guint i = 0; i < run->result->found.places->len; i++)
+    g_hash_table_add(run->struck, &g_array_index(run->result->found.places, HfPlace, i).pack);
+  g_hash_table_iter_init(&iter, run->struck);
+  while (good && g_hash_table_iter_next(&iter, &pack, NULL))
+    good = repair_pack(run, pack, error);
+  g_clear_pointer(&run->struck, g_hash_table_unref);
+  return good;
 }

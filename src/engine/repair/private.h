@@ -8,6 +8,7 @@ typedef struct HfRepairRun {
   HfRepo *repo, *from; /* from: NULL when there is no sibling */
   HfRepairResult *result;
   GHashTable *lost;    /* HfId*, owned, to trust domain: not mended so far */
+  GHashTable *struck;  /* set of HfShortId*, borrowed: packs in which damage was found now */
   GArray *aside;       /* of HfPlace: damaged packs of which everything that could be was copied */
 } HfRepairRun;
 
