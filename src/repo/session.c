@@ -389,9 +389,13 @@ static gboolean fill_point(HfSession *session, HfPoint *point, const HfPointDeta
   point->writer = session->slot.writer;
   point->slot = session->slot;
   point->lock = 0;
-  if (!seal_details(session, point, details, error) || !hf_points_next_sequence(repo, &point->sequence, error))
+  if (!seal_details(session, point, details, error))
     return FALSE;
-  point->time = hf_clock_real_ns();
+  if (point->time == 0) {
+    if (!hf_points_next_sequence(repo, &point->sequence, error))
+      return FALSE;
+    point->time = hf_clock_real_ns();
+  }
   hf_point_sign(point, hf_keyring_seed(repo->keys));
   return TRUE;
 }

@@ -41,7 +41,8 @@ gboolean hf_session_checkpoint(HfSession *session, const HfShortId *source, cons
 void hf_session_keep_checkpoint(HfSession *session);
 
 /* Commits: seals details, signs, stamps, creates the outcome, publishes the copies (format.md 10.2). point->flags,
- * source, domain and roots are set by the caller; the rest is filled in. HF_ERROR_FENCED when fenced. */
+ * source, domain and roots are set by the caller, and, for the copy of another point, that one's sequence and time
+ * (else time is 0); the rest is filled in. HF_ERROR_FENCED when fenced. */
 gboolean hf_session_commit(HfSession *session, HfPoint *point, const HfPointDetails *details, GError **error);
 /* Publishes a point of another repository of the family as it is (keyless copy); sequence and time are kept. */
 gboolean hf_session_commit_copy(HfSession *session, GBytes *point_record, GError **error);

@@ -266,6 +266,27 @@ class Keeping(Case):
         self.restore(password="another")
         self.assert_same(self.tree, self.out / "tree")
 
+    def test_strangers_keep_order_and_time(self):
+        """Copied in any order: 'latest', times and retention are those of the source."""
+        self.init()
+        self.write("f", "one")
+        self.backup()
+        self.write("f", "two")
+        self.backup()
+        before = self.json("points", "-r", self.repo)
+        other, secret = self.base / "other", self.base / "secret2"
+        secret.write_text("another\n")
+        self.run_("init", "-r", other, password="another")
+        self.run_("copy", "-r", self.repo, "--to", other, "--to-password-file", secret, before[1]["point"])
+        self.run_("copy", "-r", self.repo, "--to", other, "--to-password-file", secret)
+        after = self.json("points", "-r", other, password="another")
+        self.assertEqual([line["time"] for line in after], [line["time"] for line in before])
+        self.repo = other
+        self.restore(password="another")
+        self.assertEqual((self.out / "tree/f").read_text(), "two")
+        self.backup(password="another")
+        self.assertGreater(self.json("points", "-r", other, password="another")[-1]["time"], before[1]["time"])
+
     def test_repair_again_copies_nothing_again(self):
         """A pack with a frame that nothing can mend stays damaged; what is whole in it is copied once."""
         self.init("--parity", "0")

@@ -13,7 +13,7 @@ static gboolean is_there(const GPtrArray *points, const HfPointInfo *wanted, gbo
     const HfPointInfo *info = points->pdata[i];
     if (hf_short_id_equal(&info->point.id, &wanted->point.id))
       return TRUE;
-    /* A copy between strangers has an id of its own: it is known by name, host and the source's own times. */
+    /* A copy between strangers has an id of its own: it is known by name, host and the clock of the host. */
     if (!siblings && info->details && wanted->details && info->details->started == wanted->details->started &&
         info->details->ended == wanted->details->ended && g_str_equal(info->details->name, wanted->details->name) &&
         g_str_equal(info->details->host, wanted->details->host))

@@ -2,7 +2,8 @@
 /*
  * The verb copy: points into another repository. Between siblings (init --like: equal family) frames go over as they
  * are and no key is needed; points keep their ids, sequence and time. Between strangers both keys are needed: blobs are
- * read, named anew from the leaves up, and stored; the copies are new points that keep the source's own times.
+ * read, named anew from the leaves up, and stored; the copies are new points, and keep sequence and time, too: for
+ * retention and `latest` they are what they were.
  *
  * Invariants
  *  C1 A point is committed in the target only after everything it needs is durable there.

@@ -172,7 +172,8 @@ static gboolean commit(HfCopyRun *run, HfBlobStore *store, HfBlobWriter *writer,
                        const HfId *roots, GError **error)
 {
   HfRepo *to = run->to;
-  g_auto(HfPoint) point = { .flags = info->point.flags, .domain = hf_keyring_domain(to->keys), .roots = *roots };
+  g_auto(HfPoint) point = { .flags = info->point.flags, .domain = hf_keyring_domain(to->keys), .roots = *roots,
+                            .sequence = info->point.sequence, .time = info->point.time };
   hf_identity_source(hf_blob_writer_identity(writer), info->details->name, &point.source);
   if (!hf_blob_writer_flush(writer, error) || !hf_blob_store_flush(store, error) ||
       !hf_index_flush(to->index, TRUE, error))
