@@ -125,6 +125,34 @@ class Backups(Case):
         self.backup("--allow-empty", self.tree, self.tree)
         self.assertEqual(len(self.json("points", "-r", self.repo)), 2)
 
+    def test_allow_empty_takes_the_path_as_it_is_given(self):
+        self.init()
+        for name in ("a/f", "b/f"):
+            self.write(name, "data")
+        words = ("backup", "-r", self.repo, "-n", "n", "a", "b")
+        self.run_(*words, cwd=self.tree)
+        (self.tree / "a/f").unlink()
+        self.run_(*words, cwd=self.tree, code=1)
+        self.run_(*words, "--allow-empty", "./a/", cwd=self.tree)
+        shutil.rmtree(self.tree / "b")
+        done = self.run_(*words, "--allow-empty", "a", cwd=self.tree, code=1)
+        self.assertIn(f"--allow-empty {self.tree}/b", done.stderr)
+        done = self.run_(*words, "--allow-empty", "b", cwd=self.tree, code=3)
+        self.assertIn(f"'{self.tree}/b': is missing", done.stderr)
+        self.assertEqual(self.json("points", "-r", self.repo)[-1]["roots"], [f"{self.tree}/a"])
+        self.run_("backup", "-r", self.repo, "-n", "n", "b", "--allow-empty", "b", cwd=self.tree, code=1)
+        self.assertEqual(len(self.json("points", "-r", self.repo)), 3)
+
+    def test_root_behind_a_link(self):
+        self.init()
+        self.write("true/d/f", "data")
+        (self.tree / "link").symlink_to("true/d")
+        roots = {"link": "link", "link/": "true/d", "link/.": "true/d", "link/..": "true", "link/../d": "true/d",
+                 "true/../link": "link"}
+        for given, saved in roots.items():
+            self.run_("backup", "-r", self.repo, "-n", "n", given, cwd=self.tree)
+            self.assertEqual(self.json("points", "-r", self.repo)[-1]["roots"], [f"{self.tree}/{saved}"])
+
     def test_unreadable_is_named(self):
         self.init()
         self.write("good", "x")

@@ -172,39 +172,52 @@ static int compare_paths(gconstpointer a, gconstpointer b)
   return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Absolute, without "." and "..": symbolic links are resolved in all parts but the last. */
+/* Is not the last part itself meant, but the folder that it leads to? */
+static gboolean means_folder(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  const char *last = slash ? slash + 1 : path;
+  return *last == '\0' || g_str_equal(last, ".") || g_str_equal(last, "..");
+}
+
+/* Absolute, without "." and "..": symbolic links are resolved in all parts but the last, and there, too, when a '/'
+ * follows. What is missing is left as it is written: that is found out later. */
 static char *absolute_path(const char *path, GError **error)
 {
-  g_autofree char *whole = g_canonicalize_filename(path, NULL);
-  if (g_str_equal(whole, "/"))
-    return g_steal_pointer(&whole);
-  g_autofree char *folder = g_path_get_dirname(whole), *name = g_path_get_basename(whole);
+  gboolean all = means_folder(path);
+  g_autofree char *folder = all ? g_strdup(path) : g_path_get_dirname(path);
   char *resolved = realpath(folder, NULL);
+  if (!resolved && errno == ENOENT)
+    return g_canonicalize_filename(path, NULL);
   if (!resolved) {
     hf_fail_errno(error, errno, "cannot back up '%s'", path);
     return NULL;
   }
-  char *result = g_build_filename(resolved, name, NULL);
+  g_autofree char *name = g_path_get_basename(path);
+  char *result = all ? g_strdup(resolved) : g_build_filename(resolved, name, NULL);
   free(resolved);
   return result;
 }
 
-static GPtrArray *absolute_roots(const GPtrArray *paths, GError **error)
+static GPtrArray *absolute_paths(const GPtrArray *paths, GError **error)
 {
   g_autoptr(GPtrArray) roots = g_ptr_array_new_with_free_func(g_free);
-  for (guint i = 0; i < paths->len; i++) {
+  for (guint i = 0; paths && i < paths->len; i++) {
     char *path = absolute_path(paths->pdata[i], error);
     if (!path)
       return NULL;
     g_ptr_array_add(roots, path);
   }
   g_ptr_array_sort(roots, compare_paths);
-  for (guint i = 1; i < roots->len; i++)
-    if (g_str_equal(roots->pdata[i - 1], roots->pdata[i])) {
-      hf_fail(error, HF_ERROR_USAGE, "'%s' is named twice", (char *)roots->pdata[i]);
-      return NULL;
-    }
   return g_steal_pointer(&roots);
+}
+
+static gboolean check_twins(const GPtrArray *roots, GError **error)
+{
+  for (guint i = 1; i < roots->len; i++)
+    if (g_str_equal(roots->pdata[i - 1], roots->pdata[i]))
+      return hf_fail(error, HF_ERROR_USAGE, "'%s' is named twice", (char *)roots->pdata[i]);
+  return TRUE;
 }
 
 static gboolean add_roots(HfBackupState *state, HfBackupWorker *worker, const GPtrArray *roots, guint32 *flags,
@@ -215,6 +228,10 @@ static gboolean add_roots(HfBackupState *state, HfBackupWorker *worker, const GP
   for (guint i = 0; i < roots->len; i++) {
     const char *path = roots->pdata[i];
     HfTreeDir *child = NULL;
+    if (hf_walk_passes_over(state, path)) {
+      hf_report_warning(state->report, path, "is missing, as it may be; the point is made without it");
+      continue;
+    }
     HfPointRoot *root = hf_point_root_new(path, strlen(path), state->options->disks ? 2 : 1);
     g_ptr_array_add(details->roots, root);
     if (!(state->options->disks ? hf_backup_disk(worker, page, path, root, flags, error)
@@ -223,6 +240,8 @@ static gboolean add_roots(HfBackupState *state, HfBackupWorker *worker, const GP
     if (child)
       g_ptr_array_add(children, child);
   }
+  if (details->roots->len == 0)
+    return hf_fail(error, HF_ERROR_NOT_FOUND, "nothing is left to back up: all that was named is missing");
   if (!hf_walk_store_tail(worker, state->roots, page, error) || !hf_tree_close(worker, page, error))
     return FALSE;
   for (guint i = children->len; i-- > 0;)
@@ -379,10 +398,12 @@ gboolean hf_backup(HfRepo *repo, const HfBackupOptions *options, HfBackupResult 
     return hf_fail(error, HF_ERROR_PERMISSION, "a backup needs a password, key file or credential");
   if (!hf_point_name_valid(name, error) || !find_source(repo, name, &source, error))
     return FALSE;
-  g_autoptr(GPtrArray) roots = absolute_roots(options->paths, error);
+  g_autoptr(GPtrArray) roots = absolute_paths(options->paths, error);
+  g_autoptr(GPtrArray) allow_empty = roots ? absolute_paths(options->allow_empty, error) : NULL;
   g_autoptr(HfPointDetails) details = new_details(options, name);
   g_autoptr(GPtrArray) points = NULL;
-  if (!roots || !open_state(&state, &points, &source, error))
+  state.allow_empty = allow_empty;
+  if (!allow_empty || !check_twins(roots, error) || !open_state(&state, &points, &source, error))
     return FALSE;
 
   g_auto(HfPoint) point = { .source = source, .domain = hf_keyring_domain(repo->keys) };

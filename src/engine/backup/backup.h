@@ -27,7 +27,7 @@ typedef struct HfBackupOptions {
   HfExclude *exclude;      /* may be NULL */
   gboolean one_file_system;
   gboolean rescan;         /* read everything */
-  GPtrArray *allow_empty;  /* of char*: roots that may be empty; may be NULL */
+  GPtrArray *allow_empty;  /* of char*: roots that may be empty or missing; may be NULL */
   int codec, level;        /* codec -1: the repository's */
   guint checkpoint_seconds; /* 0: 300 */
 } HfBackupOptions;

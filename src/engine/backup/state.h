@@ -24,6 +24,7 @@ typedef struct HfBackupState {
   HfBlobCache *cache;
   HfBase *base;
   HfPool *pool;
+  const GPtrArray *allow_empty; /* of char*, absolute: roots that may be empty or missing */
   HfGate gate;
   HfCutter cutter;
   guint threads;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "engine/backup/walk.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -342,11 +343,17 @@ void hf_walk_push(HfTreeDir *dir)
 
 static gboolean may_be_empty(const HfBackupState *state, const char *path)
 {
-  const GPtrArray *allowed = state->options->allow_empty;
-  for (guint i = 0; allowed && i < allowed->len; i++)
+  const GPtrArray *allowed = state->allow_empty;
+  for (guint i = 0; i < allowed->len; i++)
     if (g_str_equal(allowed->pdata[i], path))
       return TRUE;
   return FALSE;
+}
+
+gboolean hf_walk_passes_over(const HfBackupState *state, const char *path)
+{
+  struct stat status;
+  return may_be_empty(state, path) && lstat(path, &status) != 0 && errno == ENOENT;
 }
 
 static gboolean check_empty(HfBackupState *state, const char *path, const HfEntry *old, GError **error)
@@ -435,7 +442,7 @@ gboolean hf_walk_root(HfBackupWorker *worker, HfTreePage *page, const char *path
   if (!hf_source_stat_path(path, &entry, &status, worker->scratch, &problem)) {
     if (hf_error_is(problem, HF_ERROR_NOT_FOUND) && old[1])
       return hf_fail(error, HF_ERROR_NOT_FOUND,
-                     "'%s' is gone, but was in the last point; mount it, or leave it out of this backup", path);
+                     "'%s' is gone, but was in the last point; mount it, or allow it with --allow-empty %s", path, path);
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
