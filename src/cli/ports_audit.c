@@ -153,6 +153,6 @@ gboolean hf_verb_ports_audit(const HfOptions *options, HfCli *cli, GError **erro
   const HfTopologyNode *host = hf_topology_find_host(topology, options->host, error);
   if (host == NULL)
     return FALSE;
-  g_autoptr(HfPlan) plan = hf_plan_new(topology);
+  g_autoptr(HfPlan) plan = hf_plan_new_for(topology, host);
   return audit_host(options, cli, host, plan, error);
 }

@@ -133,7 +133,7 @@ gboolean hf_verb_ports_check(const HfOptions *options, HfCli *cli, GError **erro
   const HfTopologyNode *host = find_host(options, cli, topology, error);
   if (host == NULL)
     return FALSE;
-  g_autoptr(HfPlan) plan = hf_plan_new(topology);
+  g_autoptr(HfPlan) plan = hf_plan_new_for(topology, host);
   g_autoptr(HfTable) table = hf_table_new(columns, G_N_ELEMENTS(columns));
   const HfCheckOptions how = { .timeout_ms = (guint)options->timeout, .limit = options->max_ports,
                                .scan = (guint)options->scan, .paths = options->paths_only };

@@ -29,7 +29,7 @@ gboolean hf_verb_ports_firewall(const HfOptions *options, HfCli *cli, GError **e
   const HfTopologyNode *host = hf_topology_find_host(topology, options->host, error);
   if (host == NULL)
     return FALSE;
-  g_autoptr(HfPlan) plan = hf_plan_new(topology);
+  g_autoptr(HfPlan) plan = hf_plan_new_for(topology, host);
   int log_group = options->log_group > 0 ? (int)options->log_group : HF_FIREWALL_NO_LOG;
   g_autofree char *rules = hf_firewall_render(plan, host, chosen_format(options, cli->output), log_group, error);
   if (rules == NULL)
