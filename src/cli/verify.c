@@ -6,6 +6,7 @@
 #include "cli/open.h"
 
 #define AFFECTED_SHOWN 50u
+#define CERTAIN_FRAMES 5000u /* 0.99 to this power is nothing */
 
 static void print_affected(HfCli *cli, const HfVerifyResult *result)
 {
@@ -25,7 +26,27 @@ static void print_affected(HfCli *cli, const HfVerifyResult *result)
   }
 }
 
-static void print_result(HfCli *cli, const HfVerifyResult *result)
+/* How likely is it, in per cent, that so many frames chosen at random show damage of one frame in a hundred? */
+static double confidence(guint64 frames)
+{
+  double unseen = 1;
+  for (guint64 i = 0; i < MIN(frames, CERTAIN_FRAMES); i++)
+    unseen *= 0.99;
+  return 100 * (1 - unseen);
+}
+
+static void print_sample(HfCli *cli, const HfVerifyResult *result, guint sample, json_t *summary)
+{
+  double sure = confidence(result->frames);
+  if (sample >= 100)
+    return;
+  hf_output_note(cli->output, "this was a sample of %u %%: were one frame in a hundred damaged, it would have found that "
+                 "with a likelihood of %.1f %%\n", sample, sure);
+  json_object_set_new(summary, "sample", json_integer((json_int_t)sample));
+  json_object_set_new(summary, "confidence", json_real(sure));
+}
+
+static void print_result(HfCli *cli, const HfVerifyResult *result, guint sample)
 {
   g_autofree char *bytes = hf_format_size(result->bytes);
   hf_output_note(cli->output, "looked at %" G_GUINT64_FORMAT " objects; %" G_GUINT64_FORMAT " packs, %" G_GUINT64_FORMAT
@@ -37,15 +58,16 @@ static void print_result(HfCli *cli, const HfVerifyResult *result)
                  " parities and mirrors; missing blobs: %" G_GUINT64_FORMAT "\n",
                  result->bad_frames, result->bad_packs, result->bad_objects, result->bad_parity, result->missing_blobs);
   print_affected(cli, result);
-  hf_output_document(
-    cli->output,
+  json_t *summary =
     json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i}", "type", "summary", "objects",
               (json_int_t)result->objects, "packs", (json_int_t)result->packs, "frames", (json_int_t)result->frames,
               "blobs", (json_int_t)result->blobs, "bytes", (json_int_t)result->bytes, "bad_objects",
               (json_int_t)result->bad_objects, "bad_parity", (json_int_t)result->bad_parity, "bad_packs",
               (json_int_t)result->bad_packs, "bad_frames", (json_int_t)result->bad_frames, "transient",
               (json_int_t)result->transient, "missing_blobs", (json_int_t)result->missing_blobs, "unknown_signers",
-              (json_int_t)result->unknown_signers, "affected", (int)result->affected->len));
+              (json_int_t)result->unknown_signers, "affected", (int)result->affected->len);
+  print_sample(cli, result, sample, summary);
+  hf_output_document(cli->output, summary);
 }
 
 static GPtrArray *chosen_points(const HfOptions *options, GPtrArray *points, GError **error)
@@ -88,7 +110,7 @@ gboolean hf_verb_verify(const HfOptions *options, HfCli *cli, GError **error)
                              .points = chosen->len ? chosen : NULL };
   if (!hf_verify(repo, &verify, &result, error))
     return FALSE;
-  print_result(cli, &result);
+  print_result(cli, &result, verify.sample);
   if (!hf_verify_result_good(&result))
     return hf_fail(error, HF_ERROR_DAMAGED, "the repository is damaged; 'holdfast repair' mends what can be mended");
   return !options->restore || rehearse(cli, repo, chosen->len ? chosen : points, error);

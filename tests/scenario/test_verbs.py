@@ -334,6 +334,17 @@ class Keeping(Case):
         self.run_("verify", "-r", self.repo)
         self.assertEqual(self.json("repair", "-r", self.repo)[-1]["mended_frames"], 0)
 
+    def test_sample_says_how_sure(self):
+        self.init()
+        self.write("f", os.urandom(3 << 20))
+        self.backup()
+        done = self.run_("verify", "-r", self.repo, "--sample", "50%")
+        self.assertRegex(done.stderr + done.stdout, r"sample of 50 %.* likelihood of [0-9.]+ %")
+        half = self.json("verify", "-r", self.repo, "--sample", "50%")[-1]
+        self.assertEqual(half["sample"], 50)
+        self.assertAlmostEqual(half["confidence"], 100 * (1 - 0.99 ** half["frames"]), 6)
+        self.assertNotIn("confidence", self.json("verify", "-r", self.repo)[-1])
+
     def damage(self, folder, at=5000):
         path = sorted(p for p in (self.repo / folder).rglob("*") if p.is_file())[0]
         data = bytearray(path.read_bytes())
