@@ -13,8 +13,16 @@ static gboolean import_keys(const HfOptions *options, HfCli *cli, guint *restore
   if (options->keys == NULL)
     return TRUE;
   g_autoptr(HfStore) store = hf_cli_open_store(cli, options, options->repository, FALSE, error);
-  return store != NULL && hf_crypto_init(error) && hf_secret_file_read(options->keys, &text, error) &&
-         hf_keys_import(store, (const char *)text.data, text.length, restored, error);
+  g_autoptr(GError) problem = NULL;
+  if (store == NULL || !hf_crypto_init(error) || !hf_secret_file_read(options->keys, &text, error))
+    return FALSE;
+  if (hf_keys_import(store, (const char *)text.data, text.length, restored, &problem))
+    return TRUE;
+  if (hf_error_is(problem, HF_ERROR_INVALID)) /* of the text that was given, not of the repository */
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' is of no use: %s; give a text that 'holdfast key export' made",
+                   options->keys, problem->message);
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
 }
 
 static void print_result(HfCli *cli, const HfRepairResult *result, guint restored)

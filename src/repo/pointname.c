@@ -9,6 +9,7 @@
 #define NAME_MAX_BYTES 255
 #define ID_DIGITS 32
 #define PREFIX_DIGITS 4
+#define HEX_DIGITS "0123456789abcdefABCDEF"
 #define SHOWN_MAX 5
 #define SHORT_DIGITS 8
 
@@ -16,7 +17,7 @@
 static gboolean looks_like_id(const char *text)
 {
   gsize length = strlen(text);
-  return length >= PREFIX_DIGITS && strspn(text, "0123456789abcdefABCDEF") == length;
+  return length >= PREFIX_DIGITS && strspn(text, HEX_DIGITS) == length;
 }
 
 gboolean hf_point_name_valid(const char *name, GError **error)
@@ -158,7 +159,9 @@ static char *nearest_names(const GPtrArray *points, const char *name)
 static HfPointInfo *fail_missing(const GPtrArray *points, const char *spec, const char *name, GError **error)
 {
   g_autofree char *near = nearest_names(points, name);
-  if (*near == '\0')
+  if (*spec != '\0' && strlen(spec) < PREFIX_DIGITS && spec[strspn(spec, HEX_DIGITS)] == '\0')
+    hf_fail(error, HF_ERROR_NOT_FOUND, "there is no point '%s'; of an id, give %d digits or more", spec, PREFIX_DIGITS);
+  else if (*near == '\0')
     hf_fail(error, HF_ERROR_NOT_FOUND, "there is no point '%s'; see 'holdfast points'", spec);
   else
     hf_fail(error, HF_ERROR_NOT_FOUND, "there is no point '%s'; there are points of %s", spec, near);

@@ -143,6 +143,17 @@ class Backups(Case):
         self.run_("backup", "-r", self.repo, "-n", "n", "b", "--allow-empty", "b", cwd=self.tree, code=1)
         self.assertEqual(len(self.json("points", "-r", self.repo)), 3)
 
+    def test_host_that_looks_like_an_id(self):
+        self.init()
+        if os.geteuid() != 0:
+            self.skipTest("only root gives a host another name")
+        words = ["unshare", "-u", "sh", "-c", 'hostname cafe && exec "$@"', "sh", HOLDFAST, "backup", "-r", self.repo,
+                 self.tree]
+        done = subprocess.run(words, env={"PATH": os.environ["PATH"], "HOLDFAST_PASSWORD": "secret"},
+                              capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("give one with --name", done.stderr)
+
     def test_root_behind_a_link(self):
         self.init()
         self.write("true/d/f", "data")
@@ -333,6 +344,12 @@ class Keeping(Case):
         self.backup("--rescan", self.tree)
         self.run_("verify", "-r", self.repo)
         self.assertEqual(self.json("repair", "-r", self.repo)[-1]["mended_frames"], 0)
+
+    def test_keys_out_of_another_text(self):
+        self.init()
+        text = self.write("text", "not keys\n")
+        done = self.run_("repair", "-r", self.repo, "--keys", text, code=1)
+        self.assertIn(f"'{text}' is of no use", done.stderr)
 
     def test_sample_says_how_sure(self):
         self.init()

@@ -382,6 +382,15 @@ static gboolean run_tree(HfBackupState *state, const GPtrArray *roots, const HfS
   return FALSE;
 }
 
+static gboolean check_name(const char *given, const char *name, GError **error)
+{
+  if (hf_point_name_valid(name, given ? error : NULL))
+    return TRUE;
+  return given ? FALSE
+               : hf_fail(error, HF_ERROR_USAGE, "the name of this host, '%s', cannot be the name of a backup; "
+                         "give one with --name", name);
+}
+
 gboolean hf_backup(HfRepo *repo, const HfBackupOptions *options, HfBackupResult *result, GError **error)
 {
   g_auto(HfBackupState) state = { .repo = repo, .options = options };
@@ -396,7 +405,7 @@ gboolean hf_backup(HfRepo *repo, const HfBackupOptions *options, HfBackupResult 
   find_store(&state);
   if (repo->access == HF_ACCESS_NONE)
     return hf_fail(error, HF_ERROR_PERMISSION, "a backup needs a password, key file or credential");
-  if (!hf_point_name_valid(name, error) || !find_source(repo, name, &source, error))
+  if (!check_name(options->name, name, error) || !find_source(repo, name, &source, error))
     return FALSE;
   g_autoptr(GPtrArray) roots = absolute_paths(options->paths, error);
   g_autoptr(GPtrArray) allow_empty = roots ? absolute_paths(options->allow_empty, error) : NULL;

@@ -112,7 +112,8 @@ static void test_by_id(void)
   expect_fail(points, "abcd", HF_ERROR_USAGE,
               "'abcd' means more than one point: 'abcd1177' (one of host host1, 2026-01-01");
   expect_fail(points, "abcd", HF_ERROR_USAGE, "'abcd2277' (2026-01-02");
-  expect_fail(points, "abc", HF_ERROR_NOT_FOUND, "there is no point 'abc'; there are points of 'one'");
+  expect_fail(points, "abc", HF_ERROR_NOT_FOUND, "there is no point 'abc'; of an id, give 4 digits or more");
+  expect_fail(points, "abz", HF_ERROR_NOT_FOUND, "there is no point 'abz'; there are points of 'one'");
   expect_fail(points, "dddd", HF_ERROR_NOT_FOUND, "there is no point 'dddd'");
   /* More than a prefix, and too long for an id. */
   g_autofree char *whole = hf_hex(a->point.id.b, sizeof a->point.id.b), *more = g_strconcat(whole, "7", NULL);
