@@ -8,6 +8,7 @@
 #include "repo/objects.h"
 
 #define ROW_CLEAR_BYTES 36u
+#define MOVES_MAX 4u /* a blob is looked for anew after as many packs of it have gone */
 
 /* The bytes of a place: from its pack, or from what stands in for it (mirror, parity). */
 typedef enum Way { WAY_PACK, WAY_SPARE } Way;
@@ -253,21 +254,40 @@ static gboolean try_other_ways(HfBlobReader *reader, const HfId *id, const HfLoc
   return lost(id, first, error);
 }
 
+/* A pack that is gone may have been swept: a prune had condemned it before we came, and has put what points need of it
+ * into another one, which an index loaded anew knows. What is damaged after that is not looked for again. */
+static gboolean may_have_moved(const HfLocation *place, const GError *why)
+{
+  return hf_error_is(why, HF_ERROR_NOT_FOUND) && place->standing != HF_STANDING_DAMAGED;
+}
+
 static gboolean try_ways(HfBlobReader *reader, const HfId *id, TryFunc try, gpointer what, GError **error)
 {
-  HfLocation place;
-  gboolean found;
-  g_autoptr(GError) why = NULL;
-  if (!hf_index_find(reader->repo->index, reader->domain, id, 0, &found, &place, error))
-    return FALSE;
-  if (!found)
-    return lost(id, NULL, error);
-  if (try(reader, &place, WAY_PACK, what, &why))
-    return TRUE;
-  if (hf_cache_is_damage(why))
-    return try_other_ways(reader, id, &place, why, try, what, error);
-  g_propagate_error(error, g_steal_pointer(&why));
-  return FALSE;
+  HfIndex *index = reader->repo->index;
+  HfShortId gone = { { 0 } };
+  g_autoptr(GError) before = NULL;
+  for (guint moves = 0;; moves++) {
+    HfLocation place;
+    gboolean found;
+    g_autoptr(GError) why = NULL;
+    if (!hf_index_find(index, reader->domain, id, 0, &found, &place, error))
+      return FALSE;
+    if (!found)
+      return lost(id, before, error);
+    if (try(reader, &place, WAY_PACK, what, &why))
+      return TRUE;
+    if (!hf_cache_is_damage(why)) {
+      g_propagate_error(error, g_steal_pointer(&why));
+      return FALSE;
+    }
+    if (!may_have_moved(&place, why) || moves == MOVES_MAX || hf_short_id_equal(&gone, &place.pack))
+      return try_other_ways(reader, id, &place, why, try, what, error);
+    gone = place.pack;
+    g_clear_error(&before);
+    before = g_steal_pointer(&why);
+    if (!hf_index_refresh(index, error))
+      return FALSE;
+  }
 }
 
 /* ---- Blobs in groups. ---- */
@@ -571,6 +591,8 @@ gboolean hf_frame_read(HfBlobReader *reader, const HfLocation *location, const H
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
   }
+  if (may_have_moved(location, why))
+    return gather(reader, wanted, count, opened, error);
   note_damage(reader, location, why);
   return open_wanted(reader, location, WAY_SPARE, wanted, count, opened, NULL) ||
          gather(reader, wanted, count, opened, error);

@@ -21,6 +21,7 @@
 typedef struct Meddler {
   HfPass pass;
   gint calls; /* atomic */
+  const char *suffix; /* or it comes, once, before the first object whose name ends so is put */
   gint first; /* the meddling comes before this call, and before the one twice as far; 0: never */
   void (*meddle)(gpointer user);
   gpointer user;
@@ -36,7 +37,12 @@ static void step(HfStore *store)
 
 static HfPut *step_begin(HfStore *store, const char *name, GError **error)
 {
+  Meddler *meddler = (Meddler *)store;
   step(store);
+  if (meddler->suffix != NULL && g_str_has_suffix(name, meddler->suffix)) {
+    meddler->suffix = NULL;
+    meddler->meddle(meddler->user);
+  }
   return hf_pass_put_new(store, name, sizeof(HfPassPut), error);
 }
 
@@ -175,6 +181,16 @@ static void replace_and_prune(gpointer user)
   prune(repo);
 }
 
+/* Sweeps what is condemned, and moves what lives of it. */
+static void replace_and_sweep(gpointer user)
+{
+  TreeLab *lab = user;
+  g_autoptr(HfRepo) repo = open_repo(lab, plain_store(lab));
+  change(lab, "other", 0, 2);
+  backup(lab, repo, "other");
+  prune(repo);
+}
+
 static void rebuild(gpointer user)
 {
   TreeLab *lab = user;
@@ -256,6 +272,34 @@ typedef struct Case {
   void (*meddle)(gpointer user);
 } Case;
 
+static void forget_last_and_prune(gpointer user)
+{
+  TreeLab *lab = user;
+  g_autoptr(HfRepo) repo = open_repo(lab, plain_store(lab));
+  forget(repo, 1);
+  prune(repo);
+}
+
+static HfRepo *open_meddled(TreeLab *lab, Meddler *meddler)
+{
+  hf_pass_init(&meddler->pass, &step_ops, plain_store(lab));
+  return open_repo(lab, &meddler->pass.store);
+}
+
+/* A point that needs what was condemned while it was made, right before its commit: the sweep will have to move it. */
+static void leave_condemned(TreeLab *lab)
+{
+  Meddler *meddler = g_new0(Meddler, 1);
+  meddler->suffix = "/outcome";
+  meddler->meddle = forget_last_and_prune;
+  meddler->user = lab;
+  change(lab, "last", 0, 1);
+  backup(lab, lab->repo, "last");
+  backup(lab, lab->repo, "other"); /* the newest, which is kept */
+  g_autoptr(HfRepo) repo = open_meddled(lab, meddler);
+  backup(lab, repo, "last");
+}
+
 /* Points of which some are forgotten, packs that are condemned and not yet swept, thin frames, and content that two
  * trees share. */
 static TreeLab *make_past(void)
@@ -274,6 +318,7 @@ static TreeLab *make_past(void)
   forget(lab->repo, 3);
   prune(lab->repo);
   hf_session_free(reader);
+  leave_condemned(lab);
   change(lab, "tree", 2, 5);
   return lab;
 }
@@ -286,8 +331,7 @@ static gboolean meddle_at(const Case *test, gint at)
   meddler->first = at;
   meddler->meddle = test->meddle;
   meddler->user = lab;
-  hf_pass_init(&meddler->pass, &step_ops, plain_store(lab));
-  HfRepo *repo = open_repo(lab, &meddler->pass.store);
+  HfRepo *repo = open_meddled(lab, meddler);
   g_test_message("before call %d", at);
   test->run(lab, repo);
   gboolean met = g_atomic_int_get(&meddler->calls) >= at;
@@ -318,7 +362,7 @@ static const Case cases[] = {
   { "/together/prune-replace-prune", run_prune, replace_and_prune },
   { "/together/prune-prune", run_prune, forget_and_prune },
   { "/together/prune-rebuild", run_prune, rebuild },
-  { "/together/restore-replace-prune", run_restore, replace_and_prune },
+  { "/together/restore-sweep", run_restore, replace_and_sweep },
   { "/together/copy-replace-prune", run_copy, replace_and_prune },
   { "/together/verify-replace-prune", run_verify, replace_and_prune },
   { "/together/verify-rebuild", run_verify, rebuild },
