@@ -6,6 +6,7 @@
 #include "repo/points.h"
 
 #define DAY_NS (G_GINT64_CONSTANT(86400) * 1000000000)
+#define SLACK_NS (G_GINT64_CONSTANT(600) * 1000000000) /* by which the clocks of hosts may differ */
 
 static guint64 pack_bytes(HfStore *store, HfPackKind kind, const HfShortId *pack)
 {
@@ -83,6 +84,47 @@ static gboolean is_kept(const GPtrArray *kept, const HfShortId *pack)
   return FALSE;
 }
 
+/* ---- Who may still read what was forgotten. ---- */
+
+/* Tombstones of points that came after the mark and were forgotten since: nobody will copy what they need. */
+static GArray *forgotten_since(HfCollect *collect, const HfMark *mark, GError **error)
+{
+  g_autoptr(GPtrArray) names = hf_store_list_names(collect->repo->store, "points/", error);
+  if (!names)
+    return NULL;
+  GArray *times = g_array_new(FALSE, FALSE, sizeof(gint64));
+  for (guint i = 0; i < names->len; i++) {
+    HfShortId id;
+    gint64 time;
+    if (!g_str_has_suffix(names->pdata[i], ".gone"))
+      continue;
+    g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, names->pdata[i], 65536, NULL);
+    if (record && hf_notice_decode(record, HF_RECORD_TOMBSTONE, NULL, &id, &time, NULL) &&
+        time >= mark->time - SLACK_NS && !hf_short_ids_have(mark->points, &id))
+      g_array_append_val(times, time);
+  }
+  return times;
+}
+
+/* Adds sessions that were open when such a point was forgotten: they may be reading it, and they are not in the mark when
+ * they came after it. */
+static gboolean wait_for_readers(HfCollect *collect, const HfMark *mark, GArray *waiting, GError **error)
+{
+  g_autoptr(GPtrArray) sessions = hf_sessions_list(collect->repo, collect->session, error);
+  g_autoptr(GArray) times = sessions && sessions->len ? forgotten_since(collect, mark, error) : NULL;
+  if (!times)
+    return sessions && sessions->len == 0;
+  for (guint i = 0; i < sessions->len; i++) {
+    const HfSessionInfo *info = sessions->pdata[i];
+    gboolean reads = FALSE;
+    for (guint t = 0; t < times->len; t++)
+      reads = reads || info->open.started <= g_array_index(times, gint64, t) + SLACK_NS;
+    if (reads && info->opened && !info->has_outcome && !info->dead_here)
+      g_array_append_val(waiting, info->open.id);
+  }
+  return TRUE;
+}
+
 static void remove_tombstones(HfCollect *collect, const HfMark *mark)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(collect->repo->store, "points/", NULL);
@@ -148,7 +190,8 @@ gboolean hf_sweep(HfCollect *collect, guint64 generation, GError **error)
   g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_array_append_vals(waiting, mark.sessions->data, mark.sessions->len);
   gboolean good = collect->options->dry_run ||
-                  hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error);
+                  (hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error) &&
+                   (waiting->len > 0 || wait_for_readers(collect, &mark, waiting, error)));
   if (good && (waiting->len || collect->options->dry_run)) {
     collect->result->sessions_waited_for += waiting->len;
     count_waiting(collect, &mark);

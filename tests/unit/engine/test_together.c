@@ -363,6 +363,7 @@ static const Case cases[] = {
   { "/together/prune-prune", run_prune, forget_and_prune },
   { "/together/prune-rebuild", run_prune, rebuild },
   { "/together/restore-sweep", run_restore, replace_and_sweep },
+  { "/together/restore-replace-prune", run_restore, replace_and_prune },
   { "/together/copy-replace-prune", run_copy, replace_and_prune },
   { "/together/verify-replace-prune", run_verify, replace_and_prune },
   { "/together/verify-rebuild", run_verify, rebuild },
