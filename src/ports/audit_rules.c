@@ -16,7 +16,8 @@ typedef struct Rules {
   HfAudit *audit;
   const HfFirewall *firewall;
   const HfNftRuleset *ruleset;
-  GArray *planned; /* HfAuditFinding: what should be open */
+  GArray *planned; /* HfAuditFinding: what should be open; by family and first address */
+  GArray *reach;   /* HfFirewallRange: `last` is the greatest last address of the family up to this one */
   HfNftCuts cuts;
 } Rules;
 
@@ -44,6 +45,50 @@ static void collect_planned(Rules *rules)
         plan_box(rules, set->ports[k].direction, &set->members[j], set->ports[k].transport, set->ports[k].first,
                  set->ports[k].last, set->ports[k].reason);
   }
+}
+
+static int compare_peers(gconstpointer a, gconstpointer b)
+{
+  const HfFirewallRange *left = &((const HfAuditFinding *)a)->peer, *right = &((const HfAuditFinding *)b)->peer;
+  if (left->family != right->family)
+    return left->family < right->family ? -1 : 1;
+  return memcmp(left->first, right->first, sizeof left->first);
+}
+
+static void sort_planned(Rules *rules)
+{
+  HfFirewallRange reach = { 0 };
+  g_array_sort(rules->planned, compare_peers);
+  for (guint i = 0; i < rules->planned->len; i++) {
+    const HfFirewallRange *peer = &g_array_index(rules->planned, HfAuditFinding, i).peer;
+    if (peer->family != reach.family || memcmp(peer->last, reach.last, sizeof reach.last) > 0)
+      reach = *peer;
+    g_array_append_val(rules->reach, reach);
+  }
+}
+
+/* The first planned one that can reach up to the addresses of `box`; those of another family come before or behind. */
+static guint first_near(const Rules *rules, const HfAuditFinding *box)
+{
+  guint low = 0, high = rules->reach->len;
+  while (low < high) {
+    guint middle = low + (high - low) / 2;
+    const HfFirewallRange *reach = &g_array_index(rules->reach, HfFirewallRange, middle);
+    if (reach->family < box->peer.family ||
+        (reach->family == box->peer.family && memcmp(reach->last, box->peer.first, sizeof reach->last) < 0))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+/* TRUE when this planned one, and with it all that follow, lie behind the addresses of `box`. */
+static gboolean is_behind(const HfAuditFinding *planned, const HfAuditFinding *box)
+{
+  return planned->peer.family > box->peer.family ||
+    (planned->peer.family == box->peer.family &&
+     memcmp(planned->peer.first, box->peer.last, sizeof planned->peer.first) > 0);
 }
 
 static HfNftVerdict evaluate(const Rules *rules, const HfAuditFinding *box, const guint8 *peer, guint16 port,
@@ -124,8 +169,10 @@ static gboolean cut_planned(const Rules *rules, const HfAuditFinding *box, GArra
 {
   GArray *pieces = g_array_new(FALSE, FALSE, sizeof(HfAuditFinding));
   g_array_append_val(pieces, *box);
-  for (guint i = 0; i < rules->planned->len && pieces->len > 0 && pieces->len <= MAX_PIECES; i++) {
+  for (guint i = first_near(rules, box); i < rules->planned->len; i++) {
     const HfAuditFinding *hole = &g_array_index(rules->planned, HfAuditFinding, i);
+    if (is_behind(hole, box) || pieces->len == 0 || pieces->len > MAX_PIECES)
+      break;
     if (!overlap(box, hole))
       continue;
     GArray *next = g_array_new(FALSE, FALSE, sizeof(HfAuditFinding));
@@ -285,9 +332,13 @@ static void look_at_box(Rules *rules, const HfNftBox *box)
 /* The reason of what is planned there. */
 static const HfFirewallReason *reason_of(const Rules *rules, const HfAuditFinding *finding)
 {
-  for (guint i = 0; i < rules->planned->len; i++)
-    if (overlap(finding, &g_array_index(rules->planned, HfAuditFinding, i)))
-      return g_array_index(rules->planned, HfAuditFinding, i).reason;
+  for (guint i = first_near(rules, finding); i < rules->planned->len; i++) {
+    const HfAuditFinding *planned = &g_array_index(rules->planned, HfAuditFinding, i);
+    if (is_behind(planned, finding))
+      break;
+    if (overlap(finding, planned))
+      return planned->reason;
+  }
   return NULL;
 }
 
@@ -313,11 +364,14 @@ void hf_audit_rules(HfAudit *audit, const HfFirewall *firewall, const HfNftRules
 {
   Rules rules = { .audit = audit, .firewall = firewall, .ruleset = ruleset };
   rules.planned = g_array_new(FALSE, FALSE, sizeof(HfAuditFinding));
+  rules.reach = g_array_new(FALSE, FALSE, sizeof(HfFirewallRange));
   collect_planned(&rules);
+  sort_planned(&rules);
   audit->elements = rules.planned->len;
   hf_nft_cuts(ruleset, &rules.cuts);
   look_for_planned(&rules);
   look_at_boxes(&rules);
   hf_nft_cuts_clear(&rules.cuts);
   g_array_unref(rules.planned);
+  g_array_unref(rules.reach);
 }

@@ -114,6 +114,15 @@ static HfNftTruth element_has(const HfNftElement *element, const HfNftSpan *got,
   return truth;
 }
 
+/* Which members are worth a look. */
+static void near(const HfNftMatch *match, const HfNftSpan *got, const gboolean *known, guint *from, guint *to)
+{
+  *from = 0;
+  *to = match->set->elements->len;
+  if (known[0])
+    hf_nft_set_near(match->set, &got[0], from, to);
+}
+
 /* The spans of the packet in the fields of the match. FALSE: it lacks one, so that nothing can match. */
 static gboolean fields_of(const HfNftMatch *match, const HfNftPacket *packet, HfNftSpan *got, gboolean *known)
 {
@@ -134,7 +143,9 @@ static HfNftTruth match_truth(const HfNftMatch *match, const HfNftPacket *packet
   if (match->odd)
     return HF_NFT_MAYBE;
   HfNftTruth truth = match->set->odd ? HF_NFT_MAYBE : HF_NFT_NO;
-  for (guint i = 0; truth != HF_NFT_YES && i < match->set->elements->len; i++)
+  guint from, to;
+  near(match, got, known, &from, &to);
+  for (guint i = from; truth != HF_NFT_YES && i < to; i++)
     truth = MAX(truth, element_has(&g_array_index(match->set->elements, HfNftElement, i), got, known, match->n_fields));
   return match->inverted ? (HfNftTruth)(HF_NFT_YES - truth) : truth;
 }
@@ -215,7 +226,9 @@ static HfNftKind look_up(Walk *walk, const HfNftRule *rule, HfNftTruth truth, gu
     both_possible(walk);
     return HF_NFT_NO_VERDICT;
   }
-  for (guint i = 0; i < map->set->elements->len; i++) {
+  guint from, to;
+  near(map, got, known, &from, &to);
+  for (guint i = from; i < to; i++) {
     const HfNftElement *element = &g_array_index(map->set->elements, HfNftElement, i);
     HfNftTruth has = MIN(truth, element_has(element, got, known, map->n_fields));
     HfNftKind kind = act_truth(walk, &element->action, has, depth, rule->place);

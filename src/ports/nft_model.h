@@ -79,7 +79,8 @@ typedef struct HfNftElement {
 
 typedef struct HfNftSet {
   guint n_fields;
-  GArray *elements; /* HfNftElement by value */
+  GArray *elements; /* HfNftElement by value; once finished by the first of their first field */
+  GArray *reach;    /* HfNftSpan: `last` is the greatest last of the first field up to this element */
   gboolean odd;     /* it has members that were not understood */
   char *place;      /* "inet holdfast set in_ipv4"; NULL for sets without a name */
 } HfNftSet;
@@ -143,6 +144,10 @@ gboolean hf_nft_action_read(const json_t *statement, HfNftAction *action);
 void hf_nft_set_read(HfNftSet *set, const json_t *members, const HfNftClass *classes, gboolean map);
 /* Adds one span for sets of one field. */
 void hf_nft_set_add(HfNftSet *set, const HfNftSpan *span);
+/* Sorts, once all members are there. */
+void hf_nft_set_finish(HfNftSet *set);
+/* The members that can have something of `span` in their first field: those from `from` to before `to`. */
+void hf_nft_set_near(const HfNftSet *set, const HfNftSpan *span, guint *from, guint *to);
 
 /* ---- nft_evaluate.c ---- */
 

@@ -248,6 +248,7 @@ static void read_set(HfNftRuleset *ruleset, const json_t *json, gboolean map)
   const json_t *members = json_object_get(json, "elem");
   if (members != NULL)
     hf_nft_set_read(set, members, classes, map && g_str_equal(text_of(json, "map"), "verdict"));
+  hf_nft_set_finish(set);
   g_hash_table_insert(ruleset->sets, key, set);
 }
 
@@ -263,6 +264,8 @@ static void link_action(HfNftRuleset *ruleset, const HfNftChain *chain, HfNftAct
 
 static void link_match(HfNftRuleset *ruleset, const HfNftChain *chain, HfNftMatch *match)
 {
+  if (match->own != NULL)
+    hf_nft_set_finish(match->own);
   match->set = match->own;
   if (match->name != NULL) {
     g_autofree char *key = key_of(chain->family, chain->table, match->name);

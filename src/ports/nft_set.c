@@ -2,6 +2,8 @@
 /* Sets and verdict maps of nftables. */
 #include "ports/nft_model.h"
 
+#include <string.h>
+
 void hf_nft_action_clear(HfNftAction *action)
 {
   g_clear_pointer(&action->target, g_free);
@@ -20,6 +22,7 @@ HfNftSet *hf_nft_set_new(guint n_fields)
   set->n_fields = n_fields;
   set->elements = g_array_new(FALSE, TRUE, sizeof(HfNftElement));
   g_array_set_clear_func(set->elements, clear_element);
+  set->reach = g_array_new(FALSE, FALSE, sizeof(HfNftSpan));
   return set;
 }
 
@@ -28,6 +31,7 @@ void hf_nft_set_free(HfNftSet *set)
   if (set == NULL)
     return;
   g_array_unref(set->elements);
+  g_array_unref(set->reach);
   g_free(set->place);
   g_free(set);
 }
@@ -107,4 +111,44 @@ void hf_nft_set_add(HfNftSet *set, const HfNftSpan *span)
   HfNftElement element = { 0 };
   element.spans[0] = *span;
   g_array_append_val(set->elements, element);
+}
+
+static int compare_first(gconstpointer a, gconstpointer b)
+{
+  return memcmp(((const HfNftElement *)a)->spans[0].first, ((const HfNftElement *)b)->spans[0].first, 16);
+}
+
+void hf_nft_set_finish(HfNftSet *set)
+{
+  HfNftSpan reach = { 0 };
+  g_array_sort(set->elements, compare_first);
+  g_array_set_size(set->reach, 0);
+  for (guint i = 0; i < set->elements->len; i++) {
+    const HfNftSpan *span = &g_array_index(set->elements, HfNftElement, i).spans[0];
+    if (memcmp(span->last, reach.last, 16) > 0)
+      memcpy(reach.last, span->last, 16);
+    g_array_append_val(set->reach, reach);
+  }
+}
+
+void hf_nft_set_near(const HfNftSet *set, const HfNftSpan *span, guint *from, guint *to)
+{
+  guint low = 0, high = set->elements->len;
+  while (low < high) {
+    guint middle = low + (high - low) / 2;
+    if (memcmp(g_array_index(set->reach, HfNftSpan, middle).last, span->first, 16) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  *from = low;
+  high = set->elements->len;
+  while (low < high) {
+    guint middle = low + (high - low) / 2;
+    if (memcmp(g_array_index(set->elements, HfNftElement, middle).spans[0].first, span->last, 16) <= 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  *to = low;
 }

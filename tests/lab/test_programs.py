@@ -275,6 +275,36 @@ class Programs(unittest.TestCase):
         self.assertEqual(results['nas', 'tcp', 32765]['state'], 'closed')  # ganesha has no statd
         self.assertEqual(code, 3)
 
+    def test_check_from_elsewhere(self):
+        """What is open for one host is not for another: its own firewall swallows it."""
+        code, results, _ = self.check('repo', '--host', 'vbr', '--timeout', '300')
+        self.assertEqual(code, 3)
+        self.assertEqual((results['db', 'tcp', 5432]['state'], results['db', 'tcp', 5432]['reason']),
+                         ('filtered', 'no answer in 0.3 s'))
+        self.assertEqual(results['logs', 'udp', 514]['state'], 'filtered')
+        self.assertIn('firewall of this machine', results['logs', 'udp', 514]['reason'])
+        self.assertEqual({line['state'] for place, line in results.items() if place[0] != 'repo'}, {'filtered'})
+        done = self.lab.run('repo', HOLDFAST, 'ports', 'check', self.topology, '--host', 'vbr', '--timeout', '100')
+        self.assertIn('this machine has none of its addresses', done.stderr)
+
+    def test_audit_finds_what_is_wrong(self):
+        """A service that nobody planned, a hole in the firewall, and a planned element that was taken away."""
+        programs.start(self.lab, 'proxy', [programs.PYTHON, '-m', 'http.server', '8099'], 8099, self.folder)
+        rules = ('add rule inet holdfast input tcp dport 8099 accept\ninsert rule inet holdfast output ip daddr '
+                 f'{self.lab.address("array")} tcp dport 3260 drop\n')
+        self.assertEqual(self.lab.run('proxy', 'sh', '-c', f"printf '{rules}' | nft -f -").returncode, 0)
+        done = self.lab.run('proxy', HOLDFAST, 'ports', 'audit', self.topology, '--host', 'proxy', '--json')
+        self.assertEqual(done.returncode, 3)
+        found = {(line['kind'], line['direction'], line['transport'], line['first'])
+                 for line in map(json.loads, done.stdout.splitlines()) if line['type'] == 'finding'}
+        self.lab.run('proxy', 'sh', '-c', 'for chain in input output; do nft -a list chain inet holdfast $chain | sed -n '
+                     '"s/.*\\(8099\\|3260\\).*handle //p" | xargs -rn1 nft delete rule inet holdfast $chain handle; done')
+        self.assertIn(('stray', 'in', 'tcp', 8099), found)
+        self.assertIn(('surplus', 'in', 'tcp', 8099), found)
+        self.assertIn(('missing', 'out', 'tcp', 3260), found)
+        self.assertEqual({place for place in found if place[0] in ('missing', 'surplus')},
+                         {('surplus', 'in', 'tcp', 8099), ('missing', 'out', 'tcp', 3260)})
+
     def test_audit(self):
         done = self.lab.run('db', HOLDFAST, 'ports', 'audit', self.topology, '--host', 'db', '--json')
         lines = [json.loads(line) for line in done.stdout.splitlines()]
