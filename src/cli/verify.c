@@ -40,8 +40,8 @@ static void print_sample(HfCli *cli, const HfVerifyResult *result, guint sample,
   double sure = confidence(result->frames);
   if (sample >= 100)
     return;
-  hf_output_note(cli->output, "this was a sample of %u %%: were one frame in a hundred damaged, it would have found that "
-                 "with a likelihood of %.1f %%\n", sample, sure);
+  hf_output_note(cli->output, "this was a sample of %u %%: were one frame in a hundred damaged, it would have found "
+                 "that with a likelihood of %.1f %%\n", sample, sure);
   json_object_set_new(summary, "sample", json_integer((json_int_t)sample));
   json_object_set_new(summary, "confidence", json_real(sure));
 }

@@ -167,7 +167,8 @@ static HfHelloVerdict judge_mssql_browser(const guint8 *answer, gsize length)
 /* An anonymous bind of version 3, message 1. */
 #define LDAP_BIND "\x30\x0c\2\1\1\x60\7\2\1\3\4\0\x80\0"
 
-#define NTP_QUESTION "\x23\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+#define NTP_QUESTION \
+  "\x23\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
 
 /* A login for discovery, with the name of an initiator that nobody has. */
 #define ISCSI_TEXT "InitiatorName=iqn.2026-11.invalid:check\0SessionType=Discovery\0\0\0"

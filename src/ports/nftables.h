@@ -44,8 +44,9 @@ typedef enum HfNftVerdict {
 } HfNftVerdict;
 
 /* Of all filtering base chains of the direction (hooks input and prerouting, output and postrouting) together:
- * accepted is what all of them accept. Translations of addresses are not followed. `by`, when not NULL, becomes the place of the
- * rule or policy that decided ("inet holdfast in, handle 12"; NULL when there is no chain); borrowed from the ruleset. */
+ * accepted is what all of them accept. Translations of addresses are not followed. `by`, when not NULL, becomes the
+ * place of the rule or policy that decided ("inet holdfast in, handle 12"; NULL when there is no chain); borrowed from
+ * the ruleset. */
 HfNftVerdict hf_nft_evaluate(const HfNftRuleset *ruleset, const HfNftPacket *packet, const char **by);
 
 /* TRUE when a base chain of this family stands at a hook of the direction: else everything is let through. */

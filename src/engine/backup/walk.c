@@ -442,7 +442,8 @@ gboolean hf_walk_root(HfBackupWorker *worker, HfTreePage *page, const char *path
   if (!hf_source_stat_path(path, &entry, &status, worker->scratch, &problem)) {
     if (hf_error_is(problem, HF_ERROR_NOT_FOUND) && old[1])
       return hf_fail(error, HF_ERROR_NOT_FOUND,
-                     "'%s' is gone, but was in the last point; mount it, or allow it with --allow-empty %s", path, path);
+                     "'%s' is gone, but was in the last point; mount it, or allow it with --allow-empty %s", path,
+                     path);
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }

@@ -38,7 +38,8 @@ guint64 hf_reseal_waste(const HfLivePack *pack)
   guint64 waste = 0;
   for (guint f = 0; f < pack->frames->len; f++) {
     guint blobs, live = hf_live_in_frame(pack, f, &blobs);
-    waste += blobs == 0 ? 0 : (guint64)g_array_index(pack->frames, HfLiveFrame, f).stored_length * (blobs - live) / blobs;
+    guint64 stored = g_array_index(pack->frames, HfLiveFrame, f).stored_length;
+    waste += blobs == 0 ? 0 : stored * (blobs - live) / blobs;
   }
   return waste;
 }

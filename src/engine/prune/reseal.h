@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Prune with keys: a frame lives while one of its blobs lives, so changes that are scattered over everything leave many
- * frames of which little is needed. Whoever holds the keys opens such frames and seals what lives in them into new ones.
- * Without keys nothing of this happens: thin frames are listed instead, and the next backups store what they need of
- * them anew.
+ * Prune with keys: a frame lives while one of its blobs lives, so changes that are scattered over everything leave
+ * many frames of which little is needed. Whoever holds the keys opens such frames and seals what lives in them into
+ * new ones. Without keys nothing of this happens: thin frames are listed instead, and the next backups store what they
+ * need of them anew.
  */
 #pragma once
 

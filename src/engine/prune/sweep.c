@@ -106,8 +106,8 @@ static GArray *forgotten_since(HfCollect *collect, const HfMark *mark, GError **
   return times;
 }
 
-/* Adds sessions that were open when such a point was forgotten: they may be reading it, and they are not in the mark when
- * they came after it. */
+/* Adds sessions that were open when such a point was forgotten: they may be reading it, and they are not in the mark
+ * when they came after it. */
 static gboolean wait_for_readers(HfCollect *collect, const HfMark *mark, GArray *waiting, GError **error)
 {
   g_autoptr(GPtrArray) sessions = hf_sessions_list(collect->repo, collect->session, error);

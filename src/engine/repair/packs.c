@@ -63,8 +63,8 @@ static gboolean pack_kind(HfRepo *repo, const HfShortId *pack, HfPackKind *kind,
   return hf_fail(error, HF_ERROR_NOT_FOUND, "a damaged pack is gone");
 }
 
-/* What is known of the pack: mended from parity when that works, else as far as its directory can be read, else as far as
- * its frames can be opened. */
+/* What is known of the pack: mended from parity when that works, else as far as its directory can be read, else as far
+ * as its frames can be opened. */
 static gboolean open_source(HfRepairRun *run, const HfShortId *pack, HfRecopySource *source, GError **error)
 {
   HfRepo *repo = run->repo;
