@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verb ports audit. */
-#include "ports/audit.h"
+#include "ports/live/audit.h"
 
 #include <arpa/inet.h>
 

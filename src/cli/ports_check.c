@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verb ports check. */
-#include "ports/check.h"
+#include "ports/live/check.h"
 
 #include "base/clock.h"
 #include "base/error.h"

@@ -2,7 +2,7 @@
 /* The verb ports diff. */
 #include "cli/cli.h"
 #include "cli/verbs.h"
-#include "ports/plan.h"
+#include "ports/plan/plan.h"
 
 /* Prints the names of nodes in which the topologies differ. */
 static void print_nodes(HfCli *cli, const GPtrArray *names, const char *change, const char *sign)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The verb ports firewall. */
-#include "ports/firewall.h"
+#include "ports/firewall/firewall.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 
 #include "cli/verbs.h"
 #include "cli/cli.h"
-#include "ports/planshow.h"
+#include "ports/plan/show.h"
 
 /* What is shown: a plan, of one host or (NULL) of all. */
 typedef struct Show {

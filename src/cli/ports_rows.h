@@ -3,7 +3,7 @@
 #pragma once
 
 #include "cli/cli.h"
-#include "ports/catalogue.h"
+#include "ports/catalogue/catalogue.h"
 
 /* By the words that the catalogue's own functions take; HF_ERROR_USAGE with the nearest one when there is none. */
 const HfPortRole *hf_cli_port_role(const char *name, GError **error);

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "ports/plan.h"
+#include "ports/plan/plan.h"
 
 /* What machines of a fleet are, and how many in a hundred. */
 static const struct {

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
-#include "ports/nftables.h"
+#include "ports/nft/nftables.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

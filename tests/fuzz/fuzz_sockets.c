@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
-#include "ports/sockets.h"
+#include "ports/live/sockets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/error.h"
-#include "ports/plan.h"
+#include "ports/plan/plan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

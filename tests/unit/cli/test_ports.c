@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "capture.h"
-#include "ports/catalogue.h"
+#include "ports/catalogue/catalogue.h"
 
 /* Runs a command line; what it prints, and what it complains of by `complaint`. Caller frees. */
 static char *run_both(const char *line, int code, char **complaint)

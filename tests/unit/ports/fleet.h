@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "ports/plan.h"
+#include "ports/plan/plan.h"
 
 static inline HfTopology *fleet_read(const char *text)
 {

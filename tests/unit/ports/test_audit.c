@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/audit.h"
+#include "ports/live/audit.h"
 
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/catalogue.h"
+#include "ports/catalogue/catalogue.h"
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The catalogue against what is known of the two pages: how many tables and rows they have and where, how ports are
  * spelled on them, and the digest of all that is printed, which an independent reader of the pages gave. */
-#include "ports/catalogue.h"
+#include "ports/catalogue/catalogue.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/check.h"
+#include "ports/live/check.h"
 
 #include <arpa/inet.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Every topology of examples/ is read and planned, whole and host by host, and leaves nothing unresolved. */
 #include "fleet.h"
-#include "ports/planshow.h"
+#include "ports/plan/show.h"
 
 /* What each example must have open, so that it shows what it is for. */
 static const struct {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Firewalls: elements that do not overlap, named sets, texts of ranges and rows. */
-#include "ports/firewall.h"
+#include "ports/firewall/firewall.h"
 
 #include <arpa/inet.h>
 
 #include "fleet.h"
-#include "ports/firewall_make.h"
+#include "ports/firewall/make.h"
 
 static const char office[] =
   "[fleet]\ntitle = Office\n"

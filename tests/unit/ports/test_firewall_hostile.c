@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "fleet.h"
-#include "ports/firewall.h"
+#include "ports/firewall/firewall.h"
 
 static const char *const hostile[] = {
   "x\" accept; } flush ruleset; #", "x'; Remove-Item C:/ -Recurse #", "x\nufw disable", "x\r\nbad", "$(reboot)",

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/hello.h"
+#include "ports/live/hello.h"
 
 #include <string.h>
 
-#include "ports/catalogue.h"
+#include "ports/catalogue/catalogue.h"
 
 #define SAYS(literal) (const guint8 *)(literal), sizeof(literal) - 1
 

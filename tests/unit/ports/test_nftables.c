@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/nftables.h"
+#include "ports/nft/nftables.h"
 
 #include <arpa/inet.h>
 #include <glib/gstdio.h>

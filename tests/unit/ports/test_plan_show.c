@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Plans as lines, markdown, graphs and pictures. */
-#include "ports/planshow.h"
+#include "ports/plan/show.h"
 
 #include "fleet.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "ports/probe.h"
+#include "ports/live/probe.h"
 
 #include <arpa/inet.h>
 #include <gnutls/gnutls.h>
