@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Inside of the firewall: only src/ports/firewall*.c include this. */
+/* Inside of the firewall: only *.c of this folder include this. */
 #pragma once
 
 #include <glib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside of the planner: only src/ports/plan*.c include this.
+ * Inside of the planner: only *.c of this folder include this.
  *
  * A plan is made in three steps. Nodes that are alike become groups (plangroup.c). Every row is asked about every pair
  * of groups (planrows.c), which gives claims: "this row wants these ports between these two". Claims on the same pair

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Inside of the reader of topologies: only src/ports/topology*.c and address.c include this. */
+/* Inside of the reader of topologies: only *.c of this folder include this. */
 #pragma once
 
 #include <glib.h>
