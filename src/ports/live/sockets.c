@@ -106,7 +106,7 @@ static const Table tables[] = {
 /* "==> /proc/net/tcp6 <==", with any folder; NULL for other lines. */
 static const Table *table_of(char *line)
 {
-  if (!g_str_has_prefix(line, "==> ") || !g_str_has_suffix(line, " <=="))
+  if (strlen(line) < 9 || !g_str_has_prefix(line, "==> ") || !g_str_has_suffix(line, " <=="))
     return NULL;
   g_autofree char *path = g_strndup(line + 4, strlen(line) - 8);
   const char *slash = strrchr(path, '/');

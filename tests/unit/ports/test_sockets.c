@@ -66,6 +66,7 @@ static void test_mistakes(void)
     "==> tcp <==\n   0: 000000:0016 00000000:0000 0A 0:0 0:0 0 0 0 1 1\n",
     "==> tcp6 <==\n   0: 00000000:0016 00000000:0000 0A 0:0 0:0 0 0 0 1 1\n",
     "==> /etc/passwd <==\nroot\n",
+    "==> <==\n",
   };
   for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
     g_autoptr(GError) error = NULL;
