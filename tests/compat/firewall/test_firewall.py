@@ -233,7 +233,10 @@ def missing_tools(*tools):
     if os.geteuid() != 0:
         return 'only root can make a network namespace'
     absent = [tool for tool in tools if not shutil.which(tool)]
-    return f"not installed: {' '.join(absent)}" if absent else ''
+    if absent:
+        return f"not installed: {' '.join(absent)}"
+    made = subprocess.run(['unshare', '--net', '--mount', 'true'], capture_output=True, text=True, check=False)
+    return made.stderr.strip() and f'no namespaces here: {made.stderr.strip()}'  # in a container, or below a chroot
 
 
 class Tools(Case):
