@@ -31,6 +31,17 @@ static void pack_table_clear(PackTable *table)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PackTable, pack_table_clear)
 
+/* Packs that came since there were `packs` of them are in no run that was begun before. */
+static void pack_table_grow(PackTable *table, HfIndex *index, guint packs)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  if (index->packs->len > packs) {
+    table->number = g_renew(guint32, table->number, index->packs->len);
+    memset(table->number + packs, 0xff, (index->packs->len - packs) * sizeof *table->number);
+  }
+  g_rw_lock_writer_unlock(&index->lock);
+}
+
 static guint32 pack_table_number(PackTable *table, HfIndex *index, guint32 pack)
 {
   if (table->number[pack] == HF_TABLE_NO_PACK) {
@@ -124,13 +135,7 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
   g_autofree char *name = write_entries(index, entries, &table, error);
   if (!name)
     return FALSE;
-  /* Packs that came meanwhile are not in this run. */
-  g_rw_lock_writer_lock(&index->lock);
-  if (index->packs->len > packs) {
-    table.number = g_renew(guint32, table.number, index->packs->len);
-    memset(table.number + packs, 0xff, (index->packs->len - packs) * sizeof *table.number);
-  }
-  g_rw_lock_writer_unlock(&index->lock);
+  pack_table_grow(&table, index, packs);
   gboolean adopted = adopt_run(index, name, &table, NULL, &problem);
   if (!adopted && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) {
     g_propagate_error(error, g_steal_pointer(&problem));
@@ -252,12 +257,7 @@ static gboolean merge_runs(HfIndex *index, GPtrArray *runs, GError **error)
                                                superseded, runs->len, error);
   if (!name)
     return FALSE;
-  g_rw_lock_writer_lock(&index->lock);
-  if (index->packs->len > packs) {
-    table.number = g_renew(guint32, table.number, index->packs->len);
-    memset(table.number + packs, 0xff, (index->packs->len - packs) * sizeof *table.number);
-  }
-  g_rw_lock_writer_unlock(&index->lock);
+  pack_table_grow(&table, index, packs);
   g_autoptr(GPtrArray) old_names = g_ptr_array_new_with_free_func(g_free);
   for (guint i = 0; i < runs->len; i++)
     g_ptr_array_add(old_names, g_strdup(((HfIndexRun *)runs->pdata[i])->run->name));
