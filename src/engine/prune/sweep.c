@@ -122,7 +122,7 @@ static gboolean wait_for_readers(HfCollect *collect, const HfMark *mark, GArray 
     if (reads && info->opened && !info->has_outcome && !info->dead_here)
       g_array_append_val(waiting, info->open.id);
   }
-  return TRUE;
+  return hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error);
 }
 
 static void remove_tombstones(HfCollect *collect, const HfMark *mark)
