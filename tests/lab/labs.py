@@ -34,6 +34,9 @@ def why_not():
     for tool in ('ip', 'nft'):
         if not shutil.which(tool):
             return f"there is no '{tool}'; install the test group of tools/packages"
+    for name in ('/etc/hosts', '/etc/resolv.conf'):
+        if not os.path.exists(name):
+            return f"there is no '{name}' that a machine's own could be laid over"
     with contextlib.suppress(OSError):
         if subprocess.run(['unshare', '-n', '-p', '-m', '-u', '-f', 'ip', 'link', 'add', 'type', 'veth'], check=False,
                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
