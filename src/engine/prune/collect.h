@@ -35,10 +35,9 @@ gboolean hf_sweep(HfCollect *collect, guint64 generation, GError **error);
  * is left out of `done` (and noted as damaged); the others are added to it. */
 gboolean hf_rewrite(HfCollect *collect, const GPtrArray *packs, GPtrArray *done, GError **error);
 
-/* ---- prune.c ---- */
-/* Walks all points (or only those not in `but`) and all checkpoints. `points` (may be NULL) gets the ids of points. */
-gboolean hf_collect_walk(HfCollect *collect, HfLive *live, const GArray *but, GArray *points, GError **error);
-/* The same over packs read anew. A point may be committed or forgotten while index and points are read one after the
- * other: what seems missing counts only when it is missing again. `points` may be NULL. */
+/* ---- walk.c ---- */
+/* Walks all points (or only those not in `but`) and all checkpoints, over packs read anew. `points` (may be NULL) gets
+ * the ids of points. A point may be committed or forgotten while index and points are read one after the
+ * other: what seems missing counts only when it is missing again. */
 HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, GError **error);
 gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id);

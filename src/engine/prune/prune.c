@@ -13,53 +13,7 @@
 #define SMALL_PACKS_MINIMUM 10u   /* so many small packs of one kind are joined */
 #define SMALL_PART 8u             /* small: below this part of the target */
 #define THIN_BELOW_PERCENT 40u
-#define WALK_TRIES 3u            /* at least, before a blob is taken for missing */
 #define COMPACT_ALWAYS 1000000u   /* an index with fewer entries is compacted after each sweep */
-
-gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id)
-{
-  for (guint i = 0; ids && i < ids->len; i++)
-    if (hf_short_id_equal(&g_array_index(ids, HfShortId, i), id))
-      return TRUE;
-  return FALSE;
-}
-
-/* ---- Walking. ---- */
-
-static gboolean walk_checkpoints(HfCollect *collect, HfLive *live, GError **error)
-{
-  g_autoptr(GPtrArray) sessions = hf_sessions_list(collect->repo, collect->session, error);
-  if (!sessions)
-    return FALSE;
-  for (guint i = 0; i < sessions->len; i++) {
-    const HfSessionInfo *info = sessions->pdata[i];
-    if (info->has_checkpoint &&
-        !hf_live_walk(live, info->checkpoint.domain, &info->checkpoint.roots, NULL, NULL, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
-gboolean hf_collect_walk(HfCollect *collect, HfLive *live, const GArray *but, GArray *points, GError **error)
-{
-  guint damaged = 0;
-  g_autoptr(GPtrArray) infos = hf_points_load(collect->repo, &damaged, error);
-  if (!infos)
-    return FALSE;
-  if (damaged)
-    return hf_fail(error, HF_ERROR_DAMAGED,
-                   "%u points are damaged in all copies: nothing is deleted while it is not known what they need; run "
-                   "'holdfast repair'", damaged);
-  for (guint i = 0; i < infos->len; i++) {
-    const HfPointInfo *info = infos->pdata[i];
-    if (points)
-      g_array_append_val(points, info->point.id);
-    if (!hf_short_ids_have(but, &info->point.id) &&
-        !hf_live_walk(live, info->point.domain, &info->point.roots, NULL, NULL, error))
-      return FALSE;
-  }
-  return walk_checkpoints(collect, live, error);
-}
 
 /* ---- Choosing. ---- */
 
@@ -291,39 +245,6 @@ static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GE
       return FALSE;
   }
   return TRUE;
-}
-
-static gboolean same_ids(const GArray *one, const GArray *two)
-{
-  return one && two && one->len == two->len &&
-         (one->len == 0 || memcmp(one->data, two->data, one->len * sizeof(HfShortId)) == 0);
-}
-
-/* The packs are listed first, then the points: a point that is committed in between has packs that are not known yet.
- * So the walk is made anew, as long as it fails at another point than before. */
-HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, GError **error)
-{
-  g_autoptr(GArray) before = NULL;
-  for (guint tries = 1;; tries++) {
-    g_autoptr(GError) problem = NULL;
-    g_autoptr(GArray) walked = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-    g_autoptr(HfLive) live = hf_live_new(collect->repo, error);
-    if (!live)
-      return NULL;
-    if (hf_collect_walk(collect, live, but, walked, &problem)) {
-      if (points)
-        g_array_append_vals(points, walked->data, walked->len);
-      return g_steal_pointer(&live);
-    }
-    if (!hf_error_is_damage(problem) || (tries >= WALK_TRIES && same_ids(before, walked))) {
-      g_propagate_error(error, g_steal_pointer(&problem));
-      return NULL;
-    }
-    g_clear_pointer(&before, g_array_unref);
-    before = g_steal_pointer(&walked);
-    if (!hf_index_refresh(collect->repo->index, error))
-      return NULL;
-  }
 }
 
 static gboolean collect_all(HfCollect *collect, GError **error)
