@@ -318,8 +318,21 @@ gboolean hf_index_add_pack(HfIndex *index, const HfPackInfo *info, GError **erro
   return !full || hf_index_flush(index, TRUE, error);
 }
 
+/* I6: nothing of ours is durable by itself; what the service indexed meanwhile is read when the claims take room. */
+static gboolean settle_kept(HfIndex *index, GError **error)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  gboolean full = index->table.used >= HF_INDEX_TABLE_MAX;
+  if (full)
+    hf_index_table_drop_claims(&index->table);
+  g_rw_lock_writer_unlock(&index->lock);
+  return !full || hf_index_refresh(index, error);
+}
+
 gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error)
 {
+  if (index->store->features & HF_STORE_KEPT)
+    return settle_kept(index, error);
   g_mutex_lock(&index->load);
   gboolean done = hf_index_write_table(index, error) && (!merge || hf_index_merge_down(index, 4, error));
   g_mutex_unlock(&index->load);

@@ -11,6 +11,8 @@
  *  I4 Memory: at most 2 bytes a blob for filters and fences, plus a fixed page cache and a bounded table: the table is
  *     written out as a run when it holds HF_INDEX_TABLE_MAX durable entries; runs are merged so that at most 4 remain.
  *  I5 At most one page is read a run and look-up.
+ *  I6 In a store that a service keeps (HF_STORE_KEPT) the service alone writes and merges runs. Blobs that this process
+ *     handed over stay claimed until hf_index_flush, which then reads the service's runs when there are many.
  * Threads: all functions are thread-safe.
  */
 #pragma once

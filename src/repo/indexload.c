@@ -291,7 +291,7 @@ gboolean hf_index_load(HfIndex *index, GError **error)
     gboolean full = index->table.durable >= 4 * HF_INDEX_TABLE_MAX;
     g_rw_lock_reader_unlock(&index->lock);
     /* A lost index of a large repository: keep memory bounded. A store that cannot be written must do without. */
-    if (full)
+    if (full && !(index->store->features & HF_STORE_KEPT))
       (void)hf_index_write_table(index, NULL);
   }
   return TRUE;

@@ -26,6 +26,7 @@ struct HfPacker {
   GMutex lock;             /* guards everything below */
   GCond finished;
   Pack *pack; /* the one at hand, or NULL */
+  HfSink *sink; /* P5: opened with the first frame; then there is no pack here */
   guint finishing;
   GError *failed; /* P4 */
   guint64 pack_bytes, parity_bytes;
@@ -230,6 +231,58 @@ static gboolean finish_locked(HfPacker *packer, GError **error)
   return TRUE;
 }
 
+/* ---- A service packs (P5). ---- */
+
+static gboolean is_kept(const HfPacker *packer)
+{
+  return (packer->store->features & HF_STORE_KEPT) != 0;
+}
+
+static HfSink *get_sink(HfPacker *packer, GError **error)
+{
+  HfSinkOptions options = { .kind = packer->options.kind,
+                            .domain = packer->options.domain,
+                            .slots = (const HfSessionSlot *)(void *)packer->slots->data,
+                            .slot_count = packer->slots->len };
+  HF_LOCK(&packer->lock);
+  GError *why = NULL;
+  if (packer->failed == NULL && packer->sink == NULL)
+    packer->sink = hf_sink_open(packer->store, &options, &why);
+  if (packer->failed != NULL || why != NULL) {
+    fail_locked(packer, why, error);
+    return NULL;
+  }
+  return packer->sink;
+}
+
+static gboolean fail_sink(HfPacker *packer, GError *why, GError **error)
+{
+  HF_LOCK(&packer->lock);
+  return fail_locked(packer, why, error);
+}
+
+static gboolean add_to_sink(HfPacker *packer, const HfPackFrame *frame, const struct iovec *vector, int count,
+                            const HfId *ids, GError **error)
+{
+  GError *why = NULL;
+  HfSink *sink = get_sink(packer, error);
+  return sink != NULL && (hf_sink_add(sink, frame, vector, count, ids, &why) || fail_sink(packer, why, error));
+}
+
+static gboolean flush_sink(HfPacker *packer, GError **error)
+{
+  GError *why = NULL;
+  HfSinkTotals totals;
+  if (packer->sink == NULL)
+    return TRUE;
+  if (!hf_sink_flush(packer->sink, &totals, &why))
+    return fail_sink(packer, why, error);
+  HF_LOCK(&packer->lock);
+  packer->pack_bytes = totals.pack_bytes;
+  packer->parity_bytes = totals.second_bytes;
+  return TRUE;
+}
+
 /* ---- The packer. ---- */
 
 HfPacker *hf_packer_new(HfStore *store, const HfPackerOptions *options)
@@ -251,6 +304,7 @@ void hf_packer_free(HfPacker *packer)
   if (packer == NULL)
     return;
   pack_free(packer->pack);
+  hf_sink_free(packer->sink);
   g_array_unref(packer->slots);
   g_clear_error(&packer->failed);
   g_mutex_clear(&packer->lock);
@@ -261,6 +315,8 @@ void hf_packer_free(HfPacker *packer)
 static gboolean add(HfPacker *packer, const HfPackFrame *frame, const struct iovec *vector, int count, const HfId *ids,
                     GError **error)
 {
+  if (is_kept(packer))
+    return add_to_sink(packer, frame, vector, count, ids, error);
   HF_LOCK(&packer->lock);
   GError *why = NULL;
   if (packer->failed != NULL)
@@ -296,6 +352,8 @@ gboolean hf_packer_add_stored(HfPacker *packer, const HfPackFrame *frame, const 
 
 gboolean hf_packer_flush(HfPacker *packer, GError **error)
 {
+  if (is_kept(packer))
+    return flush_sink(packer, error);
   HF_LOCK(&packer->lock);
   if (packer->failed == NULL && packer->pack != NULL)
     finish_locked(packer, NULL);

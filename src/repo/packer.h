@@ -10,6 +10,8 @@
  *  P2 A pack that is not finished leaves nothing in the store. (A power loss may leave parity or mirror alone.)
  *  P3 Before it is committed each pack is read back and its frames compared with their digests.
  *  P4 After the first failure everything fails with it: a lost frame is never forgotten.
+ *  P5 In a store that a service keeps (HF_STORE_KEPT) frames are handed to its sink: the service packs them by these
+ *     same rules, and indexes them; `done` is not called here.
  *
  * Memory: the directory of the pack at hand, and for each pack being finished its parity: a twentieth or a tenth of it.
  */

@@ -391,7 +391,11 @@ static gboolean fill_point(HfSession *session, HfPoint *point, const HfPointDeta
   point->lock = 0;
   if (!seal_details(session, point, details, error))
     return FALSE;
-  if (point->time == 0) {
+  if (repo->store->features & HF_STORE_KEPT) {
+    /* The service's stamp takes the place of this one. */
+    point->sequence = 1;
+    point->time = hf_clock_real_ns();
+  } else if (point->time == 0) {
     if (!hf_points_next_sequence(repo, &point->sequence, error))
       return FALSE;
     point->time = hf_clock_real_ns();

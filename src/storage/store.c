@@ -276,3 +276,36 @@ gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error)
   *usage = (HfStoreUsage){ 0, 0 };
   return store->ops->usage == NULL || store->ops->usage(store, usage, error);
 }
+
+/* ---- Sinks. ---- */
+
+HfSink *hf_sink_open(HfStore *store, const HfSinkOptions *options, GError **error)
+{
+  if (store->ops->sink_open == NULL) {
+    hf_fail(error, HF_ERROR_FAILED, "'%s' has no service that could pack frames", store->location);
+    return NULL;
+  }
+  HfSink *sink = store->ops->sink_open(store, options, error);
+  /* A wrapper hands on the sink of the store within. */
+  if (sink != NULL && sink->store == NULL)
+    sink->store = store;
+  return sink;
+}
+
+gboolean hf_sink_add(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
+                     GError **error)
+{
+  return sink->store->ops->sink_add(sink, frame, stored, count, ids, error);
+}
+
+gboolean hf_sink_flush(HfSink *sink, HfSinkTotals *totals, GError **error)
+{
+  HfSinkTotals ignored;
+  return sink->store->ops->sink_flush(sink, totals != NULL ? totals : &ignored, error);
+}
+
+void hf_sink_free(HfSink *sink)
+{
+  if (sink != NULL)
+    sink->store->ops->sink_free(sink);
+}

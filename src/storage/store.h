@@ -22,13 +22,19 @@
 #include <glib.h>
 #include <sys/uio.h>
 
+#include "format/pack.h"
+
 typedef struct HfStore HfStore;
 typedef struct HfPut HfPut;
+typedef struct HfSink HfSink;
 
 typedef enum HfStoreFeature {
   HF_STORE_EXCLUSIVE = 1 << 0, /* S3 holds */
   HF_STORE_LOCKS = 1 << 1,     /* objects can be made immutable until a date */
   HF_STORE_LOCAL = 1 << 2,     /* reads cost no network round trip */
+  /* A repository service keeps it (docs/fleet.md 3): frames are handed to a sink instead of packs being put, and the
+   * service alone writes index runs, stamps and publishes points, heals copies and removes what is not needed. */
+  HF_STORE_KEPT = 1 << 3,
 } HfStoreFeature;
 
 typedef struct HfStoreUsage {
@@ -37,6 +43,18 @@ typedef struct HfStoreUsage {
 
 /* Called once an object, in any order. FALSE with an error stops the listing. */
 typedef gboolean (*HfStoreListFunc)(const char *name, guint64 size, gpointer user, GError **error);
+
+typedef struct HfSinkOptions {
+  HfPackKind kind;
+  guint32 domain;
+  const HfSessionSlot *slots; /* of all sessions that sealed the frames to come; borrowed during the call */
+  guint slot_count;
+} HfSinkOptions;
+
+/* Bytes made durable through a sink so far: packs, and parity or mirrors beside them. */
+typedef struct HfSinkTotals {
+  guint64 pack_bytes, second_bytes;
+} HfSinkTotals;
 
 typedef struct HfStoreOps {
   /* required */
@@ -52,6 +70,12 @@ typedef struct HfStoreOps {
   void (*free)(HfStore *store);
   /* optional: NULL when the driver has nothing to say */
   gboolean (*usage)(HfStore *store, HfStoreUsage *usage, GError **error);
+  /* required with HF_STORE_KEPT, else NULL */
+  HfSink *(*sink_open)(HfStore *store, const HfSinkOptions *options, GError **error);
+  gboolean (*sink_add)(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
+                       GError **error);
+  gboolean (*sink_flush)(HfSink *sink, HfSinkTotals *totals, GError **error);
+  void (*sink_free)(HfSink *sink);
 } HfStoreOps;
 
 /* First member of every driver's own struct. store.c checks names, prefixes and ranges before it calls a driver. */
@@ -59,6 +83,11 @@ struct HfStore {
   const HfStoreOps *ops;
   guint features;  /* HfStoreFeature bits */
   char *location;  /* as the user gave it; owned: g_free'd by hf_store_free after ops->free, which frees the struct */
+};
+
+/* First member of every driver's own sink struct. store.c fills it in. */
+struct HfSink {
+  HfStore *store; /* borrowed: outlives the sink */
 };
 
 /* First member of every driver's own put struct. store.c fills it in: a driver only reads it. */
@@ -110,6 +139,18 @@ gboolean hf_store_remove(HfStore *store, const char *name, GError **error);
 
 /* Bytes of the store; zeros when the driver cannot tell. */
 gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error);
+
+/* ---- Sinks: frames for a service to pack. Only with HF_STORE_KEPT. All functions are thread-safe. ---- */
+HfSink *hf_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);
+/* Hands over a sealed frame (`frame` gives kind, blobs, stored length and digest; `ids` are those of its blobs). Returns
+ * as soon as the bytes need not be kept: that the service took them is known after the flush. */
+gboolean hf_sink_add(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
+                     GError **error);
+/* All that was added is durable and indexed, or an error: then nothing that was added since the last flush counts.
+ * `totals` (may be NULL) is since hf_sink_open. */
+gboolean hf_sink_flush(HfSink *sink, HfSinkTotals *totals, GError **error);
+void hf_sink_free(HfSink *sink);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSink, hf_sink_free)
 
 /* ---- For drivers: registration by scheme; the program does it once, before threads start. ---- */
 /* `where` is what follows "SCHEME:", or a whole plain path. hf_store_open sets store->location. */

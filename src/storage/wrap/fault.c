@@ -190,6 +190,7 @@ static const HfStoreOps fault_ops = {
   .remove = fault_remove,
   .free = fault_free,
   .usage = hf_pass_usage,
+  .sink_open = hf_pass_sink_open,
 };
 
 HfStore *hf_wrap_fault(HfStore *inner, guint64 seed)

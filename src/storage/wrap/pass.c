@@ -75,3 +75,8 @@ gboolean hf_pass_usage(HfStore *store, HfStoreUsage *usage, GError **error)
 {
   return hf_store_usage(hf_pass_inner(store), usage, error);
 }
+
+HfSink *hf_pass_sink_open(HfStore *store, const HfSinkOptions *options, GError **error)
+{
+  return hf_sink_open(hf_pass_inner(store), options, error);
+}

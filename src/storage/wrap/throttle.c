@@ -110,6 +110,7 @@ static const HfStoreOps throttle_ops = {
   .remove = hf_pass_remove,
   .free = throttle_free,
   .usage = hf_pass_usage,
+  .sink_open = hf_pass_sink_open,
 };
 
 HfStore *hf_wrap_throttle(HfStore *inner, guint64 write_rate, guint64 read_rate)
