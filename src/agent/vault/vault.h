@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The repository service: the side of the transport role that stands before a repository's folder and does what
+ * docs/fleet.md 3 keeps where the data lies.
+ */
+#pragma once
+
+#include <glib.h>
+
+#include "agent/ticket.h"
+#include "base/pool.h"
+#include "net/channel.h"
+
+/*
+ * Serves one connection until its other end closes it, `cancel` is set or something fails. The transport role calls it
+ * on a thread of its own, after the certificate and the ticket were found right: `ticket` is of kind REPOSITORY, stays
+ * the caller's and is valid until this returns. `channel` stays the caller's, who closes it afterwards. `peer` is the
+ * uuid of the certificate. Several connections of one ticket are served at a time, each by a call of its own.
+ * FALSE with an error that is logged; a peer that closes in order is TRUE.
+ */
+gboolean hf_vault_serve(HfChannel *channel, const HfTicket *ticket, const char *peer, HfCancel *cancel, GError **error);
