@@ -185,6 +185,11 @@ gboolean hf_points_next_sequence(HfRepo *repo, guint64 *sequence, GError **error
 
 /* ---- Loading. ---- */
 
+gboolean hf_point_is_locked(const HfRepo *repo, const HfPoint *point)
+{
+  return point->lock > repo->running_seconds;
+}
+
 void hf_point_info_free(HfPointInfo *info)
 {
   hf_point_clear(&info->point);
@@ -251,6 +256,7 @@ static gboolean load_point(HfPoint *point, GBytes *record, gpointer user, GError
   info->point = *point;
   memset(point, 0, sizeof *point);
   info->future = is_future(&info->point);
+  info->locked = hf_point_is_locked(loading->repo, &info->point);
   judge_signer(loading, info);
   if (info->future)
     warn_point(loading->repo, info, "its time lies more than a day in the future; it counts for nothing until then");
@@ -315,7 +321,7 @@ gboolean hf_points_forget(HfRepo *repo, const HfPointInfo *info, GError **error)
   if (repo->read_only)
     return hf_fail(error, HF_ERROR_PERMISSION, "cannot forget point '%s': repository '%s' is open for reading only",
                    shown, repo->store->location);
-  if (info->point.lock != 0)
+  if (hf_point_is_locked(repo, &info->point))
     return hf_fail(error, HF_ERROR_REFUSED, "point '%s' is locked; it can be forgotten when its lock has ended", shown);
   g_autoptr(GBytes) record = hf_notice_encode(HF_RECORD_TOMBSTONE, &info->point.id, hf_clock_real_ns(), NULL);
   hf_name_tombstone(name, &info->point.id);

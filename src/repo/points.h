@@ -9,6 +9,7 @@ typedef struct HfPointInfo {
   HfPointDetails *details; /* NULL without keys or when it cannot be opened */
   gboolean known_signer, future;
   gboolean removed_signer; /* its writer was removed later */
+  gboolean locked;         /* by its lock and repo->running_seconds, when it was loaded */
   guint8 digits;           /* of the id, as many as tell it apart from the others; 0 counts as 8 */
 } HfPointInfo;
 void hf_point_info_free(HfPointInfo *info);
@@ -50,5 +51,7 @@ typedef struct HfKeepDecision {
  * Elements HfKeepDecision, oldest first. Pure, but for the local time zone. */
 GArray *hf_points_apply_rules(GPtrArray *points, const HfKeepRules *rules, const char *name, gboolean all);
 
+/* A lock counts the running time of the service that keeps the repository: to who is not that service it never ends. */
+gboolean hf_point_is_locked(const HfRepo *repo, const HfPoint *point);
 /* Forgets: tombstone first, then the copies. HF_ERROR_REFUSED for a locked point. Works on a full store. */
 gboolean hf_points_forget(HfRepo *repo, const HfPointInfo *info, GError **error);

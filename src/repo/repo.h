@@ -20,6 +20,9 @@ typedef struct HfRepo {
   HfReport *report;    /* borrowed, may be NULL */
   HfCancel *cancel;    /* borrowed, may be NULL */
   gboolean read_only;  /* the store cannot be written: nothing is healed, no session objects are made */
+  /* Seconds that the service which keeps this repository has run, by its own count; 0: we are not the service. Set by
+   * it alone, before points are loaded or forgotten. Locks end by it. */
+  guint64 running_seconds;
 } HfRepo;
 
 typedef struct HfRepoOptions {

@@ -140,7 +140,7 @@ static void judge_in_group(Group *group, HfKeepDecision *decision)
   gboolean first = group->counted == 0;
   if (first)
     group->newest = point->time;
-  if (point->lock != 0)
+  if (decision->info->locked)
     give_reason(decision, "locked");
   if (group->counted++ < group->rules->last)
     give_reason(decision, "last");

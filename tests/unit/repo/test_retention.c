@@ -92,7 +92,7 @@ static gboolean oracle(const GPtrArray *points, const HfPointInfo *info, const H
 {
   guint newer = 0;
   const HfPointInfo *newest = info;
-  if (!takes_part(info) || info->point.lock != 0)
+  if (!takes_part(info) || info->locked)
     return TRUE;
   for (guint i = 0; i < points->len; i++) {
     const HfPointInfo *other = g_ptr_array_index(points, i);
@@ -143,7 +143,7 @@ static void test_oracle(void)
                                     ordered ? (guint64)seconds : (guint64)g_test_rand_int_range(0, POINTS));
       info->known_signer = g_test_rand_int_range(0, 20) != 0;
       info->future = g_test_rand_int_range(0, 40) == 0;
-      info->point.lock = g_test_rand_int_range(0, 40) == 0 ? 9 : 0;
+      info->locked = g_test_rand_int_range(0, 40) == 0;
       g_ptr_array_add(points, info);
     }
     gint64 within = g_test_rand_bit() ? (gint64)g_test_rand_int_range(0, 90 * 86400) * SECOND_NS : 0;
@@ -205,7 +205,7 @@ static void test_reasons(void)
   expect_kept(points, &yearly, NULL, TRUE, "- yearly - yearly");
   expect_kept(points, &hourly, NULL, TRUE, "- - - hourly");
   expect_kept(points, &within, NULL, TRUE, "- - within within");
-  ((HfPointInfo *)g_ptr_array_index(points, 0))->point.lock = 1;
+  ((HfPointInfo *)g_ptr_array_index(points, 0))->locked = TRUE;
   ((HfPointInfo *)g_ptr_array_index(points, 1))->known_signer = FALSE;
   ((HfPointInfo *)g_ptr_array_index(points, 2))->future = TRUE;
   expect_kept(points, &none, NULL, TRUE, "locked unknown signer from the future -");
