@@ -86,12 +86,9 @@ def program_help(spec):
         for verb in verbs:
             lines += two_columns('  ' + verb['name'], verb['summary'])
     lines += ['', f"'{program['name']} help VERB' explains a verb with its options and examples.",
-              '', 'First steps:',
-              '  holdfast init -r /srv/backup',
-              '  holdfast backup -r /srv/backup /etc /home',
-              '  holdfast points -r /srv/backup',
-              '  holdfast restore -r /srv/backup latest --to /tmp/back',
-              '', 'Exit codes:']
+              '', 'First steps:']
+    lines += ['  ' + step for step in program['first']]
+    lines += ['', 'Exit codes:']
     for code in spec['exit']:
         lines += two_columns(f"  {code['code']}", code['help'])
     return '\n'.join(lines) + '\n'

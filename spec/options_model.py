@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Loads spec/options.toml, refuses what would mislead, and fills in what was left out."""
+import os
 import re
 import tomllib
 
@@ -118,6 +119,10 @@ def fields(spec):
 def load(path):
     with open(path, 'rb') as stream:
         spec = tomllib.load(stream)
+    spec['file'] = os.path.basename(path)
+    spec['program'].setdefault('section', 1)
+    spec.setdefault('group', [])
+    spec.setdefault('variable', [])
     commons = {common['name']: common for common in spec['common']}
     for common in spec['common']:
         for option in common['option']:

@@ -1,27 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cli/help.h"
 
-#include "base/error.h"
 #include "cli/cli.h"
 #include "cli/parse.h"
 #include "cli/verbs.h"
 
 const char *hf_help_text(char *const *topic, GError **error)
 {
-  if (topic[0] == NULL)
-    return hf_program_help;
-  int group = hf_verb_group_find(topic[0]);
-  if (group >= 0 && topic[1] == NULL)
-    return hf_verb_group_specs[group].help;
-  HfVerb verb;
-  guint used;
-  if (!hf_verb_lookup(topic, &verb, &used, error))
-    return NULL;
-  if (topic[used] != NULL) {
-    hf_fail(error, HF_ERROR_USAGE, "'%s' is one word too many; 'holdfast help' lists the verbs", topic[used]);
-    return NULL;
-  }
-  return hf_verb_specs[verb].help;
+  return hf_program_topic(&hf_program, topic, error);
 }
 
 gboolean hf_verb_help(const HfOptions *options, HfCli *cli, GError **error)
