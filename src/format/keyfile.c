@@ -8,9 +8,13 @@
 
 #define KEY_FILE_LINE "holdfast key file 1"
 #define CREDENTIAL_LINE "holdfast credential 1"
+#define PASS_LINE "holdfast pass 1"
 #define LINE_CHARACTERS 64u
 #define TEXT_MAX (64u << 10)
 #define CREDENTIAL_FIXED_BYTES 200u
+#define PASS_TEXT_MAX (64u << 20)
+#define PASS_FIXED_BYTES 84u
+#define PASS_SESSION_BYTES (HF_SHORT_ID_BYTES + 2 * HF_KEY_BYTES)
 
 #define PAPER_BYTES 50u
 #define PAPER_CHARACTERS 80u
@@ -123,6 +127,12 @@ static gboolean take_line(HfReader *reader, const char *line)
   return TRUE;
 }
 
+gboolean hf_credential_is_text(const char *text, gsize length)
+{
+  HfReader reader = hf_reader(text, length);
+  return take_line(&reader, CREDENTIAL_LINE);
+}
+
 /* The bytes of base64 text in which white space does not count; NULL when it is not base64. The caller wipes. */
 static guint8 *from_base64(HfView text, gsize *length)
 {
@@ -167,6 +177,87 @@ gboolean hf_key_text_decode(const char *text, gsize length, HfKeyFile *file, HfC
   wipe_and_free(record, count);
   return done;
 }
+
+/* ---- Passes. ---- */
+
+void hf_domain_pass_init(HfDomainPass *pass)
+{
+  memset(pass, 0, sizeof *pass);
+  pass->sessions = g_array_new(FALSE, TRUE, sizeof(HfDomainPassSession));
+}
+
+void hf_domain_pass_clear(HfDomainPass *pass)
+{
+  if (pass->sessions != NULL) {
+    hf_wipe(pass->sessions->data, pass->sessions->len * sizeof(HfDomainPassSession));
+    g_array_unref(pass->sessions);
+  }
+  hf_wipe(pass, sizeof *pass);
+}
+
+char *hf_domain_pass_encode(const HfDomainPass *pass)
+{
+  GByteArray *body =
+    g_byte_array_sized_new(PASS_FIXED_BYTES + HF_VARINT_BYTES + pass->sessions->len * PASS_SESSION_BYTES);
+  hf_put_raw(body, pass->family.b, HF_SHORT_ID_BYTES);
+  hf_put_raw(body, pass->admin_public, sizeof pass->admin_public);
+  hf_put_u32(body, pass->domain);
+  hf_put_raw(body, pass->domain_key.b, HF_KEY_BYTES);
+  hf_put_varint(body, pass->sessions->len);
+  for (guint i = 0; i < pass->sessions->len; i++) {
+    const HfDomainPassSession *session = &g_array_index(pass->sessions, HfDomainPassSession, i);
+    hf_put_raw(body, session->session.b, HF_SHORT_ID_BYTES);
+    hf_put_raw(body, session->data_key.b, HF_KEY_BYTES);
+    hf_put_raw(body, session->meta_key.b, HF_KEY_BYTES);
+  }
+  return to_text(PASS_LINE, HF_RECORD_PASS, body);
+}
+
+gboolean hf_domain_pass_is_text(const char *text, gsize length)
+{
+  HfReader reader = hf_reader(text, length);
+  return take_line(&reader, PASS_LINE);
+}
+
+static gboolean decode_pass(HfView body, HfDomainPass *pass, GError **error)
+{
+  HfReader reader = hf_reader(body.data, body.length);
+  hf_get_raw(&reader, pass->family.b, HF_SHORT_ID_BYTES);
+  hf_get_raw(&reader, pass->admin_public, sizeof pass->admin_public);
+  pass->domain = hf_get_u32(&reader);
+  hf_get_raw(&reader, pass->domain_key.b, HF_KEY_BYTES);
+  guint64 count = hf_get_varint(&reader, PASS_TEXT_MAX);
+  if (count == hf_reader_left(&reader) / PASS_SESSION_BYTES)
+    g_array_set_size(pass->sessions, (guint)count);
+  for (guint i = 0; i < pass->sessions->len; i++) {
+    HfDomainPassSession *session = &g_array_index(pass->sessions, HfDomainPassSession, i);
+    hf_get_raw(&reader, session->session.b, HF_SHORT_ID_BYTES);
+    hf_get_raw(&reader, session->data_key.b, HF_KEY_BYTES);
+    hf_get_raw(&reader, session->meta_key.b, HF_KEY_BYTES);
+  }
+  if (!hf_reader_done(&reader, "the pass", error))
+    return FALSE;
+  return count == pass->sessions->len || hf_fail(error, HF_ERROR_INVALID, "the pass is cut off");
+}
+
+gboolean hf_domain_pass_decode(const char *text, gsize length, HfDomainPass *pass, GError **error)
+{
+  HfReader reader = hf_reader(text, length);
+  HfView body;
+  gsize count = 0;
+  hf_domain_pass_init(pass);
+  if (length > PASS_TEXT_MAX || !take_line(&reader, PASS_LINE))
+    return hf_fail(error, HF_ERROR_INVALID, "this is not a holdfast pass");
+  guint8 *record = from_base64(hf_get_view(&reader, hf_reader_left(&reader)), &count);
+  if (record == NULL)
+    return hf_fail(error, HF_ERROR_INVALID, "the pass is malformed: what follows its first line is not base64");
+  gboolean done = hf_record_open(record, count, HF_RECORD_PASS, "the pass", &body, error) &&
+    decode_pass(body, pass, error);
+  wipe_and_free(record, count);
+  return done;
+}
+
+/* ---- Paper keys. ---- */
 
 static const char base32[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 

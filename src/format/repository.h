@@ -108,9 +108,31 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfCredential, hf_credential_clear)
 /* Text of a key file (format.md 3.7); the caller wipes and frees. */
 char *hf_key_file_encode(const HfKeyFile *file);
 char *hf_credential_encode(const HfCredential *credential);
+gboolean hf_credential_is_text(const char *text, gsize length);
 /* Reads either kind: *is_credential tells which of the two was filled. Secrets in `text` are the caller's to wipe. */
 gboolean hf_key_text_decode(const char *text, gsize length, HfKeyFile *file, HfCredential *credential,
                             gboolean *is_credential, GError **error);
+
+/* A pass: what reads one domain as it is now, and nothing else. For who restores and is not trusted with a key. */
+typedef struct HfDomainPassSession {
+  HfShortId session;
+  HfKey data_key, meta_key;
+} HfDomainPassSession;
+typedef struct HfDomainPass {
+  HfShortId family;
+  guint8 admin_public[32];
+  guint32 domain;
+  HfKey domain_key;
+  GArray *sessions; /* of HfDomainPassSession; wiped by hf_domain_pass_clear */
+} HfDomainPass;
+void hf_domain_pass_init(HfDomainPass *pass);
+void hf_domain_pass_clear(HfDomainPass *pass); /* wipes */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfDomainPass, hf_domain_pass_clear)
+/* Text of a pass (format.md 3.7); the caller wipes and frees. */
+char *hf_domain_pass_encode(const HfDomainPass *pass);
+gboolean hf_domain_pass_is_text(const char *text, gsize length);
+gboolean hf_domain_pass_decode(const char *text, gsize length, HfDomainPass *pass, GError **error);
+
 char *hf_paper_key_encode(const HfShortId *slot, const HfKey *secret);
 /* Ignores case, spaces, dashes and line ends; HF_ERROR_INVALID names the first group that cannot be right, if known. */
 gboolean hf_paper_key_decode(const char *text, HfShortId *slot, HfKey *secret, GError **error);

@@ -46,6 +46,7 @@ void hf_keyring_free(HfKeyring *keyring)
   g_hash_table_unref(keyring->domains);
   g_hash_table_unref(keyring->sessions);
   g_ptr_array_unref(keyring->complaints);
+  g_clear_pointer(&keyring->pass, g_hash_table_unref);
   hf_writer_table_free(keyring->writers);
   g_mutex_clear(&keyring->mutex);
   hf_wipe(keyring, sizeof *keyring);
@@ -396,6 +397,39 @@ static HfKeyring *open_with_credential(HfStore *store, const HfConfig *config, c
   return g_steal_pointer(&keyring);
 }
 
+/* ---- Opening by a pass. ---- */
+
+static void pass_session_free(gpointer session)
+{
+  hf_wipe(session, sizeof(HfDomainPassSession));
+  g_free(session);
+}
+
+static HfKeyring *open_with_pass(HfStore *store, const HfConfig *config, const HfUnlock *unlock, GError **error)
+{
+  g_auto(HfDomainPass) pass = { 0 };
+  if (!hf_domain_pass_decode(unlock->text, unlock->length, &pass, error) ||
+      !check_family(config, store, &pass.family, error))
+    return NULL;
+  if (memcmp(pass.admin_public, config->admin_public, sizeof pass.admin_public) != 0) {
+    fail_swapped("the admin key of the config", error);
+    return NULL;
+  }
+  g_autoptr(HfKeyring) keyring = keyring_new(config, HF_ACCESS_READ);
+  keyring->domain = pass.domain;
+  keyring->domain_key = pass.domain_key;
+  keyring->pass = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, NULL, pass_session_free);
+  for (guint i = 0; i < pass.sessions->len; i++) {
+    HfDomainPassSession *session = g_memdup2(&g_array_index(pass.sessions, HfDomainPassSession, i), sizeof *session);
+    g_hash_table_replace(keyring->pass, &session->session, session);
+  }
+  if (!load_rings(keyring, store, FALSE, error) ||
+      !hf_writer_table_load(keyring->writers, store, keyring->complaints, error))
+    return NULL;
+  return g_steal_pointer(&keyring);
+}
+
+/* A credential needs no slots; a key file does. */
 static HfKeyring *open_with_text(HfStore *store, const HfConfig *config, const HfUnlock *unlock, const GPtrArray *slots,
                                  GError **error)
 {
@@ -425,6 +459,10 @@ static HfKeyring *open_with_paper(HfStore *store, const HfConfig *config, const 
 
 HfKeyring *hf_keyring_open(HfStore *store, const HfConfig *config, const HfUnlock *unlock, GError **error)
 {
+  if (unlock->kind == HF_UNLOCK_KEY_FILE && hf_domain_pass_is_text(unlock->text, unlock->length))
+    return open_with_pass(store, config, unlock, error);
+  if (unlock->kind == HF_UNLOCK_KEY_FILE && hf_credential_is_text(unlock->text, unlock->length))
+    return open_with_text(store, config, unlock, NULL, error);
   g_autoptr(GPtrArray) complaints = g_ptr_array_new_with_free_func(g_free);
   g_autoptr(GPtrArray) slots = hf_slots_load(store, config->admin_public, complaints, error);
   HfKeyring *keyring = NULL;

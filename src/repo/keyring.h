@@ -18,10 +18,11 @@
 typedef enum HfAccess {
   HF_ACCESS_NONE,  /* no key: stored bytes only */
   HF_ACCESS_WRITE, /* write-only credential: own domain, own metadata */
+  HF_ACCESS_READ,  /* pass: sessions of one domain, and nothing to write with */
   HF_ACCESS_FULL,  /* password, key file, or encryption none */
 } HfAccess;
 
-/* How the user proves himself. `text` is a password (kind PASSWORD), the text of a key file or credential (KEY_FILE), a
+/* How the user proves himself. `text` is a password (kind PASSWORD), the text of a key file, credential or pass (KEY_FILE), a
  * paper key (PAPER). NONE tries the open slot of encryption "none". The bytes are borrowed. */
 typedef enum HfUnlockKind { HF_UNLOCK_NONE, HF_UNLOCK_PASSWORD, HF_UNLOCK_KEY_FILE, HF_UNLOCK_PAPER } HfUnlockKind;
 typedef struct HfUnlock {
@@ -68,6 +69,10 @@ gboolean hf_keyring_new_session(const HfKeyring *keyring, const HfShortId *sessi
  * then, HF_ERROR_PERMISSION for others' sessions. The keys live as long as the keyring. */
 gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, const HfKey **data_key,
                               const HfKey **meta_key, GError **error);
+
+/* The text of a pass for the sessions of `slots` (of HfSessionSlot; those of other domains, and those that do not open,
+ * are left out). Needs HF_ACCESS_FULL; the caller wipes and frees. */
+char *hf_keyring_make_pass(HfKeyring *keyring, guint32 domain, const GArray *slots, GError **error);
 
 /* The record of an enrolled writer, NULL when it is not enrolled. *removed tells whether it was removed since; with
  * `removed` NULL a removed writer counts as not enrolled. Borrowed; valid as long as the keyring, also after a

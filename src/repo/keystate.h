@@ -29,6 +29,7 @@ struct HfKeyring {
   HfKey domain_key;
   gboolean has_state; /* WRITE */
   HfKey state_secret;
+  GHashTable *pass; /* READ: HfShortId (in the value) to HfDomainPassSession; else NULL */
   HfWriterTable *writers;
 
   GMutex mutex; /* guards what follows */

@@ -74,8 +74,8 @@ gboolean hf_keyring_domain_key(const HfKeyring *keyring, guint32 domain, HfKey *
     return TRUE;
   }
   if (keyring->access != HF_ACCESS_FULL)
-    return hf_fail(error, HF_ERROR_PERMISSION, "a credential opens its own domain %u only, not domain %u",
-                   keyring->domain, domain);
+    return hf_fail(error, HF_ERROR_PERMISSION, "a %s opens its own domain %u only, not domain %u",
+                   keyring->pass != NULL ? "pass" : "credential", keyring->domain, domain);
   if (cached_domain_key(inner, domain, key))
     return TRUE;
   if (!find_domain_key(inner, domain, key, error))
@@ -176,6 +176,17 @@ static gboolean open_by_state(HfKeyring *keyring, OpenedSession *opened, GError 
                      &opened->meta_key, error);
 }
 
+static gboolean open_by_pass(HfKeyring *keyring, OpenedSession *opened, GError **error)
+{
+  const HfDomainPassSession *session = g_hash_table_lookup(keyring->pass, &opened->slot.session);
+  if (session == NULL || opened->slot.domain != keyring->domain)
+    return hf_fail(error, HF_ERROR_PERMISSION, "this pass does not open that session; ask for a new one");
+  opened->data_key = session->data_key;
+  opened->meta_key = session->meta_key;
+  opened->has_data = TRUE;
+  return TRUE;
+}
+
 static OpenedSession *find_opened(HfKeyring *keyring, const HfSessionSlot *slot)
 {
   HF_LOCK(&keyring->mutex);
@@ -204,7 +215,9 @@ gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, con
       return FALSE;
     OpenedSession *opened = g_new0(OpenedSession, 1);
     opened->slot = *slot;
-    if (!(keyring->access == HF_ACCESS_FULL ? open_by_ring : open_by_state)(keyring, opened, error)) {
+    if (!(keyring->access == HF_ACCESS_FULL ? open_by_ring
+          : keyring->pass != NULL           ? open_by_pass
+                                            : open_by_state)(keyring, opened, error)) {
       opened_free(opened);
       return FALSE;
     }
@@ -213,4 +226,29 @@ gboolean hf_keyring_open_slot(HfKeyring *keyring, const HfSessionSlot *slot, con
   *data_key = found->has_data ? &found->data_key : NULL;
   *meta_key = &found->meta_key;
   return TRUE;
+}
+
+/* ---- Passes. ---- */
+
+char *hf_keyring_make_pass(HfKeyring *keyring, guint32 domain, const GArray *slots, GError **error)
+{
+  g_auto(HfDomainPass) pass = { 0 };
+  if (!hf_keyring_need_admin(keyring, "making a pass", error))
+    return NULL;
+  hf_domain_pass_init(&pass);
+  pass.family = keyring->family;
+  memcpy(pass.admin_public, keyring->admin_public, sizeof pass.admin_public);
+  pass.domain = domain;
+  if (!hf_keyring_domain_key(keyring, domain, &pass.domain_key, error))
+    return NULL;
+  for (guint i = 0; i < slots->len; i++) {
+    const HfSessionSlot *slot = &g_array_index(slots, HfSessionSlot, i);
+    const HfKey *data_key, *meta_key;
+    if (slot->domain != domain || !hf_keyring_open_slot(keyring, slot, &data_key, &meta_key, NULL) || data_key == NULL)
+      continue;
+    HfDomainPassSession session = { .session = slot->session, .data_key = *data_key, .meta_key = *meta_key };
+    g_array_append_val(pass.sessions, session);
+    hf_wipe(&session, sizeof session);
+  }
+  return hf_domain_pass_encode(&pass);
 }

@@ -153,6 +153,50 @@ static void test_create_refuses(void)
   g_assert_null(made);
 }
 
+/* ---- Passes. ---- */
+
+/* A pass opens the sessions that it was made for, of its domain, and writes nothing. */
+static void test_pass(void)
+{
+  g_autoptr(Lab) lab = lab_with_repo();
+  g_autoptr(HfKeyring) owner = open_ok(lab, &lab_no_key);
+  g_autoptr(GArray) slots = g_array_new(FALSE, FALSE, sizeof(HfSessionSlot));
+  HfShortId session = { { 1 } }, later = { { 2 } };
+  HfSessionSlot slot, other;
+  HfKey data, meta;
+  const HfKey *data_key, *meta_key;
+  g_autoptr(GError) error = NULL;
+  g_assert_true(hf_keyring_new_session(owner, &session, &slot, &data, &meta, NULL));
+  g_assert_true(hf_keyring_new_session(owner, &later, &other, &data, &meta, NULL));
+  g_array_append_val(slots, slot);
+  g_autofree char *text = hf_keyring_make_pass(owner, 0, slots, NULL);
+  HfUnlock unlock = lab_text(HF_UNLOCK_KEY_FILE, text);
+  g_autoptr(HfKeyring) pass = open_ok(lab, &unlock);
+  g_assert_cmpint(hf_keyring_access(pass), ==, HF_ACCESS_READ);
+  g_assert_true(hf_keyring_open_slot(pass, &slot, &data_key, &meta_key, NULL));
+  g_assert_nonnull(data_key);
+  g_assert_false(hf_keyring_open_slot(pass, &other, &data_key, &meta_key, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+  g_clear_error(&error);
+  HfKey key;
+  g_assert_true(hf_keyring_domain_key(pass, 0, &key, NULL));
+  g_assert_false(hf_keyring_domain_key(pass, 1, &key, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+  g_clear_error(&error);
+  g_assert_false(hf_keyring_new_session(pass, &session, &slot, &data, &meta, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+  g_clear_error(&error);
+  g_assert_null(hf_keyring_make_pass(pass, 0, slots, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+
+  /* Cut off, of another repository. */
+  g_autofree char *cut = g_strndup(text, strlen(text) - 80);
+  HfUnlock bad = lab_text(HF_UNLOCK_KEY_FILE, cut);
+  expect_fail(lab, &bad, HF_ERROR_INVALID, "malformed");
+  g_autoptr(Lab) foreign = lab_with_repo();
+  expect_fail(foreign, &unlock, HF_ERROR_PASSWORD, "belongs to another repository");
+}
+
 /* ---- Lies about slots. ---- */
 
 typedef struct Slot {
@@ -566,6 +610,7 @@ int main(int argc, char **argv)
   g_test_add_func("/keyring/none", test_none);
   g_test_add_func("/keyring/password-and-paper", test_password_and_paper);
   g_test_add_func("/keyring/key-file", test_key_file);
+  g_test_add_func("/keyring/pass", test_pass);
   g_test_add_func("/keyring/create-refuses", test_create_refuses);
   g_test_add_func("/keyring/tampered-slot", test_tampered_slot);
   g_test_add_func("/keyring/damaged-slots", test_damaged_slots);
