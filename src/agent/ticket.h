@@ -22,6 +22,7 @@ typedef enum HfTicketRights {
   HF_TICKET_WRITE = 1 << 1, /* write as `writer` */
   HF_TICKET_COPY = 1 << 2,  /* write frames and points of other writers: backup copy */
   HF_TICKET_KEEP = 1 << 3,  /* forget, mark and sweep within what locks allow */
+  HF_TICKET_KEYS = 1 << 4,  /* make a repository; add key slots, generations and writers */
 } HfTicketRights;
 
 typedef enum HfTicketKind {

@@ -8,7 +8,7 @@
 #include <glib.h>
 
 #include "agent/ticket.h"
-#include "base/pool.h"
+#include "base/work.h"
 #include "net/channel.h"
 
 /*

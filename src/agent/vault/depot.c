@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/vault/depot.h"
+
+#include "base/error.h"
+#include "base/work.h"
+#include "repo/points.h"
+
+#define CLOCK_US (60 * G_USEC_PER_SEC)
+
+struct HfDepot {
+  char *path;
+  HfStore *store; /* objects that need no repository */
+  GMutex lock;    /* guards what follows; commits and deletions hold it, too */
+  HfRepo *repo;
+  HfWriterTable *writers;
+  HfKeeperClock clock;
+  GCond wake;
+  GThread *ticker;
+  gboolean stop;
+};
+
+static struct {
+  GMutex lock;
+  GHashTable *depots; /* by path */
+} all;
+
+/* ---- Life. ---- */
+
+static gpointer tick(gpointer data)
+{
+  HfDepot *depot = data;
+  g_mutex_lock(&depot->lock);
+  while (!depot->stop) {
+    gint64 until = g_get_monotonic_time() + CLOCK_US;
+    while (!depot->stop && g_cond_wait_until(&depot->wake, &depot->lock, until))
+      ;
+    /* What could not be put down only makes locks longer. */
+    hf_keeper_clock_keep(&depot->clock, depot->repo->store, NULL);
+  }
+  g_mutex_unlock(&depot->lock);
+  return NULL;
+}
+
+static void depot_free(gpointer data)
+{
+  HfDepot *depot = data;
+  if (depot->ticker != NULL) {
+    g_mutex_lock(&depot->lock);
+    depot->stop = TRUE;
+    g_cond_signal(&depot->wake);
+    g_mutex_unlock(&depot->lock);
+    g_thread_join(depot->ticker);
+  }
+  hf_writer_table_free(depot->writers);
+  hf_store_free(depot->store);
+  hf_repo_free(depot->repo);
+  g_mutex_clear(&depot->lock);
+  g_cond_clear(&depot->wake);
+  g_free(depot->path);
+  g_free(depot);
+}
+
+HfDepot *hf_depot_open(const char *path, gboolean create, GError **error)
+{
+  HF_LOCK(&all.lock);
+  if (all.depots == NULL)
+    all.depots = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, depot_free);
+  HfDepot *depot = g_hash_table_lookup(all.depots, path);
+  if (depot != NULL)
+    return depot;
+  HfStore *store = hf_store_open(path, create, error);
+  if (store == NULL)
+    return NULL;
+  depot = g_new0(HfDepot, 1);
+  depot->path = g_strdup(path);
+  depot->store = store;
+  g_mutex_init(&depot->lock);
+  g_cond_init(&depot->wake);
+  g_hash_table_insert(all.depots, depot->path, depot);
+  return depot;
+}
+
+void hf_depots_close(void)
+{
+  HF_LOCK(&all.lock);
+  g_clear_pointer(&all.depots, g_hash_table_unref);
+}
+
+/* ---- The repository. ---- */
+
+HfStore *hf_depot_store(HfDepot *depot)
+{
+  return depot->store;
+}
+
+static HfRepo *open_repo(HfDepot *depot, GError **error)
+{
+  HfRepoOptions options = { 0 };
+  HfStore *store = hf_store_open(depot->path, FALSE, error);
+  if (store == NULL)
+    return NULL;
+  g_autoptr(HfRepo) repo = hf_repo_open(store, &options, error);
+  if (repo == NULL)
+    return NULL;
+  return hf_repo_load_index(repo, error) ? g_steal_pointer(&repo) : NULL;
+}
+
+HfRepo *hf_depot_repo(HfDepot *depot, GError **error)
+{
+  HF_LOCK(&depot->lock);
+  if (depot->repo != NULL)
+    return depot->repo;
+  g_autoptr(HfRepo) repo = open_repo(depot, error);
+  if (repo == NULL || !hf_keeper_clock_open(&depot->clock, repo->store, error))
+    return NULL;
+  depot->writers = hf_writer_table_new(repo->config.admin_public);
+  repo->running_seconds = hf_keeper_clock_seconds(&depot->clock);
+  depot->repo = g_steal_pointer(&repo);
+  depot->ticker = g_thread_new("vault-clock", tick, depot);
+  return depot->repo;
+}
+
+HfWriterTable *hf_depot_writers(HfDepot *depot, GError **error)
+{
+  HfRepo *repo = hf_depot_repo(depot, error);
+  return repo != NULL && hf_writer_table_load(depot->writers, repo->store, NULL, error) ? depot->writers : NULL;
+}
+
+gboolean hf_depot_refresh(HfDepot *depot, GError **error)
+{
+  HfRepo *repo = hf_depot_repo(depot, error);
+  return repo != NULL && hf_index_refresh(repo->index, error);
+}
+
+HfRepo *hf_depot_reopen(HfDepot *depot, HfReport *report, HfCancel *cancel, GError **error)
+{
+  if (hf_depot_repo(depot, error) == NULL)
+    return NULL;
+  HfRepo *repo = open_repo(depot, error);
+  if (repo == NULL)
+    return NULL;
+  repo->report = report;
+  repo->cancel = cancel;
+  repo->running_seconds = hf_depot_seconds(depot);
+  return repo;
+}
+
+guint64 hf_depot_seconds(HfDepot *depot)
+{
+  HF_LOCK(&depot->lock);
+  return depot->repo == NULL ? 0 : hf_keeper_clock_seconds(&depot->clock);
+}
+
+/* ---- What changes points. ---- */
+
+gboolean hf_depot_commit(HfDepot *depot, const HfKeeperTerms *terms, const HfShortId *session, GBytes *point,
+                         GError **error)
+{
+  HfWriterTable *writers = hf_depot_writers(depot, error);
+  if (writers == NULL)
+    return FALSE;
+  HF_LOCK(&depot->lock);
+  hf_keeper_clock_keep(&depot->clock, depot->repo->store, NULL);
+  depot->repo->running_seconds = hf_keeper_clock_seconds(&depot->clock);
+  return hf_keeper_commit(depot->repo, writers, terms, session, point, NULL, error);
+}
+
+static const HfPointInfo *find_point(const GPtrArray *infos, const HfShortId *id)
+{
+  for (guint i = 0; i < infos->len; i++) {
+    const HfPointInfo *info = infos->pdata[i];
+    if (hf_short_id_equal(&info->point.id, id))
+      return info;
+  }
+  return NULL;
+}
+
+/* Points that are gone already are passed over: forgetting twice is no failure. */
+static gboolean choose(const GPtrArray *infos, const GArray *points, GPtrArray *chosen, GError **error)
+{
+  for (guint i = 0; i < points->len; i++) {
+    const HfPointInfo *info = find_point(infos, &g_array_index(points, HfShortId, i));
+    char shown[33];
+    if (info == NULL)
+      continue;
+    hf_point_short_name(info, shown);
+    if (info->locked)
+      return hf_fail(error, HF_ERROR_REFUSED, "point '%s' is locked; nothing was deleted", shown);
+    g_ptr_array_add(chosen, (gpointer)info);
+  }
+  return TRUE;
+}
+
+gboolean hf_depot_forget(HfDepot *depot, const GArray *points, guint *forgotten, GError **error)
+{
+  HfRepo *repo = hf_depot_repo(depot, error);
+  g_autoptr(GPtrArray) chosen = g_ptr_array_new();
+  *forgotten = 0;
+  if (repo == NULL)
+    return FALSE;
+  HF_LOCK(&depot->lock);
+  repo->running_seconds = hf_keeper_clock_seconds(&depot->clock);
+  g_autoptr(GPtrArray) infos = hf_points_load(repo, NULL, error);
+  if (infos == NULL || !choose(infos, points, chosen, error))
+    return FALSE;
+  for (guint i = 0; i < chosen->len; i++, ++*forgotten)
+    if (!hf_points_forget(repo, chosen->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}

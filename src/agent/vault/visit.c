@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/vault/visit.h"
+
+#include <string.h>
+
+#include "agent/vault/private.h"
+#include "base/error.h"
+#include "repo/objects.h"
+
+static struct {
+  GMutex lock;
+  GHashTable *visits; /* by id of the ticket */
+} all;
+
+/* ---- Terms. ---- */
+
+GBytes *hf_vault_terms_encode(const HfVaultTerms *terms)
+{
+  g_autoptr(GByteArray) out = g_byte_array_new();
+  hf_put_u8(out, 1);
+  hf_put_u8(out, terms->create ? 1 : 0);
+  hf_put_u64(out, terms->lock);
+  return g_byte_array_free_to_bytes(g_steal_pointer(&out));
+}
+
+gboolean hf_vault_terms_decode(GBytes *bytes, HfVaultTerms *terms, GError **error)
+{
+  HfReader reader = hf_reader(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+  guint8 version = hf_get_u8(&reader), flags = hf_get_u8(&reader);
+  terms->lock = hf_get_u64(&reader);
+  terms->create = (flags & 1) != 0;
+  if (!hf_reader_done(&reader, "the terms of a ticket", error))
+    return FALSE;
+  return (version == 1 && flags <= 1) ||
+    hf_fail(error, HF_ERROR_UNSUPPORTED, "the server asks for terms that this agent does not know; upgrade the agent");
+}
+
+/* ---- Life. ---- */
+
+static void stack_free(gpointer data)
+{
+  HfVisitPacker *stack = data;
+  hf_packer_free(stack->packer);
+  g_free(stack);
+}
+
+static void visit_free(HfVisit *visit)
+{
+  g_ptr_array_unref(visit->packers);
+  hf_visit_end_sessions(visit);
+  g_hash_table_unref(visit->sessions);
+  g_hash_table_unref(visit->fresh);
+  g_hash_table_unref(visit->unresolved);
+  g_clear_error(&visit->failed);
+  g_mutex_clear(&visit->lock);
+  g_free(visit);
+}
+
+static HfVisit *visit_new(const HfTicket *ticket, const HfVaultTerms *terms, HfDepot *depot)
+{
+  HfVisit *visit = g_new0(HfVisit, 1);
+  visit->ticket = ticket->id;
+  visit->writer = ticket->writer;
+  visit->rights = ticket->rights;
+  visit->terms = *terms;
+  visit->depot = depot;
+  g_mutex_init(&visit->lock);
+  visit->packers = g_ptr_array_new_with_free_func(stack_free);
+  visit->sessions = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
+  visit->fresh = g_hash_table_new_full(hf_id_hash, hf_visit_blob_equal, g_free, NULL);
+  visit->unresolved = g_hash_table_new_full(hf_id_hash, hf_visit_blob_equal, g_free, NULL);
+  return visit;
+}
+
+HfVisit *hf_visit_join(const HfTicket *ticket, GError **error)
+{
+  HfVaultTerms terms;
+  if (!hf_vault_terms_decode(ticket->terms, &terms, error))
+    return NULL;
+  HF_LOCK(&all.lock);
+  if (all.visits == NULL)
+    all.visits = g_hash_table_new(hf_id_hash, hf_short_id_equal_func);
+  HfVisit *visit = g_hash_table_lookup(all.visits, &ticket->id);
+  if (visit != NULL) {
+    visit->connections++;
+    return visit;
+  }
+  HfDepot *depot = hf_depot_open(ticket->repository, terms.create && (ticket->rights & HF_TICKET_KEYS), error);
+  if (depot == NULL)
+    return NULL;
+  visit = visit_new(ticket, &terms, depot);
+  visit->connections = 1;
+  g_hash_table_insert(all.visits, &visit->ticket, visit);
+  return visit;
+}
+
+void hf_visit_leave(HfVisit *visit)
+{
+  g_mutex_lock(&all.lock);
+  gboolean last = --visit->connections == 0;
+  if (last)
+    g_hash_table_remove(all.visits, &visit->ticket);
+  g_mutex_unlock(&all.lock);
+  if (last)
+    visit_free(visit);
+}
+
+HfDepot *hf_visit_depot(HfVisit *visit)
+{
+  return visit->depot;
+}
+
+guint32 hf_visit_rights(const HfVisit *visit)
+{
+  return visit->rights;
+}
+
+gboolean hf_visit_need(const HfVisit *visit, guint32 rights, const char *what, GError **error)
+{
+  return (visit->rights & rights) != 0 ||
+    hf_fail(error, HF_ERROR_PERMISSION, "the ticket of this connection does not allow %s", what);
+}
+
+/* ---- Frames. ---- */
+
+gboolean hf_visit_blob_equal(gconstpointer a, gconstpointer b)
+{
+  const HfVisitBlob *x = a, *y = b;
+  return x->domain == y->domain && memcmp(&x->id, &y->id, sizeof x->id) == 0;
+}
+
+static void add_blob(GHashTable *set, guint32 domain, const HfId *id)
+{
+  HfVisitBlob *blob = g_new0(HfVisitBlob, 1);
+  blob->id = *id;
+  blob->domain = domain;
+  g_hash_table_add(set, blob);
+}
+
+/* A durable pack: from here on the index tells where its blobs are. */
+static gboolean pack_done(const HfPackInfo *info, gpointer user, GError **error)
+{
+  HfVisit *visit = user;
+  HfRepo *repo = hf_depot_repo(visit->depot, error);
+  if (repo == NULL || !hf_index_add_pack(repo->index, info, error))
+    return FALSE;
+  HF_LOCK(&visit->lock);
+  for (guint i = 0; i < info->ids->len; i++) {
+    HfVisitBlob blob = { .id = g_array_index(info->ids, HfId, i), .domain = info->domain };
+    g_hash_table_remove(visit->fresh, &blob);
+  }
+  return TRUE;
+}
+
+static gboolean check_slots(HfVisit *visit, guint32 domain, const HfSessionSlot *slots, guint count, GError **error)
+{
+  HfWriterTable *writers = hf_depot_writers(visit->depot, error);
+  if (writers == NULL)
+    return FALSE;
+  gboolean copies = (visit->rights & HF_TICKET_COPY) != 0;
+  for (guint i = 0; i < count; i++) {
+    const HfWriter *writer = copies ? hf_writer_table_find(writers, &slots[i].writer, NULL, NULL)
+                                    : hf_keeper_signer(writers, &slots[i].writer, domain, error);
+    if (writer == NULL)
+      return copies ? hf_fail(error, HF_ERROR_PERMISSION, "frames are by a writer who is not enrolled here") : FALSE;
+    if (slots[i].domain != domain || !hf_session_slot_verify(&slots[i], writer->public_key))
+      return hf_fail(error, HF_ERROR_REFUSED, "a session's key slot is not signed by the writer that it names");
+    if (!copies && (!hf_short_id_equal(&slots[i].writer, &visit->writer) ||
+                    !g_hash_table_contains(visit->sessions, &slots[i].session)))
+      return hf_fail(error, HF_ERROR_PERMISSION, "frames are of another writer or session than this connection's");
+  }
+  return TRUE;
+}
+
+static HfVisitPacker *find_packer(HfVisit *visit, HfPackKind kind, guint32 domain)
+{
+  for (guint i = 0; i < visit->packers->len; i++) {
+    HfVisitPacker *stack = visit->packers->pdata[i];
+    if (stack->kind == kind && stack->domain == domain)
+      return stack;
+  }
+  return NULL;
+}
+
+HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots, guint count,
+                          GError **error)
+{
+  HfRepo *repo = hf_depot_repo(visit->depot, error);
+  if (repo == NULL || !hf_visit_need(visit, HF_TICKET_WRITE | HF_TICKET_COPY, "writing", error))
+    return NULL;
+  HF_LOCK(&visit->lock);
+  HfVisitPacker *stack = find_packer(visit, kind, domain);
+  if (stack != NULL)
+    return stack->packer;
+  if (count == 0 || !check_slots(visit, domain, slots, count, error))
+    return NULL;
+  HfPackerOptions options = {
+    .kind = kind,
+    .domain = domain,
+    .target = kind == HF_PACK_DATA ? repo->config.pack_target : repo->config.meta_pack_target,
+    .parity = repo->config.parity,
+    .slots = slots,
+    .slot_count = count,
+    .done = pack_done,
+    .user = visit,
+  };
+  stack = g_new0(HfVisitPacker, 1);
+  stack->kind = kind;
+  stack->domain = domain;
+  stack->packer = hf_packer_new(repo->store, &options);
+  g_ptr_array_add(visit->packers, stack);
+  return stack->packer;
+}
+
+/* Refs that are neither stored nor here yet may be on their way on another connection: the flush asks again. */
+static gboolean note_refs(HfVisit *visit, HfRepo *repo, guint32 domain, const HfFrameHeader *header, const void *stored,
+                          GError **error)
+{
+  const HfId *refs;
+  HfView clear = { (const guint8 *)stored + HF_FRAME_PREFIX_BYTES, header->clear_length };
+  g_autofree guint32 *counts = g_new0(guint32, header->count);
+  gsize total = 0;
+  if (!hf_group_refs_decode(clear, header->count, counts, &refs, error))
+    return FALSE;
+  for (guint i = 0; i < header->count; i++)
+    total += counts[i];
+  for (gsize i = 0; i < total; i++) {
+    HfVisitBlob blob = { .id = refs[i], .domain = domain };
+    HfLocation location;
+    gboolean here, found = FALSE;
+    g_mutex_lock(&visit->lock);
+    here = g_hash_table_contains(visit->fresh, &blob);
+    g_mutex_unlock(&visit->lock);
+    if (!here && !hf_index_find(repo->index, domain, &refs[i], 0, &found, &location, error))
+      return FALSE;
+    if (here || found)
+      continue;
+    HF_LOCK(&visit->lock);
+    add_blob(visit->unresolved, domain, &refs[i]);
+  }
+  return TRUE;
+}
+
+static gboolean check_frame(HfVisit *visit, HfRepo *repo, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
+                            const void *stored, GError **error)
+{
+  HfFrameHeader header;
+  if (!hf_frame_decode(stored, frame->stored_length, &header, error) ||
+      !hf_frame_check(stored, frame->stored_length, &header, error))
+    return FALSE;
+  if (hf_frame_stored(&header) != frame->stored_length || header.kind != frame->kind ||
+      (header.kind == HF_FRAME_GROUP && header.count != frame->blobs) ||
+      (header.kind == HF_FRAME_ROW && frame->blobs != 1))
+    return hf_fail(error, HF_ERROR_INVALID, "a frame is not what its sender says that it is");
+  if (kind == HF_PACK_DATA)
+    return TRUE;
+  return header.kind == HF_FRAME_GROUP ? note_refs(visit, repo, domain, &header, stored, error)
+                                       : hf_fail(error, HF_ERROR_INVALID, "a row cannot be metadata");
+}
+
+static gboolean fail(HfVisit *visit, GError *why, GError **error)
+{
+  HF_LOCK(&visit->lock);
+  if (visit->failed == NULL)
+    visit->failed = g_error_copy(why);
+  g_propagate_error(error, why);
+  return FALSE;
+}
+
+gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
+                        const void *stored, const HfId *ids, GError **error)
+{
+  GError *why = NULL;
+  HfRepo *repo = hf_depot_repo(visit->depot, error);
+  if (repo == NULL)
+    return FALSE;
+  if (!check_frame(visit, repo, domain, kind, frame, stored, &why))
+    return fail(visit, why, error);
+  g_mutex_lock(&visit->lock);
+  for (guint i = 0; i < frame->blobs; i++)
+    add_blob(visit->fresh, domain, &ids[i]);
+  g_mutex_unlock(&visit->lock);
+  return hf_packer_add_stored(packer, frame, stored, ids, &why) || fail(visit, why, error);
+}
+
+static gboolean check_unresolved(HfVisit *visit, HfRepo *repo, GError **error)
+{
+  HF_LOCK(&visit->lock);
+  GHashTableIter iter;
+  gpointer key;
+  g_hash_table_iter_init(&iter, visit->unresolved);
+  while (g_hash_table_iter_next(&iter, &key, NULL)) {
+    const HfVisitBlob *blob = key;
+    if (!hf_keeper_resolves(repo, blob->domain, &blob->id, error))
+      return FALSE;
+    g_hash_table_iter_remove(&iter);
+  }
+  return TRUE;
+}
+
+gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error)
+{
+  GError *why = NULL;
+  HfRepo *repo = hf_depot_repo(visit->depot, error);
+  *totals = (HfVisitTotals){ 0 };
+  if (repo == NULL)
+    return FALSE;
+  g_mutex_lock(&visit->lock);
+  g_autoptr(GPtrArray) packers = g_ptr_array_copy(visit->packers, NULL, NULL);
+  why = visit->failed != NULL ? g_error_copy(visit->failed) : NULL;
+  g_mutex_unlock(&visit->lock);
+  for (guint i = 0; i < packers->len && why == NULL; i++) {
+    guint64 pack, second;
+    const HfVisitPacker *stack = packers->pdata[i];
+    HfSinkTotals *kind = stack->kind == HF_PACK_DATA ? &totals->data : &totals->meta;
+    if (!hf_packer_flush(stack->packer, &why))
+      break;
+    hf_packer_totals(stack->packer, &pack, &second);
+    kind->pack_bytes += pack;
+    kind->second_bytes += second;
+  }
+  if (why != NULL || !check_unresolved(visit, repo, &why) || !hf_index_flush(repo->index, TRUE, &why))
+    return fail(visit, why, error);
+  return TRUE;
+}

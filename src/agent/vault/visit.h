@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A visit: all connections of one ticket to one repository, and what they may do there.
+ *
+ * Invariants
+ *  V1 A name is read, created or removed only as the rights of the ticket allow (the table stands in visit.c).
+ *  V2 Index runs, packs, parity, mirrors, points, marks, tombstones and the clock are never created by a visitor: the
+ *     service writes them itself.
+ *  V3 A visitor writes as the ticket's writer, in that writer's domain, under one session that he opened in this visit.
+ *  V4 The refs of every metadata blob lead to blobs of its domain that are stored, or came with this visit, before the
+ *     flush that makes it durable succeeds; so do the roots of points and checkpoints.
+ *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
+ *
+ * Threads: all functions may be called from any thread.
+ */
+#pragma once
+
+#include "agent/ticket.h"
+#include "agent/vault/depot.h"
+#include "repo/packer.h"
+
+/* What the server tells the service about a repository, in HfTicket.terms. Layout: version u8 (1), flags u8 (bit 0: make
+ * the folder, and a repository in it), lock u64 (seconds for which new points are locked). */
+typedef struct HfVaultTerms {
+  gboolean create;
+  guint64 lock;
+} HfVaultTerms;
+GBytes *hf_vault_terms_encode(const HfVaultTerms *terms);
+gboolean hf_vault_terms_decode(GBytes *bytes, HfVaultTerms *terms, GError **error);
+
+typedef struct HfVisit HfVisit;
+
+/* The visit of this ticket: joined when another connection of it is here, else begun. */
+HfVisit *hf_visit_join(const HfTicket *ticket, GError **error);
+void hf_visit_leave(HfVisit *visit);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfVisit, hf_visit_leave)
+
+HfDepot *hf_visit_depot(HfVisit *visit);
+guint32 hf_visit_rights(const HfVisit *visit);
+/* HF_ERROR_PERMISSION unless the ticket has one of `rights`. */
+gboolean hf_visit_need(const HfVisit *visit, guint32 rights, const char *what, GError **error);
+
+/* ---- Objects. ---- */
+gboolean hf_visit_may_read(const HfVisit *visit, const char *name, GError **error);
+/* Creates an object after looking at what it is: the outcome of a session with a point commits it. */
+gboolean hf_visit_put(HfVisit *visit, const char *name, GBytes *content, GError **error);
+gboolean hf_visit_remove(HfVisit *visit, const char *name, GError **error);
+
+/* ---- Frames. ---- */
+/* A packer for frames of these sessions; the slots' signatures are checked. Data and metadata each have one a visit and
+ * domain. Borrowed. */
+HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots, guint count,
+                          GError **error);
+/* Takes one frame (digest and refs are checked: V4). `stored` has frame->stored_length bytes. */
+gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
+                        const void *stored, const HfId *ids, GError **error);
+/* Bytes that the visit made durable so far. */
+typedef struct HfVisitTotals {
+  HfSinkTotals data, meta;
+} HfVisitTotals;
+/* Everything that came is durable, indexed, and leads somewhere. */
+gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error);

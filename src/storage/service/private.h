@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of this driver share. */
+#pragma once
+
+#include "net/messages/vault.h"
+#include "storage/service/service.h"
+
+#define HF_SERVICE_CONTENT_MAX 65536u /* of objects that come with their listing */
+#define HF_SERVICE_GET_MAX (16u << 20)
+
+typedef struct HfSmalls HfSmalls;
+typedef struct HfRunCache HfRunCache;
+
+typedef struct HfServiceStore {
+  HfStore store;
+  GPtrArray *channels, *connections; /* of HfChannel*, of HfRpc*: side by side, owned */
+  HfServiceVisit visit;
+  HfSmalls *smalls;
+  HfRunCache *runs;
+  gint next;        /* connection of the next call, atomic */
+  GMutex lock;      /* guards what follows */
+  GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
+  guint64 waited_us; /* of calls that have ended */
+} HfServiceStore;
+
+/* The connection whose turn it is. */
+HfRpc *hf_service_rpc(HfServiceStore *service);
+/* Bytes of an object from the service, up to HF_SERVICE_GET_MAX at a time, several requests under way. */
+gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
+                          GError **error);
+
+/* ---- smalls.c: contents of small objects. Thread-safe. ---- */
+HfSmalls *hf_smalls_new(void);
+void hf_smalls_free(HfSmalls *smalls);
+/* NULL when it is not kept. */
+GBytes *hf_smalls_find(HfSmalls *smalls, const char *name);
+void hf_smalls_add(HfSmalls *smalls, const char *name, GBytes *content);
+void hf_smalls_remove(HfSmalls *smalls, const char *name);
+/* Do listings below `prefix` come with contents? */
+gboolean hf_smalls_wants(const char *prefix);
+
+/* ---- runs.c: whole index runs in local files. Thread-safe. ---- */
+HfRunCache *hf_run_cache_new(const char *folder);
+void hf_run_cache_free(HfRunCache *cache);
+/* Reads from the local copy, which is fetched first when it is missing; *here is FALSE when the run is too long to be
+ * fetched whole, or no file can be made. */
+gboolean hf_run_cache_read(HfRunCache *cache, HfServiceStore *service, const char *name, guint64 offset, void *bytes,
+                           gsize length, gboolean *here, GError **error);
+
+/* ---- sink.c ---- */
+HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);
+gboolean hf_service_sink_add(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count,
+                             const HfId *ids, GError **error);
+gboolean hf_service_sink_flush(HfSink *sink, HfSinkTotals *totals, GError **error);
+void hf_service_sink_free(HfSink *sink);

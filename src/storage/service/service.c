@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "storage/service/service.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/work.h"
+#include "storage/service/private.h"
+
+#define FRAME_MAX (20u << 20)   /* a stored frame, and the ids of its blobs */
+#define WINDOW (32u << 20)      /* 200 ms at 1.2 Gbit/s, each connection */
+#define MEMORY_MAX (512u << 20)
+#define FETCH_BYTES (1u << 20)  /* long reads are cut, so that several are under way */
+#define FETCHES 8u
+#define CONTENT_MAX (64u << 20) /* objects that are put or read whole */
+
+void hf_service_rpc_options(HfRpcOptions *options)
+{
+  options->service = HF_VAULT_SERVICE;
+  options->version_low = HF_VAULT_OLDEST;
+  options->version_high = HF_VAULT_VERSION;
+  options->frame_max = FRAME_MAX;
+  options->window = WINDOW;
+  options->memory_max = MEMORY_MAX;
+}
+
+HfRpc *hf_service_rpc(HfServiceStore *service)
+{
+  guint turn = (guint)g_atomic_int_add(&service->next, 1);
+  return service->connections->pdata[turn % service->connections->len];
+}
+
+static HfServiceStore *self(HfStore *store)
+{
+  return (HfServiceStore *)store;
+}
+
+/* ---- Reading. ---- */
+
+static HfCall *ask_range(HfServiceStore *service, const char *name, guint64 offset, gsize length, GError **error)
+{
+  g_auto(HfVaultGet) get = { .name = g_strdup(name), .offset = offset, .length = (guint32)length };
+  g_autoptr(GBytes) request = hf_vault_get_encode(&get, error);
+  return request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_GET, request, error);
+}
+
+static gboolean take_range(HfServiceStore *service, HfCall *call, const char *name, guint8 *bytes, gsize length,
+                           GError **error)
+{
+  g_autoptr(GBytes) reply = hf_call_finish(call, error);
+  if (reply == NULL)
+    return FALSE;
+  if (g_bytes_get_size(reply) != length)
+    return hf_fail(error, HF_ERROR_INVALID, "the service of '%s' gave %zu bytes of '%s' where %zu were asked for",
+                   service->store.location, g_bytes_get_size(reply), name, length);
+  memcpy(bytes, g_bytes_get_data(reply, NULL), length);
+  return TRUE;
+}
+
+gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
+                          GError **error)
+{
+  HfCall *calls[FETCHES] = { NULL };
+  gsize asked = 0, taken = 0;
+  gboolean good = TRUE;
+  for (guint turn = 0; good && taken < length;) {
+    while (good && asked < length && asked - taken < (gsize)FETCHES * FETCH_BYTES) {
+      gsize part = MIN(length - asked, FETCH_BYTES);
+      calls[asked / FETCH_BYTES % FETCHES] = ask_range(service, name, offset + asked, part, error);
+      good = calls[asked / FETCH_BYTES % FETCHES] != NULL;
+      asked += part;
+    }
+    gsize part = MIN(length - taken, FETCH_BYTES);
+    HfCall **call = &calls[turn++ % FETCHES];
+    good = good && take_range(service, *call, name, (guint8 *)bytes + taken, part, error);
+    g_clear_pointer(call, hf_call_free);
+    taken += part;
+  }
+  for (guint i = 0; i < FETCHES; i++)
+    hf_call_free(calls[i]);
+  return good;
+}
+
+static gboolean too_short(HfStore *store, const char *name, GError **error)
+{
+  return hf_fail(error, HF_ERROR_DAMAGED, "object '%s' of '%s' is shorter than it should be", name, store->location);
+}
+
+static gboolean service_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length,
+                            GError **error)
+{
+  HfServiceStore *service = self(store);
+  g_autoptr(GBytes) small = hf_smalls_find(service->smalls, name);
+  gboolean here = FALSE;
+  if (small != NULL) {
+    gsize size;
+    const guint8 *content = g_bytes_get_data(small, &size);
+    if (offset > size || length > size - offset)
+      return too_short(store, name, error);
+    memcpy(bytes, content + offset, length);
+    return TRUE;
+  }
+  if (g_str_has_prefix(name, "index/") &&
+      !hf_run_cache_read(service->runs, service, name, offset, bytes, length, &here, error))
+    return FALSE;
+  return here || hf_service_fetch(service, name, offset, bytes, length, error);
+}
+
+static gboolean service_size(HfStore *store, const char *name, guint64 *size, GError **error)
+{
+  HfServiceStore *service = self(store);
+  g_autoptr(GBytes) small = hf_smalls_find(service->smalls, name);
+  if (small != NULL) {
+    *size = g_bytes_get_size(small);
+    return TRUE;
+  }
+  g_auto(HfVaultName) request = { .name = g_strdup(name) };
+  g_auto(HfVaultSize) reply = { 0 };
+  if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, error))
+    return FALSE;
+  *size = reply.size;
+  return TRUE;
+}
+
+/* ---- Listing. ---- */
+
+static gboolean take_listing(HfServiceStore *service, GBytes *piece, HfStoreListFunc func, gpointer user,
+                             GError **error)
+{
+  g_auto(HfVaultListing) listing = { 0 };
+  if (!hf_vault_listing_decode(piece, &listing, error))
+    return FALSE;
+  for (guint i = 0; i < listing.n_entries; i++) {
+    const HfVaultEntry *entry = &listing.entries[i];
+    if (!hf_store_name_valid(entry->name))
+      return hf_fail(error, HF_ERROR_INVALID, "the service of '%s' lists a name that no object can have",
+                     service->store.location);
+    if (entry->content != NULL && g_bytes_get_size(entry->content) == entry->size)
+      hf_smalls_add(service->smalls, entry->name, entry->content);
+    if (func != NULL && !func(entry->name, entry->size, user, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* All pieces are taken before the first name is handed on: `func` may call the store, and must not hold up the rest. */
+static GPtrArray *receive_all(HfCall *call, GError **error)
+{
+  g_autoptr(GPtrArray) pieces = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+  gboolean end = FALSE;
+  for (GBytes *piece; (piece = hf_call_receive(call, &end, error)) != NULL;)
+    g_ptr_array_add(pieces, piece);
+  return end ? g_steal_pointer(&pieces) : NULL;
+}
+
+static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
+{
+  HfServiceStore *service = self(store);
+  g_auto(HfVaultList) list = { .prefix = g_strdup(prefix),
+                               .content_max = hf_smalls_wants(prefix) ? HF_SERVICE_CONTENT_MAX : 0 };
+  g_autoptr(GBytes) request = hf_vault_list_encode(&list, error);
+  g_autoptr(HfCall) call =
+    request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_LIST, request, error);
+  g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
+  g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
+  for (guint i = 0; reply != NULL && i < pieces->len; i++)
+    if (!take_listing(service, pieces->pdata[i], func, user, error))
+      return FALSE;
+  return reply != NULL;
+}
+
+/* ---- Writing. An object is kept in memory until its commit: what is put here is small. ---- */
+
+typedef struct ServicePut {
+  HfPut put;
+  GByteArray *content;
+} ServicePut;
+
+static HfPut *service_put_begin(HfStore *store G_GNUC_UNUSED, const char *name G_GNUC_UNUSED,
+                                GError **error G_GNUC_UNUSED)
+{
+  ServicePut *put = g_new0(ServicePut, 1);
+  put->content = g_byte_array_new();
+  return &put->put;
+}
+
+static gboolean service_put_write(HfPut *base, const struct iovec *vector, int count, GError **error)
+{
+  ServicePut *put = (ServicePut *)base;
+  for (int i = 0; i < count; i++) {
+    if (vector[i].iov_len > CONTENT_MAX - put->content->len)
+      return hf_fail(error, HF_ERROR_UNSUPPORTED, "'%s' is too large to be put through a repository service",
+                     base->name);
+    g_byte_array_append(put->content, vector[i].iov_base, (guint)vector[i].iov_len);
+  }
+  return TRUE;
+}
+
+static gboolean service_put_read(HfPut *base, guint64 offset, void *bytes, gsize length, GError **error G_GNUC_UNUSED)
+{
+  memcpy(bytes, ((ServicePut *)base)->content->data + offset, length);
+  return TRUE;
+}
+
+static gboolean service_put_commit(HfPut *base, GError **error)
+{
+  ServicePut *put = (ServicePut *)base;
+  HfServiceStore *service = self(base->store);
+  g_auto(HfVaultName) name = { .name = g_strdup(base->name) };
+  g_autoptr(GBytes) request = hf_vault_name_encode(&name, error);
+  HfRpc *rpc = hf_service_rpc(service);
+  g_autoptr(HfCall) call = request == NULL ? NULL : hf_rpc_begin(rpc, HF_VAULT_METHOD_PUT, request, error);
+  if (call == NULL)
+    return FALSE;
+  for (gsize at = 0; at < put->content->len;) {
+    struct iovec part = { put->content->data + at, MIN(put->content->len - at, hf_rpc_piece_max(rpc)) };
+    if (!hf_call_send(call, &part, 1, error))
+      return FALSE;
+    at += part.iov_len;
+  }
+  g_autoptr(GBytes) reply = hf_call_finish(call, error);
+  return reply != NULL;
+}
+
+static void service_put_free(HfPut *base)
+{
+  ServicePut *put = (ServicePut *)base;
+  if (put->content->len > 0)
+    hf_wipe(put->content->data, put->content->len); /* key slots pass here */
+  g_byte_array_unref(put->content);
+  g_free(put);
+}
+
+static gboolean service_remove(HfStore *store, const char *name, GError **error)
+{
+  HfServiceStore *service = self(store);
+  g_auto(HfVaultName) request = { .name = g_strdup(name) };
+  hf_smalls_remove(service->smalls, name);
+  return hf_vault_call_remove(hf_service_rpc(service), &request, -1, error);
+}
+
+static gboolean service_usage(HfStore *store, HfStoreUsage *usage, GError **error)
+{
+  g_auto(HfVaultUsage) reply = { 0 };
+  if (!hf_vault_call_usage(hf_service_rpc(self(store)), &reply, -1, error))
+    return FALSE;
+  *usage = (HfStoreUsage){ reply.total, reply.free };
+  return TRUE;
+}
+
+/* ---- Opening. ---- */
+
+static void service_free(HfStore *store)
+{
+  HfServiceStore *service = self(store);
+  g_ptr_array_unref(service->connections);
+  g_ptr_array_unref(service->channels);
+  g_ptr_array_unref(service->sinks);
+  hf_smalls_free(service->smalls);
+  hf_run_cache_free(service->runs);
+  g_mutex_clear(&service->lock);
+  g_free(service);
+}
+
+static const HfStoreOps service_ops = {
+  .put_begin = service_put_begin,
+  .put_write = service_put_write,
+  .put_read = service_put_read,
+  .put_commit = service_put_commit,
+  .put_free = service_put_free,
+  .get = service_get,
+  .size = service_size,
+  .list = service_list,
+  .remove = service_remove,
+  .free = service_free,
+  .usage = service_usage,
+  .sink_open = hf_service_sink_open,
+  .sink_add = hf_service_sink_add,
+  .sink_flush = hf_service_sink_flush,
+  .sink_free = hf_service_sink_free,
+};
+
+static gboolean connect_all(HfServiceStore *service, const HfServiceOptions *options, GError **error)
+{
+  HfRpcOptions rpc_options = { .cancel = options->cancel };
+  hf_service_rpc_options(&rpc_options);
+  for (guint i = 0; i < service->channels->len; i++) {
+    HfRpc *rpc = hf_rpc_new(service->channels->pdata[i], &rpc_options, error);
+    if (rpc == NULL)
+      return FALSE;
+    g_ptr_array_add(service->connections, rpc);
+  }
+  return TRUE;
+}
+
+static gboolean visit(HfServiceStore *service, GError **error)
+{
+  g_auto(HfVaultVisit) answer = { 0 };
+  for (guint i = 0; i < service->connections->len; i++) {
+    g_autoptr(HfCall) call = hf_rpc_begin(service->connections->pdata[i], HF_VAULT_METHOD_VISIT, NULL, error);
+    g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
+    g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
+    if (reply == NULL)
+      return FALSE;
+    if (i > 0)
+      continue;
+    if (!hf_vault_visit_decode(reply, &answer, error))
+      return FALSE;
+    for (guint k = 0; k < pieces->len; k++)
+      if (!take_listing(service, pieces->pdata[k], NULL, NULL, error))
+        return FALSE;
+  }
+  service->visit = (HfServiceVisit){ answer.rights, answer.kept, answer.seconds };
+  return TRUE;
+}
+
+HfStore *hf_service_store_new(GPtrArray *channels, const HfServiceOptions *options, GError **error)
+{
+  HfServiceStore *service = g_new0(HfServiceStore, 1);
+  service->store.ops = &service_ops;
+  service->store.features = HF_STORE_EXCLUSIVE | HF_STORE_KEPT;
+  service->store.location = g_strdup(options->location);
+  service->channels = channels;
+  service->connections = g_ptr_array_new_with_free_func((GDestroyNotify)hf_rpc_free);
+  service->sinks = g_ptr_array_new();
+  service->smalls = hf_smalls_new();
+  service->runs = hf_run_cache_new(options->cache_folder);
+  g_mutex_init(&service->lock);
+  if (connect_all(service, options, error) && visit(service, error))
+    return &service->store;
+  hf_store_free(&service->store);
+  return NULL;
+}
+
+HfServiceVisit hf_service_visit(HfStore *store)
+{
+  return self(store)->visit;
+}
+
+HfServiceTraffic hf_service_traffic(HfStore *store)
+{
+  HfServiceStore *service = self(store);
+  HfServiceTraffic traffic = { 0 };
+  for (guint i = 0; i < service->channels->len; i++) {
+    HfChannelBytes bytes = hf_channel_bytes(service->channels->pdata[i]);
+    traffic.sent += bytes.wire_written;
+    traffic.received += bytes.wire_read;
+  }
+  HF_LOCK(&service->lock);
+  traffic.waited_us = service->waited_us;
+  return traffic;
+}
+
+void hf_service_set_throttle(HfStore *store, HfThrottle *throttle)
+{
+  HfServiceStore *service = self(store);
+  for (guint i = 0; i < service->channels->len; i++)
+    hf_channel_set_throttle(service->channels->pdata[i], throttle);
+}
