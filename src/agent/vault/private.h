@@ -27,6 +27,7 @@ struct HfVisit {
   GHashTable *sessions;   /* of HfShortId: opened by this visit, not yet over */
   GHashTable *fresh;      /* of HfVisitBlob: came with this visit, not yet in the index */
   GHashTable *unresolved; /* of HfVisitBlob: named by metadata, not met yet */
+  guint64 busy_us;
   GError *failed;         /* the first loss: no flush succeeds after it */
 };
 

@@ -272,7 +272,8 @@ static gboolean serve_flush(HfCall *call G_GNUC_UNUSED, gpointer user, GBytes **
   if (!hf_visit_flush(service->visit, &totals, error))
     return FALSE;
   HfVaultFlushed answer = { .data = totals.data.pack_bytes, .data_second = totals.data.second_bytes,
-                            .meta = totals.meta.pack_bytes, .meta_second = totals.meta.second_bytes };
+                            .meta = totals.meta.pack_bytes, .meta_second = totals.meta.second_bytes,
+                            .busy = totals.busy_us };
   *reply = hf_vault_flushed_encode(&answer, error);
   return *reply != NULL;
 }

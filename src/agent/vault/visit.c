@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/vault/private.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "repo/objects.h"
 
@@ -267,8 +268,8 @@ static gboolean fail(HfVisit *visit, GError *why, GError **error)
   return FALSE;
 }
 
-gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
-                        const void *stored, const HfId *ids, GError **error)
+static gboolean take_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
+                           const void *stored, const HfId *ids, GError **error)
 {
   GError *why = NULL;
   HfRepo *repo = hf_depot_repo(visit->depot, error);
@@ -281,6 +282,16 @@ gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPack
     add_blob(visit->fresh, domain, &ids[i]);
   g_mutex_unlock(&visit->lock);
   return hf_packer_add_stored(packer, frame, stored, ids, &why) || fail(visit, why, error);
+}
+
+gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
+                        const void *stored, const HfId *ids, GError **error)
+{
+  gint64 begun = hf_clock_monotonic_us();
+  gboolean taken = take_frame(visit, packer, domain, kind, frame, stored, ids, error);
+  HF_LOCK(&visit->lock);
+  visit->busy_us += (guint64)(hf_clock_monotonic_us() - begun);
+  return taken;
 }
 
 static gboolean check_unresolved(HfVisit *visit, HfRepo *repo, GError **error)
@@ -308,6 +319,7 @@ gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error)
   g_mutex_lock(&visit->lock);
   g_autoptr(GPtrArray) packers = g_ptr_array_copy(visit->packers, NULL, NULL);
   why = visit->failed != NULL ? g_error_copy(visit->failed) : NULL;
+  totals->busy_us = visit->busy_us;
   g_mutex_unlock(&visit->lock);
   for (guint i = 0; i < packers->len && why == NULL; i++) {
     guint64 pack, second;

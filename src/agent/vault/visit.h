@@ -57,6 +57,7 @@ gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPack
 /* Bytes that the visit made durable so far. */
 typedef struct HfVisitTotals {
   HfSinkTotals data, meta;
+  guint64 busy_us; /* in hf_visit_frame, summed over threads */
 } HfVisitTotals;
 /* Everything that came is durable, indexed, and leads somewhere. */
 gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error);

@@ -22,6 +22,7 @@ typedef struct HfBackupOptions {
   const char *name;        /* NULL: the host's name */
   GPtrArray *tags;         /* of char*; may be NULL */
   GPtrArray *paths;        /* of char*: folders or files; disks when `disks` */
+  GHashTable *places;      /* absolute path to char*: where that root is read instead (a snapshot of it); may be NULL */
   gboolean disks;
   gboolean live;           /* disks in use are allowed; the point is marked */
   HfExclude *exclude;      /* may be NULL */
@@ -33,12 +34,13 @@ typedef struct HfBackupOptions {
 } HfBackupOptions;
 
 typedef struct HfBackupResult {
-  HfShortId point;
+  HfShortId point, source;
   guint64 files, directories, bytes;      /* in the point */
   guint64 files_unchanged;
   guint64 new_bytes, stored_bytes, parity_bytes;
   guint64 warnings;
   gboolean resumed;                       /* a checkpoint was taken up */
+  gboolean first;                         /* the source has no earlier point */
 } HfBackupResult;
 
 /* Makes a point. repo->index may be loaded or not (it is refreshed). Errors: HF_ERROR_NOT_FOUND or HF_ERROR_REFUSED

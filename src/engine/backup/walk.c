@@ -350,17 +350,24 @@ static gboolean may_be_empty(const HfBackupState *state, const char *path)
   return FALSE;
 }
 
+/* Where a root is read: at a snapshot of it, or at itself. */
+static const char *place_of(const HfBackupState *state, const char *path)
+{
+  const char *place = state->options->places ? g_hash_table_lookup(state->options->places, path) : NULL;
+  return place ? place : path;
+}
+
 gboolean hf_walk_passes_over(const HfBackupState *state, const char *path)
 {
   struct stat status;
-  return may_be_empty(state, path) && lstat(path, &status) != 0 && errno == ENOENT;
+  return may_be_empty(state, path) && lstat(place_of(state, path), &status) != 0 && errno == ENOENT;
 }
 
 static gboolean check_empty(HfBackupState *state, const char *path, const HfEntry *old, GError **error)
 {
   if (!old || old->content == HF_CONTENT_NONE || may_be_empty(state, path))
     return TRUE;
-  g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, path, error);
+  g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, place_of(state, path), error);
   if (!dir)
     return FALSE;
   return hf_source_dir_count(dir) > 0 ||
@@ -376,7 +383,8 @@ static gboolean root_folder(HfBackupWorker *worker, HfTreePage *page, const char
     return FALSE;
   g_byte_array_set_size(worker->extras, 0);
   gboolean full;
-  g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, path, error);
+  const char *place = place_of(worker->state, path);
+  g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, place, error);
   if (!dir ||
       !hf_source_extras(dir, ".", hf_source_dir_fd(dir), entry->mode, worker->extras, worker->state->report, path,
                         error) ||
@@ -385,7 +393,7 @@ static gboolean root_folder(HfBackupWorker *worker, HfTreePage *page, const char
   entry->content = HF_CONTENT_NONE;
   hf_tree_add(page, entry, &full);
   worker->counts.directories++;
-  *child = hf_tree_child(page, NULL, path, path);
+  *child = hf_tree_child(page, NULL, place, path);
   (*child)->mount = status->mount;
   for (guint i = 0; i < HF_BASES; i++) {
     (*child)->base.has[i] = old[i] && S_ISDIR(old[i]->mode) && old[i]->content == HF_CONTENT_PAGE;
@@ -399,7 +407,8 @@ static gboolean root_folder(HfBackupWorker *worker, HfTreePage *page, const char
 static gboolean root_other(HfBackupWorker *worker, HfTreePage *page, const char *path, HfEntry *entry,
                            const HfSourceStat *status, GError **error)
 {
-  g_autofree char *folder = g_path_get_dirname(path), *name = g_path_get_basename(path);
+  const char *at = place_of(worker->state, path);
+  g_autofree char *folder = g_path_get_dirname(at), *name = g_path_get_basename(at);
   g_autoptr(HfSourceDir) dir = hf_source_dir_open(NULL, folder, error);
   if (!dir)
     return FALSE;
@@ -439,7 +448,7 @@ gboolean hf_walk_root(HfBackupWorker *worker, HfTreePage *page, const char *path
     if (found[i])
       old[i] = &bases[i];
   g_autoptr(GError) problem = NULL;
-  if (!hf_source_stat_path(path, &entry, &status, worker->scratch, &problem)) {
+  if (!hf_source_stat_path(place_of(state, path), &entry, &status, worker->scratch, &problem)) {
     if (hf_error_is(problem, HF_ERROR_NOT_FOUND) && old[1])
       return hf_fail(error, HF_ERROR_NOT_FOUND,
                      "'%s' is gone, but was in the last point; mount it, or allow it with --allow-empty %s", path,

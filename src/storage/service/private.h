@@ -20,7 +20,7 @@ typedef struct HfServiceStore {
   gint next;        /* connection of the next call, atomic */
   GMutex lock;      /* guards what follows */
   GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
-  guint64 waited_us; /* of calls that have ended */
+  guint64 waited_us, busy_us; /* of calls that have ended */
 } HfServiceStore;
 
 /* The connection whose turn it is. */

@@ -348,6 +348,7 @@ HfServiceTraffic hf_service_traffic(HfStore *store)
   }
   HF_LOCK(&service->lock);
   traffic.waited_us = service->waited_us;
+  traffic.busy_us = service->busy_us;
   return traffic;
 }
 

@@ -36,9 +36,10 @@ typedef struct HfServiceVisit {
 } HfServiceVisit;
 HfServiceVisit hf_service_visit(HfStore *store);
 
-/* Microseconds that senders waited for the network, summed over them, and bytes on the wire so far. */
+/* Microseconds that senders waited for the network, and that the service was at work on frames, each summed over
+ * connections; bytes on the wire so far. Both times are up to the last flush. */
 typedef struct HfServiceTraffic {
-  guint64 waited_us, sent, received;
+  guint64 waited_us, busy_us, sent, received;
 } HfServiceTraffic;
 HfServiceTraffic hf_service_traffic(HfStore *store);
 

@@ -134,6 +134,9 @@ gboolean hf_service_sink_flush(HfSink *base, HfSinkTotals *totals, GError **erro
   g_auto(HfVaultFlushed) reply = { 0 };
   if (!hf_vault_call_flush(service->connections->pdata[0], &reply, -1, error))
     return FALSE;
+  g_mutex_lock(&service->lock);
+  service->busy_us = reply.busy;
+  g_mutex_unlock(&service->lock);
   *totals = sink->kind == HF_PACK_DATA ? (HfSinkTotals){ reply.data, reply.data_second }
                                        : (HfSinkTotals){ reply.meta, reply.meta_second };
   return TRUE;

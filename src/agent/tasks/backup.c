@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Files and disks of this host into a repository at a distance. */
+#include "agent/tasks/far.h"
+#include "agent/tasks/hooks.h"
+#include "agent/tasks/still.h"
+#include "agent/tasks/tasks.h"
+#include "base/error.h"
+#include "engine/backup/backup.h"
+
+static HfExclude *make_exclude(const HfWorkBackup *task, GError **error)
+{
+  HfExclude *exclude = hf_exclude_new();
+  for (guint i = 0; i < task->n_excludes; i++)
+    if (!hf_exclude_add(exclude, task->excludes[i], error)) {
+      hf_exclude_free(exclude);
+      return NULL;
+    }
+  return exclude;
+}
+
+static GPtrArray *texts(char **list, guint count)
+{
+  GPtrArray *array = g_ptr_array_new();
+  for (guint i = 0; i < count; i++)
+    g_ptr_array_add(array, list[i]);
+  return array;
+}
+
+static gboolean finish(const HfFar *far, const HfBackupResult *result, const HfShortId *source, GByteArray *out,
+                       GError **error)
+{
+  g_auto(HfWorkBackupDone) done = {
+    .point = result->point, .source = *source, .files = result->files, .directories = result->directories,
+    .bytes = result->bytes, .unchanged = result->files_unchanged, .new_bytes = result->new_bytes,
+    .stored_bytes = result->stored_bytes, .parity_bytes = result->parity_bytes, .warnings = result->warnings,
+    .resumed = result->resumed, .first = result->first,
+  };
+  hf_far_figures(far, &done.figures);
+  g_autoptr(GBytes) encoded = hf_work_backup_done_encode(&done, error);
+  if (encoded == NULL)
+    return FALSE;
+  g_byte_array_append(out, g_bytes_get_data(encoded, NULL), (guint)g_bytes_get_size(encoded));
+  return TRUE;
+}
+
+static gboolean back_up(HfWorker *worker, const HfWorkBackup *task, const HfFar *far, HfBackupResult *result,
+                        GError **error)
+{
+  g_autoptr(HfExclude) exclude = make_exclude(task, error);
+  g_autoptr(GPtrArray) paths = texts(task->paths, task->n_paths);
+  g_autoptr(GPtrArray) tags = texts(task->tags, task->n_tags);
+  g_autoptr(GPtrArray) allow_empty = texts(task->allow_empty, task->n_allow_empty);
+  if (exclude == NULL)
+    return FALSE;
+  g_autoptr(HfStill) still = hf_still_begin(worker, task, error);
+  if (still == NULL)
+    return FALSE;
+  HfBackupOptions options = {
+    .name = task->name, .tags = tags, .paths = paths, .places = hf_still_places(still), .disks = task->disks, .live = task->live,
+    .exclude = exclude, .one_file_system = task->one_file_system, .rescan = task->rescan,
+    .allow_empty = allow_empty, .codec = -1, .checkpoint_seconds = task->checkpoint_seconds,
+  };
+  return hf_backup(far->repo, &options, result, error);
+}
+
+static gboolean run(HfWorker *worker, GByteArray *result, GError **error)
+{
+  HfView view = hf_worker_task(worker);
+  g_auto(HfWorkBackup) task = { 0 };
+  g_auto(HfWorkKey) key = { 0 };
+  HfBackupResult backup = { 0 };
+  if (!hf_work_backup_decode_bytes(view.data, view.length, &task, error) || !hf_far_key(worker, &key, error) ||
+      !hf_hooks_run(worker, task.before, task.n_before, "before", error))
+    return FALSE;
+  g_autoptr(HfFar) far = hf_far_open(worker, &task.repository, &key, task.rate, error);
+  gboolean good = far != NULL && back_up(worker, &task, far, &backup, error);
+  /* What the first scripts stopped is started again whatever happened. */
+  gboolean after = hf_hooks_run(worker, task.after, task.n_after, "after", good ? error : NULL);
+  return good && after && finish(far, &backup, &backup.source, result, error);
+}
+
+const HfTaskKind hf_task_backup = { "backup", run };

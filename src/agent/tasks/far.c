@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/tasks/far.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+
+static GPtrArray *open_links(HfWorker *worker, const HfWorkRepository *where, GError **error)
+{
+  g_autoptr(GPtrArray) channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
+  if (where->links == 0)
+    hf_fail(error, HF_ERROR_USAGE, "the order gives no connection to '%s'", where->location);
+  for (guint i = 0; i < where->links; i++) {
+    HfChannel *channel = hf_worker_link(worker, where->first_link + i, error);
+    if (channel == NULL)
+      return NULL;
+    g_ptr_array_add(channels, channel);
+  }
+  return where->links == 0 ? NULL : g_steal_pointer(&channels);
+}
+
+static gboolean check_fingerprint(const HfRepo *repo, const HfWorkRepository *where, GError **error)
+{
+  static const HfShortId none = { { 0 } };
+  if (hf_short_id_equal(&where->fingerprint, &none) || hf_short_id_equal(&where->fingerprint, &repo->fingerprint))
+    return TRUE;
+  return hf_fail(error, HF_ERROR_REFUSED,
+                 "'%s' is another repository than the one that the server knows; rescan it if that is meant to be",
+                 where->location);
+}
+
+HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, guint64 rate, GError **error)
+{
+  g_autoptr(GPtrArray) channels = open_links(worker, where, error);
+  if (channels == NULL)
+    return NULL;
+  g_autofree char *cache = g_build_filename(hf_worker_state(worker), "index", NULL);
+  HfServiceOptions options = { .location = where->location, .cache_folder = cache,
+                               .cancel = hf_worker_cancel(worker) };
+  HfStore *store = hf_service_store_new(g_steal_pointer(&channels), &options, error);
+  if (store == NULL)
+    return NULL;
+  g_autoptr(HfFar) far = g_new0(HfFar, 1);
+  far->worker = worker;
+  far->begun = hf_clock_monotonic_us();
+  if (rate > 0) {
+    far->throttle = hf_throttle_new(rate);
+    hf_service_set_throttle(store, far->throttle);
+  }
+  HfUnlock unlock = { .kind = HF_UNLOCK_KEY_FILE };
+  if (key != NULL) {
+    unlock.text = key->text;
+    unlock.length = strlen(key->text);
+  }
+  HfRepoOptions repo_options = { .unlock = key != NULL ? &unlock : NULL,
+                                 .report = hf_worker_report(worker),
+                                 .cancel = hf_worker_cancel(worker) };
+  far->repo = hf_repo_open(store, &repo_options, error);
+  return far->repo != NULL && check_fingerprint(far->repo, where, error) ? g_steal_pointer(&far) : NULL;
+}
+
+void hf_far_free(HfFar *far)
+{
+  if (far == NULL)
+    return;
+  hf_repo_free(far->repo);
+  g_clear_pointer(&far->throttle, hf_throttle_unref);
+  g_free(far);
+}
+
+gboolean hf_far_key(HfWorker *worker, HfWorkKey *key, GError **error)
+{
+  HfView secret = hf_worker_secret(worker);
+  return hf_work_key_decode_bytes(secret.data, secret.length, key, error);
+}
+
+static guint64 processor_us(void)
+{
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  return (guint64)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
+    (guint64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* All threads together had `duration` times their number: what was neither computing nor waiting for the network was
+ * waiting for the disk. */
+void hf_far_figures(const HfFar *far, HfWorkFigures *figures)
+{
+  HfServiceTraffic traffic = hf_service_traffic(far->repo->store);
+  figures->duration = (guint64)(hf_clock_monotonic_us() - far->begun);
+  figures->proxy = processor_us();
+  figures->network += traffic.waited_us;
+  figures->target += traffic.busy_us;
+  figures->throttle += far->throttle != NULL ? hf_throttle_waited_us(far->throttle) : 0;
+  figures->sent += traffic.sent;
+  figures->received += traffic.received;
+  guint64 had = figures->duration * hf_processors(), told = figures->proxy + figures->network;
+  figures->source = had > told ? had - told : 0;
+}
