@@ -3,9 +3,11 @@
  * Who may do what: accounts, logins, tokens, roles, and the audit trail.
  *
  * INVARIANTS
- * 1. Passwords are kept as Argon2id hashes, tokens as SHA-256 of 32 random bytes: nothing in the database lets anyone in.
- * 2. After 5 failed logins of an account or 20 of an address, each further failure doubles the wait (1 s up to 15 min).
- *    While it lasts nothing is even tried. An unknown name costs the same time as a wrong password.
+ * 1. Passwords are kept as Argon2id hashes, tokens as SHA-256 of 32 random bytes: nothing in the database lets anyone
+ *    in.
+ * 2. After 5 failed logins of an account or 20 of an address, each further failure doubles the wait: from 1 s up to 30 s
+ *    for an account (so that nobody can lock its owner out for long), up to 15 minutes for an address. While it lasts
+ *    nothing is even tried. An unknown name costs the same time as a wrong password.
  * 3. A refresh token works once. One that comes a second time revokes every token of its login: it was stolen.
  * 4. There is always one administrator who may log in: the last is neither deleted, disabled nor given less.
  *
@@ -48,7 +50,7 @@ typedef struct HfActor {
   HfRole role;
 } HfActor;
 extern const HfActor hf_actor_server;
-/* HF_ERROR_PERMISSION, naming the account, its role and `what` ("start jobs"), when the role does not allow it. */
+/* HF_ERROR_PERMISSION, naming the account, its role and the action, when the role does not allow it. */
 gboolean hf_actor_may(const HfActor *actor, HfAction action, GError **error);
 
 typedef struct HfAuthTimes {
@@ -89,8 +91,8 @@ gboolean hf_account_change(HfAuth *auth, const HfActor *actor, const char *id, c
 gboolean hf_account_set_password(HfAuth *auth, const HfActor *actor, const char *id, const char *password,
                                  GError **error);
 gboolean hf_account_delete(HfAuth *auth, const HfActor *actor, const char *id, GError **error);
-/* Makes "admin" with a random password when there is no account at all: `*password` is then set (caller: hf_secret_free),
- * else NULL. */
+/* Makes "admin" with a random password when there is no account at all: `*password` is then set (caller:
+ * hf_secret_free), else NULL. */
 gboolean hf_auth_first_account(HfAuth *auth, char **password, GError **error);
 
 /* ---- Logging in. ---- */

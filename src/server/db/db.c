@@ -312,7 +312,12 @@ const char *hf_db_column_name(HfDbRows *rows, guint column)
 
 gboolean hf_db_is_null(HfDbRows *rows, guint column)
 {
-  return rows->driver->is_null(rows, column);
+  return rows->driver->kind_of(rows, column) == HF_DB_KIND_NULL;
+}
+
+int hf_db_kind_of(HfDbRows *rows, guint column)
+{
+  return rows->driver->kind_of(rows, column);
 }
 
 gint64 hf_db_int(HfDbRows *rows, guint column)

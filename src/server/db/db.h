@@ -98,6 +98,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfDbRows, hf_db_rows_free)
 /* Columns of the current row, from 0. Text and bytes live until the next hf_db_next or the end of the rows. */
 guint hf_db_columns(HfDbRows *rows);
 const char *hf_db_column_name(HfDbRows *rows, guint column);
+/* HF_DB_KIND_NULL, INT, TEXT or BLOB. */
+int hf_db_kind_of(HfDbRows *rows, guint column);
 gboolean hf_db_is_null(HfDbRows *rows, guint column);
 gint64 hf_db_int(HfDbRows *rows, guint column);       /* 0 for NULL */
 const char *hf_db_text(HfDbRows *rows, guint column); /* NULL for NULL */

@@ -44,7 +44,7 @@ struct HfDbDriver {
   void (*rows_free)(HfDbRows *rows);
   guint (*columns)(HfDbRows *rows);
   const char *(*column_name)(HfDbRows *rows, guint column);
-  gboolean (*is_null)(HfDbRows *rows, guint column);
+  int (*kind_of)(HfDbRows *rows, guint column); /* HF_DB_KIND_* */
   gint64 (*integer)(HfDbRows *rows, guint column);
   const char *(*text)(HfDbRows *rows, guint column);
   gconstpointer (*blob)(HfDbRows *rows, guint column, gsize *size);

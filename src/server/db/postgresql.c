@@ -14,6 +14,7 @@
 #define OID_BOOL 16
 #define OID_BYTEA 17
 #define OID_INT8 20
+#define OID_INT4 23
 #define OID_TEXT 25
 
 typedef struct Pg {
@@ -263,16 +264,27 @@ static const char *pg_column_name(HfDbRows *base, guint column)
   return PQfname(((PgRows *)base)->result, (int)column);
 }
 
-static gboolean pg_is_null(HfDbRows *base, guint column)
+static int pg_kind_of(HfDbRows *base, guint column)
 {
   PgRows *rows = (PgRows *)base;
-  return PQgetisnull(rows->result, rows->row, (int)column) != 0;
+  if (PQgetisnull(rows->result, rows->row, (int)column))
+    return HF_DB_KIND_NULL;
+  switch (PQftype(rows->result, (int)column)) {
+  case OID_BOOL:
+  case OID_INT4:
+  case OID_INT8:
+    return HF_DB_KIND_INT;
+  case OID_BYTEA:
+    return HF_DB_KIND_BLOB;
+  default:
+    return HF_DB_KIND_TEXT;
+  }
 }
 
 static const char *pg_text(HfDbRows *base, guint column)
 {
   PgRows *rows = (PgRows *)base;
-  return pg_is_null(base, column) ? NULL : PQgetvalue(rows->result, rows->row, (int)column);
+  return PQgetisnull(rows->result, rows->row, (int)column) ? NULL : PQgetvalue(rows->result, rows->row, (int)column);
 }
 
 static gint64 pg_integer(HfDbRows *base, guint column)
@@ -312,7 +324,7 @@ const HfDbDriver hf_db_postgresql = {
   .rows_free = pg_rows_free,
   .columns = pg_columns,
   .column_name = pg_column_name,
-  .is_null = pg_is_null,
+  .kind_of = pg_kind_of,
   .integer = pg_integer,
   .text = pg_text,
   .blob = pg_blob,

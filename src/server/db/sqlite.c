@@ -239,9 +239,18 @@ static const char *lite_column_name(HfDbRows *rows, guint column)
   return sqlite3_column_name(of(rows), (int)column);
 }
 
-static gboolean lite_is_null(HfDbRows *rows, guint column)
+static int lite_kind_of(HfDbRows *rows, guint column)
 {
-  return sqlite3_column_type(of(rows), (int)column) == SQLITE_NULL;
+  switch (sqlite3_column_type(of(rows), (int)column)) {
+  case SQLITE_NULL:
+    return HF_DB_KIND_NULL;
+  case SQLITE_INTEGER:
+    return HF_DB_KIND_INT;
+  case SQLITE_BLOB:
+    return HF_DB_KIND_BLOB;
+  default:
+    return HF_DB_KIND_TEXT;
+  }
 }
 
 static gint64 lite_integer(HfDbRows *rows, guint column)
@@ -277,7 +286,7 @@ const HfDbDriver hf_db_sqlite = {
   .rows_free = lite_rows_free,
   .columns = lite_columns,
   .column_name = lite_column_name,
-  .is_null = lite_is_null,
+  .kind_of = lite_kind_of,
   .integer = lite_integer,
   .text = lite_text,
   .blob = lite_blob,

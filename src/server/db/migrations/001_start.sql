@@ -37,7 +37,7 @@ CREATE TABLE login_addresses (   -- failed logins of an address, whichever accou
   last_failure BIGINT NOT NULL
 );
 
-CREATE TABLE tokens (            -- a pair; refreshing replaces both halves in place and keeps the family
+CREATE TABLE tokens (            -- a pair; refreshing makes the next pair of the same family
   id TEXT PRIMARY KEY,
   account_id TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
   family TEXT NOT NULL,          -- all pairs that came from one login
@@ -283,7 +283,7 @@ CREATE TABLE sessions (
   resume TEXT NOT NULL,          -- JSON: what the job runner needs after a restart of the server
   created BIGINT NOT NULL,
   ended BIGINT,
-  log_lines BIGINT NOT NULL      -- the number of the last line
+  log_lines BIGINT NOT NULL DEFAULT 0 -- the number of the last line
 );
 CREATE INDEX sessions_created ON sessions (created, id);
 CREATE INDEX sessions_usn ON sessions (usn);
@@ -327,7 +327,7 @@ CREATE TABLE task_sessions (
   resume TEXT NOT NULL,          -- JSON of the job runner
   created BIGINT NOT NULL,
   ended BIGINT,
-  log_lines BIGINT NOT NULL
+  log_lines BIGINT NOT NULL DEFAULT 0
 );
 CREATE INDEX task_sessions_session ON task_sessions (session_id, created);
 CREATE INDEX task_sessions_created ON task_sessions (created, id);
