@@ -10,12 +10,13 @@
 #include "base/error.h"
 #include "crypto/crypto.h"
 
-/* ---- One value. Each gives a new reference, or NULL without an error: not of this kind. ---- */
+/* ---- One value. Each gives a new value, or NULL without an error: not of this kind. Texts are copied: the body that
+ * they came from is wiped. ---- */
 
 static json_t *as_bool(json_t *value)
 {
   if (json_is_boolean(value))
-    return json_incref(value);
+    return json_copy(value);
   if (json_is_integer(value) && (json_integer_value(value) == 0 || json_integer_value(value) == 1))
     return json_boolean(json_integer_value(value));
   const char *text = json_string_value(value);
@@ -29,7 +30,7 @@ static json_t *as_bool(json_t *value)
 static json_t *as_int(json_t *value)
 {
   if (json_is_integer(value))
-    return json_incref(value);
+    return json_copy(value);
   double number = json_real_value(value);
   if (json_is_real(value) && fabs(number) < 9e15 && floor(number) == number)
     return json_integer((json_int_t)number);
@@ -55,7 +56,7 @@ static json_t *as_double(json_t *value)
 static json_t *as_text(json_t *value)
 {
   if (json_is_string(value))
-    return json_incref(value);
+    return json_copy(value);
   if (json_is_integer(value)) {
     g_autofree char *digits = g_strdup_printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
     return json_string(digits);
@@ -80,7 +81,7 @@ static json_t *as_time(json_t *value)
 static json_t *as_clock(json_t *value)
 {
   const char *text = json_string_value(value);
-  return text != NULL && hf_api_clock_valid(text) ? json_incref(value) : NULL;
+  return text != NULL && hf_api_clock_valid(text) ? json_copy(value) : NULL;
 }
 
 static json_t *as_member(const HfApiEnum *members, json_t *value)
