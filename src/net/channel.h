@@ -39,8 +39,11 @@ gboolean hf_channel_end(HfChannel *channel, GError **error);
 /* Breaks both directions: who reads or writes, here and at the other end, wakes up. May be called more than once. */
 void hf_channel_shutdown(HfChannel *channel);
 
-/* From now on calls fail that have not ended `milliseconds` from now; -1: no deadline (as in the beginning). */
+/* Calls that begin from now on fail when they have not ended `milliseconds` from now; -1: no deadline (as in the
+ * beginning). */
 void hf_channel_set_deadline(HfChannel *channel, gint64 milliseconds);
+/* A read that begins from now on fails when no byte at all came for so long; -1: it waits (as in the beginning). */
+void hf_channel_set_silence(HfChannel *channel, gint64 milliseconds);
 
 /* Lives as long as the channel. */
 const char *hf_channel_peer(const HfChannel *channel);
@@ -51,7 +54,7 @@ int hf_channel_fd(const HfChannel *channel);
 typedef struct HfChannelBytes {
   guint64 read, written, wire_read, wire_written;
 } HfChannelBytes;
-HfChannelBytes hf_channel_bytes(const HfChannel *channel);
+HfChannelBytes hf_channel_bytes(HfChannel *channel);
 
 /* ---- Throttles: a rate that several channels share, for outgoing wire bytes. ---- */
 typedef struct HfThrottle HfThrottle;

@@ -26,3 +26,5 @@ int hf_net_accept(int listener, int timeout_ms, char **peer, GError **error);
 
 /* Address (without port) of a socket's other end as text; "" when it has none. Caller frees. */
 char *hf_net_peer_address(int fd);
+/* "ADDRESS port N"; "unknown" for sockets without addresses. Caller frees. */
+char *hf_net_peer_text(int fd);

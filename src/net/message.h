@@ -39,6 +39,9 @@ enum {
   HF_MESSAGE_LATE = 1 << 3, /* an older sender leaves it out */
 };
 
+/* The longest encoded message: more cannot be sent in one frame. */
+#define HF_MESSAGE_MAX HF_RPC_FRAME_MAX
+
 typedef struct HfMessageKind HfMessageKind;
 
 typedef struct HfMessageField {

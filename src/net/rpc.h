@@ -30,7 +30,7 @@
 #define HF_RPC_WINDOW (4u << 20)          /* default window */
 #define HF_RPC_WINDOW_MAX (64u << 20)
 #define HF_RPC_CALLS 32u                  /* default limit of calls at a time, each way */
-#define HF_RPC_MEMORY (256u << 20)        /* default of memory_max */
+#define HF_RPC_MEMORY (512u << 20)        /* default of memory_max */
 
 typedef struct HfRpc HfRpc;
 typedef struct HfCall HfCall;
@@ -56,7 +56,7 @@ typedef struct HfRpcOptions {
   void (*on_closed)(HfRpc *rpc, const GError *reason, gpointer user);
   HfCancel *cancel;               /* once set, waiting calls fail with HF_ERROR_CANCELLED (asked 5 times a second) */
   guint32 frame_max;              /* 0: the defaults above */
-  guint32 window;
+  guint32 window;                 /* cut so that all calls together have half of memory_max */
   guint32 max_calls;
   guint64 memory_max;
   guint ping_seconds;             /* a ping when nothing came for so long; 0: 10 */
@@ -98,7 +98,8 @@ GBytes *hf_rpc_call(HfRpc *rpc, guint method, GBytes *request, int timeout_ms, G
 
 /* ---- Both sides. ---- */
 /* Sends one piece (1 byte to hf_rpc_piece_max), waiting for credit. The bytes are not kept. When the other side has
- * ended the call already, its error comes out here (HF_ERROR_CANCELLED when it replied without wanting more). */
+ * ended the call already, its error comes out here (HF_ERROR_CANCELLED when it replied without wanting more). A piece
+ * uses up its length and 64 bytes more of the window. */
 gboolean hf_call_send(HfCall *call, const struct iovec *parts, int count, GError **error);
 /* No more pieces from here. */
 gboolean hf_call_end(HfCall *call, GError **error);

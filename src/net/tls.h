@@ -61,7 +61,8 @@ char *hf_tls_token_new(void);
 void hf_tls_token_free(char *token);
 /* TRUE when the text has the form of a token (case and '-' do not matter). */
 gboolean hf_tls_token_valid(const char *token);
-/* A name for a token that tells nothing about it, for logs and for finding it: 16 hex digits. Caller frees. */
+/* A name for a token that tells nothing about it, for logs and for finding it: 16 hex digits, "" for what is no token.
+ * Caller frees. */
 char *hf_tls_token_name(const char *token);
 
 HfChannel *hf_tls_connect_token(const char *token, int fd, const char *name, int timeout_ms, GError **error);
@@ -71,6 +72,6 @@ HfChannel *hf_tls_accept_token(const char *token, int fd, const char *name, int 
  * enrolled yet), `token` may be NULL (nobody is awaited), not both. `by_token` says which it was; then *peer is NULL. */
 HfChannel *hf_tls_accept_either(HfTlsIdentity *identity, const char *token, int fd, const HfTlsExpect *expect,
                                 const char *name, int timeout_ms, gboolean *by_token, HfPeer **peer, GError **error);
-/* Of a failed accept with a token: TRUE when the other side offered the token's name but did not know the token (what
- * counts as a failure of it). */
+/* Of a failed accept with a token: TRUE when the other side came with a token, and it was not this one (what
+ * counts as a failure of the token); its code is HF_ERROR_PASSWORD. */
 gboolean hf_tls_error_is_wrong_token(const GError *error);
