@@ -12,18 +12,10 @@
 #include <glib.h>
 
 #include "crypto/crypto.h"
+#include "storage/service/terms.h"
 
 #define HF_TICKET_TOKEN_BYTES 32
 #define HF_TICKET_STREAMS_MAX 64u
-
-/* The rights of a ticket to a repository. */
-typedef enum HfTicketRights {
-  HF_TICKET_READ = 1 << 0,  /* read objects */
-  HF_TICKET_WRITE = 1 << 1, /* write as `writer` */
-  HF_TICKET_COPY = 1 << 2,  /* write frames and points of other writers: backup copy */
-  HF_TICKET_KEEP = 1 << 3,  /* forget, mark and sweep within what locks allow */
-  HF_TICKET_KEYS = 1 << 4,  /* make a repository; add key slots, generations and writers */
-} HfTicketRights;
 
 typedef enum HfTicketKind {
   HF_TICKET_REPOSITORY, /* the connection is served by hf_vault_serve */

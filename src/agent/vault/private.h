@@ -19,7 +19,7 @@ typedef struct HfVisitPacker {
 struct HfVisit {
   HfShortId ticket, writer;
   guint32 rights; /* HfTicketRights */
-  HfVaultTerms terms;
+  HfRepositoryTerms terms;
   HfDepot *depot; /* borrowed */
   guint connections; /* under the lock of all visits */
   GMutex lock;       /* guards what follows */

@@ -13,29 +13,6 @@ static struct {
   GHashTable *visits; /* by id of the ticket */
 } all;
 
-/* ---- Terms. ---- */
-
-GBytes *hf_vault_terms_encode(const HfVaultTerms *terms)
-{
-  g_autoptr(GByteArray) out = g_byte_array_new();
-  hf_put_u8(out, 1);
-  hf_put_u8(out, terms->create ? 1 : 0);
-  hf_put_u64(out, terms->lock);
-  return g_byte_array_free_to_bytes(g_steal_pointer(&out));
-}
-
-gboolean hf_vault_terms_decode(GBytes *bytes, HfVaultTerms *terms, GError **error)
-{
-  HfReader reader = hf_reader(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
-  guint8 version = hf_get_u8(&reader), flags = hf_get_u8(&reader);
-  terms->lock = hf_get_u64(&reader);
-  terms->create = (flags & 1) != 0;
-  if (!hf_reader_done(&reader, "the terms of a ticket", error))
-    return FALSE;
-  return (version == 1 && flags <= 1) ||
-    hf_fail(error, HF_ERROR_UNSUPPORTED, "the server asks for terms that this agent does not know; upgrade the agent");
-}
-
 /* ---- Life. ---- */
 
 static void stack_free(gpointer data)
@@ -57,7 +34,7 @@ static void visit_free(HfVisit *visit)
   g_free(visit);
 }
 
-static HfVisit *visit_new(const HfTicket *ticket, const HfVaultTerms *terms, HfDepot *depot)
+static HfVisit *visit_new(const HfTicket *ticket, const HfRepositoryTerms *terms, HfDepot *depot)
 {
   HfVisit *visit = g_new0(HfVisit, 1);
   visit->ticket = ticket->id;
@@ -75,8 +52,8 @@ static HfVisit *visit_new(const HfTicket *ticket, const HfVaultTerms *terms, HfD
 
 HfVisit *hf_visit_join(const HfTicket *ticket, GError **error)
 {
-  HfVaultTerms terms;
-  if (!hf_vault_terms_decode(ticket->terms, &terms, error))
+  HfRepositoryTerms terms;
+  if (!hf_repository_terms_decode(ticket->terms, &terms, error))
     return NULL;
   HF_LOCK(&all.lock);
   if (all.visits == NULL)

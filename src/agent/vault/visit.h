@@ -19,15 +19,6 @@
 #include "agent/vault/depot.h"
 #include "repo/packer.h"
 
-/* What the server tells the service about a repository, in HfTicket.terms. Layout: version u8 (1), flags u8 (bit 0: make
- * the folder, and a repository in it), lock u64 (seconds for which new points are locked). */
-typedef struct HfVaultTerms {
-  gboolean create;
-  guint64 lock;
-} HfVaultTerms;
-GBytes *hf_vault_terms_encode(const HfVaultTerms *terms);
-gboolean hf_vault_terms_decode(GBytes *bytes, HfVaultTerms *terms, GError **error);
-
 typedef struct HfVisit HfVisit;
 
 /* The visit of this ticket: joined when another connection of it is here, else begun. */
