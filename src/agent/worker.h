@@ -26,7 +26,7 @@
 
 #include <glib.h>
 
-#include "base/pool.h"
+#include "base/work.h"
 #include "base/report.h"
 #include "format/cursor.h"
 #include "net/channel.h"

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Faces: the processes that have the network. A face that ends is started again, after 1 second, then after twice as long
+ * as the time before, 30 seconds at most; one that ran for a minute counts as well.
+ *
+ * Threads: the keeper's main thread.
+ */
+#pragma once
+
+#include "agent/keeper/keeper.h"
+
+typedef struct HfFaceOps {
+  void (*message)(HfKeeper *keeper, HfControlMessage *message);
+  void (*gone)(HfKeeper *keeper); /* it died: what it was asked is lost */
+} HfFaceOps;
+
+/* `role` and `ops` are static. Starts it. */
+HfFace *hf_face_new(HfKeeper *keeper, const char *role, const HfFaceOps *ops);
+void hf_face_free(HfFace *face);
+
+gboolean hf_face_ready(const HfFace *face);
+gboolean hf_face_send(HfFace *face, HfControlKind kind, const GByteArray *body, int fd);
+void hf_face_setup(HfFace *face);
+/* As the server ordered. */
+void hf_face_act(HfFace *face, HfInstallerRoleAct act);
+/* Fills `role`, which is zeros. */
+void hf_face_describe(const HfFace *face, HfInstallerRole *role);

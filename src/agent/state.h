@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What an agent keeps in its state folder (mode 0700, files 0600), each file replaced whole and durably:
+ *
+ *   identity     who this host is and whom it obeys; written by enrolment and renewal, removed by unenrolment
+ *   order        the number of the last order that was taken
+ *   enrolment    tokens that were used up, by their hash
+ *   tasks/       a file for each task that runs or whose result the server has not taken
+ *   work/        caches and states of tasks
+ */
+#pragma once
+
+#include <glib.h>
+
+/* Everything PEM but for the names. */
+typedef struct HfIdentity {
+  char *host, *server;       /* uuids */
+  char *key, *certificate;   /* of this host; the key is wiped */
+  char *authority;           /* certificate of the CA */
+  char *server_certificate;  /* whose key signs orders */
+} HfIdentity;
+
+void hf_identity_free(HfIdentity *identity);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIdentity, hf_identity_free)
+HfIdentity *hf_identity_copy(const HfIdentity *identity);
+/* NULL with HF_ERROR_NOT_FOUND when this host is not enrolled. */
+HfIdentity *hf_identity_load(const char *folder, GError **error);
+gboolean hf_identity_save(const char *folder, const HfIdentity *identity, GError **error);
+gboolean hf_identity_remove(const char *folder, GError **error);
+
+/* Makes the folder and those above it. */
+gboolean hf_state_folder(const char *folder, GError **error);
+/* Replaces `name` in `folder`, durably. */
+gboolean hf_state_write(const char *folder, const char *name, const void *bytes, gsize length, GError **error);
+/* NULL with HF_ERROR_NOT_FOUND when there is none. */
+GBytes *hf_state_read(const char *folder, const char *name, GError **error);

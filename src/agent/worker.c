@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "agent/worker.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "agent/role.h"
+#include "base/error.h"
+#include "base/sys.h"
+#include "net/messages/installer.h"
+
+typedef struct Link {
+  gboolean asked, answered;
+  int fd;
+  GError *error;
+} Link;
+
+struct HfWorker {
+  HfControl *control;
+  HfControlMessage *order; /* task and secret are views into it */
+  guint64 id;
+  char *name, *kind, *host, *state;
+  HfView task, secret;
+  HfCancel cancel;
+  HfReport *report;
+  GMutex lock; /* of all below */
+  GCond changed;
+  Link *links;
+  guint n_links;
+  HfProgress progress;
+  GBytes *figures;
+  gboolean keeper_gone;
+};
+
+/* ---- what was ordered ---- */
+
+guint64 hf_worker_id(const HfWorker *worker)
+{
+  return worker->id;
+}
+
+const char *hf_worker_name(const HfWorker *worker)
+{
+  return worker->name;
+}
+
+const char *hf_worker_host(const HfWorker *worker)
+{
+  return worker->host;
+}
+
+const char *hf_worker_state(const HfWorker *worker)
+{
+  return worker->state;
+}
+
+HfView hf_worker_task(const HfWorker *worker)
+{
+  return worker->task;
+}
+
+HfView hf_worker_secret(const HfWorker *worker)
+{
+  return worker->secret;
+}
+
+HfCancel *hf_worker_cancel(HfWorker *worker)
+{
+  return &worker->cancel;
+}
+
+HfReport *hf_worker_report(HfWorker *worker)
+{
+  return worker->report;
+}
+
+/* ---- telling ---- */
+
+static void send_line(HfWorker *worker, gboolean warning, const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid(text, -1);
+  gsize length = strlen(valid);
+  if (length > HF_TASK_LINE_MAX) {
+    const char *end = g_utf8_find_prev_char(valid, valid + HF_TASK_LINE_MAX - 3);
+    length = end != NULL ? (gsize)(end - valid) : 0;
+    memcpy(valid + length, "...", 4);
+  }
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_u8(body, (guint8)warning);
+  hf_put_text(body, valid);
+  hf_control_send(worker->control, HF_CONTROL_LINE, body, -1, NULL);
+}
+
+void hf_worker_log(HfWorker *worker, const char *format, ...)
+{
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  send_line(worker, FALSE, text);
+}
+
+static void on_warning(gpointer user, const char *path, const char *message)
+{
+  g_autofree char *shown = path != NULL ? hf_printable(path, -1) : NULL;
+  g_autofree char *text = shown != NULL ? g_strdup_printf("'%s': %s", shown, message) : g_strdup(message);
+  send_line(user, TRUE, text);
+}
+
+static void send_progress(HfWorker *worker)
+{
+  g_mutex_lock(&worker->lock);
+  g_auto(HfInstallerProgress) out = {
+    .files_done = worker->progress.files_done, .bytes_done = worker->progress.bytes_done,
+    .files_total = worker->progress.files_total, .bytes_total = worker->progress.bytes_total,
+    .stored_bytes = worker->progress.stored_bytes,
+    .figures = worker->figures != NULL ? g_bytes_ref(worker->figures) : g_bytes_new(NULL, 0),
+  };
+  g_mutex_unlock(&worker->lock);
+  g_autoptr(GBytes) encoded = hf_installer_progress_encode(&out, NULL);
+  if (encoded == NULL)
+    return;
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_raw(body, g_bytes_get_data(encoded, NULL), g_bytes_get_size(encoded));
+  hf_control_send(worker->control, HF_CONTROL_PROGRESS, body, -1, NULL);
+}
+
+static void on_progress(gpointer user, const HfProgress *progress, gboolean last G_GNUC_UNUSED)
+{
+  HfWorker *worker = user;
+  g_mutex_lock(&worker->lock);
+  worker->progress = *progress;
+  g_mutex_unlock(&worker->lock);
+  send_progress(worker);
+}
+
+void hf_worker_figures(HfWorker *worker, const void *bytes, gsize length)
+{
+  HF_LOCK(&worker->lock);
+  g_clear_pointer(&worker->figures, g_bytes_unref);
+  worker->figures = g_bytes_new(bytes, length);
+}
+
+/* ---- links ---- */
+
+guint hf_worker_links(const HfWorker *worker)
+{
+  return worker->n_links;
+}
+
+static gboolean ask_for_link(HfWorker *worker, guint index, GError **error)
+{
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_u32(body, index);
+  HF_LOCK(&worker->lock);
+  if (worker->links[index].asked)
+    return hf_fail(error, HF_ERROR_USAGE, "link %u was opened before", index);
+  worker->links[index].asked = TRUE;
+  return hf_control_send(worker->control, HF_CONTROL_LINK, body, -1, error);
+}
+
+HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error)
+{
+  if (index >= worker->n_links) {
+    hf_fail(error, HF_ERROR_USAGE, "the order of this task names %u links, not %u", worker->n_links, index + 1);
+    return NULL;
+  }
+  if (!ask_for_link(worker, index, error))
+    return NULL;
+  HF_LOCK(&worker->lock);
+  Link *link = &worker->links[index];
+  while (!link->answered && !worker->keeper_gone) {
+    if (hf_cancelled(&worker->cancel, error))
+      return NULL;
+    g_cond_wait_until(&worker->changed, &worker->lock, g_get_monotonic_time() + 500 * G_TIME_SPAN_MILLISECOND);
+  }
+  if (link->error != NULL) {
+    g_propagate_error(error, g_steal_pointer(&link->error));
+    return NULL;
+  }
+  if (link->fd < 0) {
+    hf_fail(error, HF_ERROR_IO, "the keeper of this host is gone");
+    return NULL;
+  }
+  g_autofree char *name = g_strdup_printf("link %u", index);
+  return hf_channel_new(hf_steal_fd(&link->fd), name);
+}
+
+static void on_link(HfWorker *worker, HfControlMessage *message)
+{
+  HfReader reader = hf_reader(message->body->data, message->body->len);
+  guint32 index = hf_get_u32(&reader);
+  HF_LOCK(&worker->lock);
+  if (index >= worker->n_links || worker->links[index].answered)
+    return;
+  Link *link = &worker->links[index];
+  link->answered = TRUE;
+  if (hf_get_error(&reader, &link->error))
+    link->fd = hf_steal_fd(&message->fd);
+  g_cond_broadcast(&worker->changed);
+}
+
+/* ---- the keeper ---- */
+
+/* Hears the keeper while the task runs. */
+static gpointer control_thread(gpointer user)
+{
+  HfWorker *worker = user;
+  for (;;) {
+    g_autoptr(HfControlMessage) message = hf_control_receive(worker->control, NULL);
+    if (message == NULL)
+      break;
+    if (message->kind == HF_CONTROL_LINK)
+      on_link(worker, message);
+    else if (message->kind == HF_CONTROL_CANCEL)
+      hf_cancel_set(&worker->cancel);
+  }
+  hf_cancel_set(&worker->cancel);
+  HF_LOCK(&worker->lock);
+  worker->keeper_gone = TRUE;
+  g_cond_broadcast(&worker->changed);
+  return NULL;
+}
+
+static gboolean read_order(HfWorker *worker, GError **error)
+{
+  worker->order = hf_control_receive(worker->control, error);
+  if (worker->order == NULL || worker->order->kind != HF_CONTROL_TASK)
+    return hf_fail(*error == NULL ? error : NULL, HF_ERROR_INVALID, "the keeper gave no task");
+  HfReader reader = hf_reader(worker->order->body->data, worker->order->body->len);
+  worker->id = hf_get_u64(&reader);
+  worker->name = hf_get_text(&reader, HF_TEXT_MAX);
+  worker->kind = hf_get_text(&reader, HF_TEXT_MAX);
+  worker->host = hf_get_text(&reader, HF_TEXT_MAX);
+  worker->state = hf_get_text(&reader, HF_TEXT_MAX);
+  worker->n_links = MIN(hf_get_u32(&reader), HF_TASK_LINKS_MAX);
+  worker->task = hf_get_bytes(&reader, HF_TASK_MESSAGE_MAX);
+  worker->secret = hf_get_bytes(&reader, HF_TASK_MESSAGE_MAX);
+  worker->links = g_new0(Link, MAX(worker->n_links, 1u));
+  for (guint i = 0; i < worker->n_links; i++)
+    worker->links[i].fd = -1;
+  return hf_reader_done(&reader, "a task", error);
+}
+
+static const HfTaskKind *find_kind(const HfAgentParts *parts, const char *name)
+{
+  for (const HfTaskKind *const *kind = parts->tasks; *kind != NULL; kind++)
+    if (strcmp((*kind)->name, name) == 0)
+      return *kind;
+  return NULL;
+}
+
+static gboolean run_task(HfWorker *worker, const HfAgentParts *parts, GByteArray *result, GError **error)
+{
+  const HfTaskKind *kind = find_kind(parts, worker->kind);
+  if (kind == NULL)
+    return hf_fail(error, HF_ERROR_UNSUPPORTED, "this agent does not know tasks of kind '%s'", worker->kind);
+  if (!kind->run(worker, result, error))
+    return FALSE;
+  return result->len <= HF_TASK_RESULT_MAX || hf_fail(error, HF_ERROR_FAILED, "the result of the task is too long");
+}
+
+static void send_result(HfWorker *worker, GByteArray *result, const GError *failure)
+{
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_error(body, failure);
+  hf_put_bytes(body, result->data, result->len > HF_TASK_RESULT_MAX ? 0 : result->len);
+  hf_control_send(worker->control, HF_CONTROL_RESULT, body, -1, NULL);
+}
+
+/* Without a network, where that may be: a worker needs none. */
+static void leave_network(void)
+{
+  if (unshare(CLONE_NEWNET) < 0)
+    g_debug("the worker keeps the network namespace: %s", g_strerror(errno));
+}
+
+/* The process ends when this returns: what is left is the kernel's, but for the secrets. */
+gboolean hf_worker_run(HfControl *control, const HfAgentParts *parts, GError **error)
+{
+  static const HfReportOps report_ops = { .warning = on_warning, .progress = on_progress };
+  HfWorker *worker = g_new0(HfWorker, 1);
+  worker->control = control;
+  leave_network();
+  if (!read_order(worker, error))
+    return FALSE;
+  worker->report = hf_report_new(&report_ops, worker);
+  g_thread_unref(g_thread_new("hf-control", control_thread, worker));
+  g_autoptr(GError) failure = NULL;
+  g_autoptr(GByteArray) result = g_byte_array_new();
+  gboolean done = run_task(worker, parts, result, &failure);
+  hf_report_finish(worker->report);
+  send_result(worker, result, done ? NULL : failure);
+  hf_wipe(worker->order->body->data, worker->order->body->len);
+  return TRUE;
+}
