@@ -22,7 +22,7 @@ static const HfField fields[] = {
   HF_FIELD_CHANGES(R, objects_count, NUMBER),
   HF_FIELD_CHANGES(R, after_job_id, OPTIONAL),
   HF_FIELD(R, status, TEXT),
-  HF_FIELD(R, next_run, TIME),
+  HF_FIELD_CHANGES(R, next_run, TIME),
   HF_FIELD_CHANGES(R, next_run_policy, TEXT),
   HF_FIELD(R, last_run, TIME),
   HF_FIELD(R, last_result, TEXT),
@@ -207,6 +207,8 @@ static gboolean update_job(HfDbLink *link, gpointer user, GError **error)
     return FALSE;
   row.type = old->type;
   row.modified = hf_db_now();
+  /* Another schedule is planned anew by the scheduler. */
+  row.next_run = g_strcmp0(row.schedule, old->schedule) == 0 ? old->next_run : 0;
   return check_job(link, &row, error) && apply_schedule(link, &row, error) &&
          hf_record_update(link, &hf_table_jobs, &row, error) &&
          (work->hosts == NULL || put_hosts(link, row.id, work->hosts, error)) &&
@@ -251,9 +253,9 @@ static gboolean switch_job(HfDbLink *link, gpointer user, GError **error)
 {
   const Switch *to = user;
   return hf_inv_exec_one(link, &hf_table_jobs, to->id,
-                         "UPDATE jobs SET disabled = ?, next_run = CASE WHEN ? = 1 THEN NULL ELSE next_run END, "
+                         "UPDATE jobs SET disabled = ?, next_run = NULL, modified = ?, "
                          "status = CASE WHEN status IN ('Inactive', 'Disabled') THEN ? ELSE status END WHERE id = ?",
-                         HF_DB_VALUES(HF_DB_INT(to->disabled), HF_DB_INT(to->disabled),
+                         HF_DB_VALUES(HF_DB_INT(to->disabled), HF_DB_INT(hf_db_now()),
                                       HF_DB_TEXT(to->disabled ? HF_JOB_DISABLED : HF_JOB_INACTIVE),
                                       HF_DB_TEXT(to->id)), error);
 }

@@ -56,7 +56,8 @@ typedef struct HfNotify HfNotify;
 /* Starts the threads (one for mail, one for syslog). `db` and `vault` must outlive it. `name`: of this server, in mails
  * and syslog. */
 HfNotify *hf_notify_new(HfDb *db, HfVault *vault, const char *name, GError **error);
-/* Gives what waits one second, then stops; mails that remain are in the database. */
+/* Gives what waits one second, then stops (a connection to syslog under way may take 5 more); mails that remain are in
+ * the database. */
 void hf_notify_free(HfNotify *notify);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfNotify, hf_notify_free)
 /* Settings were saved. */

@@ -4,7 +4,8 @@
  *
  * INVARIANTS
  * 1. A planned run is started at most once: next_run moves on in the database before `start` is called.
- * 2. A job that runs is not started again; a run that comes due meanwhile is left out.
+ * 2. A job that runs is not started again; a run that comes due meanwhile is left out (but a job that follows another
+ *    runs afterwards).
  * 3. The clock may jump: the thread looks at it at least once a minute. A jump back starts nothing twice.
  */
 #pragma once
@@ -19,7 +20,7 @@ typedef enum HfStartReason {
 } HfStartReason;
 
 typedef struct HfSchedulerCalls {
-  /* Start this job; returns at once. What it says by its error is audited and the job's next run stays planned.
+  /* Start this job; returns at once, hf_inv_job_begin done. What it says by its error is audited and the job's next run stays planned.
    * `session_id` is that of the run before for AFTER (its job) and RETRY, else NULL. */
   gboolean (*start)(gpointer user, const char *job_id, HfStartReason reason, const char *session_id, GError **error);
   /* The window of a running job has closed: stop it (gracefully; resumable). */
@@ -36,6 +37,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfScheduler, hf_scheduler_free)
 
 /* Plan anew: jobs were created, changed, enabled, disabled or deleted. Any thread; returns at once. */
 void hf_scheduler_changed(HfScheduler *scheduler);
-/* A run of a job ended (its session is finished in the database): plans retries, the next continuous run and the jobs
- * after it. Any thread; returns at once. */
+/* A run of a job ended (hf_inv_session_finish, then hf_inv_job_end were called): plans retries, the next continuous run
+ * and the jobs after it. Any thread; returns at once. */
 void hf_scheduler_ended(HfScheduler *scheduler, const char *job_id, const char *session_id);
