@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "server/hosts/hosts.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "ports/catalogue/catalogue.h"
+#include "server/hosts/private.h"
+
+/* ---- life ---- */
+
+static HfTlsSettings tls_settings(const HfHosts *hosts, const HfServerIdentity *identity)
+{
+  return (HfTlsSettings){ identity->certificate, identity->key, identity->authority,
+                          (const char *const *)hosts->revoked };
+}
+
+HfHosts *hf_hosts_new(const HfServerIdentity *identity, const HfHostsOps *ops, GError **error)
+{
+  HfHosts *hosts = g_new0(HfHosts, 1);
+  g_mutex_init(&hosts->lock);
+  hosts->ops = *ops;
+  hosts->identity = hf_server_identity_copy(identity);
+  hosts->revoked = g_new0(char *, 1);
+  hosts->hosts = g_hash_table_new(g_str_hash, g_str_equal);
+  const HfTlsSettings settings = tls_settings(hosts, identity);
+  hosts->tls = hf_tls_identity_new(&settings, error);
+  if (hosts->tls != NULL)
+    return hosts;
+  hf_hosts_free(hosts);
+  return NULL;
+}
+
+void hf_hosts_free(HfHosts *hosts)
+{
+  if (hosts == NULL)
+    return;
+  g_mutex_lock(&hosts->lock);
+  g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+  GHashTableIter iter;
+  gpointer id;
+  g_hash_table_iter_init(&iter, hosts->hosts);
+  while (g_hash_table_iter_next(&iter, &id, NULL))
+    g_ptr_array_add(ids, g_strdup(id));
+  g_mutex_unlock(&hosts->lock);
+  for (guint i = 0; i < ids->len; i++)
+    hf_hosts_remove(hosts, ids->pdata[i]);
+  g_hash_table_unref(hosts->hosts);
+  hf_server_identity_free(hosts->identity);
+  if (hosts->tls != NULL)
+    hf_tls_identity_unref(hosts->tls);
+  g_strfreev(hosts->revoked);
+  g_mutex_clear(&hosts->lock);
+  g_free(hosts);
+}
+
+gboolean hf_hosts_set_identity(HfHosts *hosts, const HfServerIdentity *identity, GError **error)
+{
+  HF_LOCK(&hosts->lock);
+  const HfTlsSettings settings = tls_settings(hosts, identity);
+  if (!hf_tls_identity_reload(hosts->tls, &settings, error))
+    return FALSE;
+  hf_server_identity_free(hosts->identity);
+  hosts->identity = hf_server_identity_copy(identity);
+  return TRUE;
+}
+
+/* ---- hosts ---- */
+
+static HfHost *host_new(HfHosts *hosts, const char *id, const char *name, const char *address, guint16 port)
+{
+  HfHost *host = g_new0(HfHost, 1);
+  host->hosts = hosts;
+  host->references = 2; /* of the table, of the thread */
+  host->id = g_strdup(id);
+  host->name = g_strdup(name);
+  host->address = g_strdup(address);
+  host->port = port;
+  g_mutex_init(&host->ordering);
+  g_mutex_init(&host->lock);
+  g_cond_init(&host->changed);
+  return host;
+}
+
+void hf_host_unref(HfHost *host)
+{
+  g_mutex_lock(&host->hosts->lock);
+  gboolean last = --host->references == 0;
+  g_mutex_unlock(&host->hosts->lock);
+  if (!last)
+    return;
+  g_free(host->id);
+  g_free(host->name);
+  g_free(host->address);
+  g_free(host->why);
+  g_mutex_clear(&host->ordering);
+  g_mutex_clear(&host->lock);
+  g_cond_clear(&host->changed);
+  g_free(host);
+}
+
+HfHost *hf_host_ref(HfHosts *hosts, const char *id, GError **error)
+{
+  HF_LOCK(&hosts->lock);
+  HfHost *host = g_hash_table_lookup(hosts->hosts, id);
+  if (host != NULL)
+    host->references++;
+  else
+    hf_fail(error, HF_ERROR_NOT_FOUND, "host '%s' is not managed by this server", id);
+  return host;
+}
+
+/* A host that is called already is called at its new place from now on. */
+static void move(HfHost *host, const char *address, guint16 port)
+{
+  HF_LOCK(&host->lock);
+  if (strcmp(host->address, address) == 0 && host->port == port)
+    return;
+  g_free(host->address);
+  host->address = g_strdup(address);
+  host->port = port;
+  host->nudged = TRUE;
+  if (host->channel != NULL)
+    hf_channel_shutdown(host->channel);
+  g_cond_broadcast(&host->changed);
+}
+
+void hf_hosts_add(HfHosts *hosts, const char *id, const char *name, const char *address, guint16 port)
+{
+  guint16 where = port != 0 ? port : hf_port_service("installer")->first;
+  HF_LOCK(&hosts->lock);
+  HfHost *host = g_hash_table_lookup(hosts->hosts, id);
+  if (host != NULL) {
+    move(host, address, where);
+    return;
+  }
+  host = host_new(hosts, id, name, address, where);
+  g_hash_table_insert(hosts->hosts, host->id, host);
+  host->thread = g_thread_new("hf-host", hf_host_thread, host);
+}
+
+void hf_hosts_remove(HfHosts *hosts, const char *id)
+{
+  g_mutex_lock(&hosts->lock);
+  HfHost *host = g_hash_table_lookup(hosts->hosts, id);
+  if (host != NULL)
+    g_hash_table_remove(hosts->hosts, id);
+  g_mutex_unlock(&hosts->lock);
+  if (host == NULL)
+    return;
+  g_mutex_lock(&host->lock);
+  host->removed = TRUE;
+  if (host->channel != NULL)
+    hf_channel_shutdown(host->channel);
+  g_cond_broadcast(&host->changed);
+  g_mutex_unlock(&host->lock);
+  g_thread_join(host->thread);
+  hf_host_unref(host);
+}
+
+void hf_hosts_nudge(HfHosts *hosts, const char *id)
+{
+  g_autoptr(HfHost) host = hf_host_ref(hosts, id, NULL);
+  if (host == NULL)
+    return;
+  HF_LOCK(&host->lock);
+  host->nudged = TRUE;
+  g_cond_broadcast(&host->changed);
+}
+
+gboolean hf_hosts_wait(HfHosts *hosts, const char *id, int timeout_ms, GError **error)
+{
+  gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+  g_autoptr(HfHost) host = hf_host_ref(hosts, id, error);
+  if (host == NULL)
+    return FALSE;
+  HF_LOCK(&host->lock);
+  while (!host->available && !host->removed && g_cond_wait_until(&host->changed, &host->lock, end))
+    continue;
+  return host->available || hf_fail(error, HF_ERROR_IO, "host '%s' does not answer: %s", host->name,
+                                    host->why != NULL ? host->why : "it was not reached yet");
+}
+
+/* ---- all hosts ---- */
+
+static GPtrArray *all_hosts(HfHosts *hosts)
+{
+  GHashTableIter iter;
+  gpointer item;
+  GPtrArray *found = g_ptr_array_new_with_free_func((GDestroyNotify)hf_host_unref);
+  HF_LOCK(&hosts->lock);
+  g_hash_table_iter_init(&iter, hosts->hosts);
+  while (g_hash_table_iter_next(&iter, NULL, &item)) {
+    ((HfHost *)item)->references++;
+    g_ptr_array_add(found, item);
+  }
+  return found;
+}
+
+static gboolean is_available(HfHost *host)
+{
+  HF_LOCK(&host->lock);
+  return host->available;
+}
+
+void hf_hosts_set_revoked(HfHosts *hosts, const char *const *serials)
+{
+  g_mutex_lock(&hosts->lock);
+  g_strfreev(hosts->revoked);
+  hosts->revoked = g_strdupv((char **)serials);
+  hf_tls_identity_set_revoked(hosts->tls, serials);
+  g_mutex_unlock(&hosts->lock);
+  g_autoptr(GPtrArray) all = all_hosts(hosts);
+  for (guint i = 0; i < all->len; i++) {
+    g_autoptr(GError) error = NULL;
+    HfHost *host = all->pdata[i];
+    if (is_available(host) && !hf_host_send_revoked(host, &error))
+      g_warning("host '%s' was not told what is revoked: %s", host->name, error->message);
+  }
+}
+
+guint hf_hosts_renew(HfHosts *hosts, gboolean every)
+{
+  guint renewed = 0;
+  g_autoptr(GPtrArray) all = all_hosts(hosts);
+  for (guint i = 0; i < all->len; i++) {
+    g_autoptr(GError) error = NULL;
+    HfHost *host = all->pdata[i];
+    if (!is_available(host) || (!every && !hf_host_renew_is_due(host)))
+      continue;
+    if (hf_host_renew(host, &error))
+      renewed++;
+    else
+      g_warning("the certificate of host '%s' was not renewed: %s", host->name, error->message);
+  }
+  return renewed;
+}
