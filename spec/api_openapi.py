@@ -129,10 +129,10 @@ class Document:
     def build(self):
         paths = {}
         for op in self.spec.operations:
-            for path in [op.path] + op.also:
+            for number, path in enumerate([op.path] + op.also):
                 operation = self.operation(op)
-                if path != op.path:
-                    operation["operationId"] += "Old"
+                if number > 0:
+                    operation["operationId"] += f"Old{number}"
                     operation["deprecated"] = True
                 paths.setdefault(path, {})[op.method.lower()] = operation
         return {

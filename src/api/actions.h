@@ -125,7 +125,8 @@ typedef struct HfApiActions {
                            const char *const *job_ids, gboolean repair, GPtrArray *sessions, GError **error);
 
   /* ---- Restore of files. ---- */
-  /* Opens a point for browsing. The session goes on until unmount or `idle_minutes` without a call (0: 30). */
+  /* Opens a point for browsing. The session has type "FileLevelRestore" and the point (row of restore_points) as its
+   * resource_id; it goes on until unmount or `idle_minutes` without a call (0: 30). */
   gboolean (*mount)(gpointer data, const HfApiActor *by, const char *point_id, guint idle_minutes, const char *reason,
                     char **session, GError **error);
   /* Entries of one folder, in no order. "/" and "" are the top. Asks the host that reads the point. */

@@ -23,7 +23,8 @@ void hf_api_call_refuse(HfApiCall *call, guint status, const char *code, const c
   hf_api_out_open(&call->out, '{');
   hf_api_out_pair(&call->out, "errorCode", code);
   hf_api_out_pair(&call->out, "message", message);
-  if (call->path.n > 0 && call->params[0] != NULL && status == 404)
+  char id[37];
+  if (status == 404 && call->params[0] != NULL && hf_api_uuid_parse(call->params[0], id))
     hf_api_out_pair(&call->out, "resourceId", call->params[0]);
   hf_api_out_close(&call->out, '}');
 }

@@ -37,12 +37,39 @@ static char *decode(const char *text, gsize length, char plus)
   return NULL;
 }
 
+/* Clients send passwords in forms as they are: where escapes make no text, there were none. */
+static char *decode_value(const char *text, gsize length, char plus, HfApiQueryKind kind)
+{
+  char *result = decode(text, length, plus);
+  if (result != NULL || kind != HF_API_QUERY_FORM || memchr(text, '\0', length) != NULL ||
+      !g_utf8_validate(text, (gssize)length, NULL))
+    return result;
+  return g_strndup(text, length);
+}
+
 /* "...T06:47:07+00:00": a sign that should have been escaped. */
 static char plus_of(const char *text, gsize length, HfApiQueryKind kind)
 {
   const char *plus = kind == HF_API_QUERY_URL ? memchr(text, '+', length) : NULL;
   gboolean time = plus != NULL && plus - text >= 16 && (text[10] == 'T' || text[10] == 't');
   return time ? '+' : ' ';
+}
+
+/* "name=value" up to `stop`. */
+static gboolean take_pair(GPtrArray *pairs, const char *text, const char *stop, HfApiQueryKind kind)
+{
+  const char *equal = memchr(text, '=', (gsize)(stop - text));
+  const char *name_end = equal == NULL ? stop : equal, *value = equal == NULL ? stop : equal + 1;
+  gsize length = (gsize)(stop - value);
+  g_autofree char *name = decode(text, (gsize)(name_end - text), ' ');
+  char *decoded = name == NULL ? NULL : decode_value(value, length, plus_of(value, length, kind), kind);
+  if (decoded == NULL)
+    return FALSE;
+  HfApiPair *pair = g_new(HfApiPair, 1);
+  pair->name = g_steal_pointer(&name);
+  pair->value = decoded;
+  g_ptr_array_add(pairs, pair);
+  return TRUE;
 }
 
 GPtrArray *hf_api_query_parse(const char *text, gsize length, HfApiQueryKind kind, GError **error)
@@ -52,21 +79,9 @@ GPtrArray *hf_api_query_parse(const char *text, gsize length, HfApiQueryKind kin
   while (text < end) {
     const char *amp = memchr(text, '&', (gsize)(end - text));
     const char *stop = amp == NULL ? end : amp;
-    const char *equal = memchr(text, '=', (gsize)(stop - text));
-    const char *name_end = equal == NULL ? stop : equal, *value = equal == NULL ? stop : equal + 1;
-    if (stop > text) {
-      g_autofree char *name = decode(text, (gsize)(name_end - text), ' ');
-      char *decoded = name == NULL ? NULL
-                                   : decode(value, (gsize)(stop - value), plus_of(value, (gsize)(stop - value), kind));
-      if (decoded == NULL || pairs->len >= HF_API_PAIRS_MAX) {
-        g_free(decoded);
-        hf_fail(error, HF_ERROR_USAGE, "parameters are no UTF-8 text, or more than %d", HF_API_PAIRS_MAX);
-        return NULL;
-      }
-      HfApiPair *pair = g_new(HfApiPair, 1);
-      pair->name = g_steal_pointer(&name);
-      pair->value = decoded;
-      g_ptr_array_add(pairs, pair);
+    if (stop > text && (pairs->len >= HF_API_PAIRS_MAX || !take_pair(pairs, text, stop, kind))) {
+      hf_fail(error, HF_ERROR_USAGE, "parameters are no UTF-8 text, or more than %d", HF_API_PAIRS_MAX);
+      return NULL;
     }
     text = stop + 1;
   }

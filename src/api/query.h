@@ -19,7 +19,8 @@ typedef struct HfApiPair {
 
 typedef enum HfApiQueryKind {
   HF_API_QUERY_URL,  /* '+' is kept where it is the sign of an offset of time, else it is a blank */
-  HF_API_QUERY_FORM, /* '+' and '%' as forms have them; a '%' that no two hex digits follow is itself */
+  HF_API_QUERY_FORM, /* '+' and '%' as forms have them; a '%' that no two hex digits follow is itself, and
+                      * so is every escape of a value that would be no UTF-8 */
 } HfApiQueryKind;
 
 /* HfApiPair*, in order, owned by the array. NULL: HF_ERROR_USAGE (no UTF-8, a zero byte, too many). */
