@@ -103,6 +103,8 @@ gboolean hf_inv_task_progress(const HfInventory *inv, const char *id, const HfTa
 /* `figures`, `point_id` (row of restore_points), `algorithm` may be NULL: stay. */
 gboolean hf_inv_task_finish(const HfInventory *inv, const char *id, const char *result, const char *message,
                             const char *algorithm, const char *point_id, const HfTaskFigures *figures, GError **error);
+/* The row of the point that the task made, once the catalogue has it: the one thing that is told after the task's end. */
+gboolean hf_inv_task_point(const HfInventory *inv, const char *id, const char *point_id, GError **error);
 /* The worst of the results of the session's tasks: Failed, Warning, Success; "None" without tasks. Static. NULL on
  * error. */
 const char *hf_inv_tasks_result(const HfInventory *inv, const char *session_id, GError **error);

@@ -267,3 +267,23 @@ const char *hf_inv_tasks_result(const HfInventory *inv, const char *session_id, 
   }
   return worst_last[worst];
 }
+
+typedef struct PointWork {
+  const char *id, *point_id;
+} PointWork;
+
+static gboolean set_point(HfDbLink *link, gpointer user, GError **error)
+{
+  const PointWork *work = user;
+  gint64 usn = hf_db_count_up(link, "usn", error);
+  return usn >= 0 &&
+         hf_db_exec(link, "UPDATE task_sessions SET restore_point_id = ?, usn = ? "
+                          "WHERE id = ? AND restore_point_id IS NULL",
+                    HF_DB_VALUES(HF_DB_TEXT(work->point_id), HF_DB_INT(usn), HF_DB_TEXT(work->id)), NULL, error);
+}
+
+gboolean hf_inv_task_point(const HfInventory *inv, const char *id, const char *point_id, GError **error)
+{
+  PointWork work = {id, point_id};
+  return hf_db_write(inv->db, set_point, &work, error);
+}

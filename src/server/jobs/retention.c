@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a job's rules let go of, by the service's sequence and time; the service itself deletes. */
+#include <string.h>
+
+#include "base/error.h"
+#include "server/jobs/state.h"
+#include "storage/service/service.h"
+
+#define DAY_NS (G_GINT64_CONSTANT(86400) * 1000000000)
+
+static HfKeepRules make_rules(const HfJobConfig *config)
+{
+  return (HfKeepRules){ .last = config->keep_points,
+                        .weekly = config->keep_weekly,
+                        .monthly = config->keep_monthly,
+                        .yearly = config->keep_yearly,
+                        .within_ns = (gint64)config->keep_days * DAY_NS };
+}
+
+/* Only points of this job: others have rules of their own. */
+static GPtrArray *of_job(const GPtrArray *points, const char *job_id)
+{
+  GPtrArray *chosen = g_ptr_array_new();
+  for (guint i = 0; i < points->len; i++)
+    if (hf_jobs_is_of(points->pdata[i], job_id))
+      g_ptr_array_add(chosen, points->pdata[i]);
+  return chosen;
+}
+
+static gboolean forget(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *repository, const GArray *ids,
+                       GError **error)
+{
+  guint forgotten = 0;
+  HfServicePruned pruned;
+  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+  if (!hf_service_forget(door->repo->store, ids, &forgotten, error))
+    return FALSE;
+  for (guint i = 0; i < ids->len; i++) {
+    const HfShortId *id = &g_array_index(ids, HfShortId, i);
+    g_ptr_array_add(names, hf_hex(id->b, sizeof id->b));
+  }
+  g_ptr_array_add(names, NULL);
+  if (!hf_inv_points_forget(run->jobs->inv, repository->id, (const char *const *)names->pdata, error) ||
+      !hf_service_prune(door->repo->store, FALSE, NULL, &pruned, error))
+    return FALSE;
+  g_autofree char *bytes = g_format_size(pruned.swept_bytes + pruned.rewritten_bytes);
+  hf_run_log(run, HF_LINE_SUCCEEDED, "Retention: %u restore points removed, %s given back", forgotten, bytes);
+  return TRUE;
+}
+
+gboolean hf_jobs_retain(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *repository, const HfJobConfig *config,
+                        const GPtrArray *points, const char *job_id, GError **error)
+{
+  HfKeepRules rules = make_rules(config);
+  if (hf_keep_rules_empty(&rules))
+    return TRUE;
+  /* Locks end by the service's clock, and it refuses what is locked: here they are only passed over. */
+  guint64 now = hf_service_visit(door->repo->store).seconds;
+  for (guint i = 0; i < points->len; i++) {
+    HfPointInfo *info = points->pdata[i];
+    info->locked = info->point.lock > now;
+  }
+  g_autoptr(GPtrArray) chosen = of_job(points, job_id);
+  g_autoptr(GArray) decisions = hf_points_apply_rules(chosen, &rules, NULL, FALSE);
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  for (guint i = 0; i < decisions->len; i++) {
+    const HfKeepDecision *decision = &g_array_index(decisions, HfKeepDecision, i);
+    if (!decision->keep)
+      g_array_append_val(ids, decision->info->point.id);
+  }
+  return ids->len == 0 || forget(run, door, repository, ids, error);
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of server/jobs share. */
+#pragma once
+
+#include "net/messages/work.h"
+#include "repo/points.h"
+#include "server/inventory/catalogue.h"
+#include "server/inventory/credentials.h"
+#include "server/inventory/hosts.h"
+#include "server/inventory/jobs.h"
+#include "server/inventory/repositories.h"
+#include "server/inventory/sessions.h"
+#include "server/inventory/traffic.h"
+#include "server/jobs/config.h"
+#include "server/jobs/jobs.h"
+
+#define HF_JOBS_STREAMS 5u
+
+struct HfJobs {
+  HfJobsParts parts;
+  const HfInventory *inv; /* parts.inventory */
+  HfScheduler *scheduler;
+  GMutex lock; /* guards what follows */
+  GCond changed; /* a result came, a slot is free, a host went or came, a session is to stop */
+  gboolean ending;
+  GHashTable *runs;   /* session id to HfJobsRun* */
+  GHashTable *tasks;  /* task row id to HfJobsTask*: those that somebody waits for; borrowed */
+  GHashTable *early;  /* task row id to HfJobsResult*: results that nobody waited for yet; owned */
+  GHashTable *slots;  /* "repository:ID", "host:ID" to how many are taken */
+  GHashTable *away;   /* host id to gint64*: monotonic microseconds since when */
+  GHashTable *mounts; /* session id to HfJobsMount*, owned (mounts.c) */
+  GMutex writers;     /* one at a time makes writers and repositories */
+};
+
+/* ---- Sessions with a thread (session.c). ---- */
+typedef struct HfJobsRun HfJobsRun;
+/* Does what the session is for. FALSE with HF_ERROR_CANCELLED: it was stopped. Lines, tasks and warnings go into the
+ * database meanwhile; *result may be set to HF_RESULT_WARNING. Returns early without an error when hf_run_ending. */
+typedef gboolean (*HfJobsWork)(HfJobsRun *run, gpointer data, const char **result, GError **error);
+struct HfJobsRun {
+  HfJobs *jobs;
+  char *session; /* id */
+  char *job;     /* id, or NULL */
+  GThread *thread;
+  HfCancel cancel;       /* set by "now": for what this process does itself */
+  gint stop;             /* atomic: HfJobsStop */
+  gboolean done;         /* the thread is about to end; under jobs->lock */
+  HfJobsWork work;
+  gpointer data;
+  GDestroyNotify free_data;
+};
+typedef enum HfJobsStop { HF_JOBS_GO_ON, HF_JOBS_STOP_GRACEFUL, HF_JOBS_STOP_NOW } HfJobsStop;
+
+/* Makes the row and starts the thread; takes `data` over in any case. `*session` is a copy of the id. */
+gboolean hf_jobs_spawn(HfJobs *jobs, const HfActor *actor, HfSessionRow *row, HfJobsWork work, gpointer data,
+                       GDestroyNotify free_data, char **session, GError **error);
+/* The same for a row that is there: a session that is taken up. */
+void hf_jobs_spawn_row(HfJobs *jobs, const char *session, const char *job, HfJobsWork work, gpointer data,
+                       GDestroyNotify free_data);
+HfJobsStop hf_run_stop(HfJobsRun *run);
+/* The server ends: let go, the next one takes the session up. */
+gboolean hf_run_ending(HfJobsRun *run);
+/* A line of the session's log; failing to write it is not what the work is about. */
+void hf_run_log(HfJobsRun *run, const char *status, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* ---- Tasks on hosts (tasks.c). ---- */
+typedef struct HfJobsResult {
+  GError *why;   /* NULL: done */
+  GBytes *bytes; /* never NULL */
+  guint64 wire_sent, wire_received;
+} HfJobsResult;
+void hf_jobs_result_free(HfJobsResult *result);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfJobsResult, hf_jobs_result_free)
+
+typedef struct HfJobsTask {
+  char *id; /* of its row */
+  char *host_id;
+  HfJobsResult *result; /* under jobs->lock; NULL: not yet */
+  gint64 begun;         /* microseconds since 1970 */
+} HfJobsTask;
+/* Registers a task before it is ordered: what the host tells about it is taken from then on. */
+HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id);
+void hf_jobs_task_free(HfJobs *jobs, HfJobsTask *task);
+/* Waits for its result: NULL with HF_ERROR_IO when its host is lost, with HF_ERROR_CANCELLED and hf_run_ending when
+ * the server ends. A stop "now" is passed on to the host; the result then tells how it ended. Borrowed from the task. */
+const HfJobsResult *hf_jobs_task_wait(HfJobsRun *run, HfJobsTask *task, GError **error);
+/* Takes slots (keys as in HfJobs.slots; limit 0: none), all at once; waits until they are free. */
+typedef struct HfJobsSlot {
+  char *key;
+  gint64 limit;
+} HfJobsSlot;
+gboolean hf_jobs_slots_take(HfJobsRun *run, const HfJobsSlot *slots, guint count, GError **error);
+void hf_jobs_slots_give(HfJobs *jobs, const HfJobsSlot *slots, guint count);
+
+/* ---- Repositories (reach.c). ---- */
+/* What a host is to have in hand to reach a repository: a ticket at its host, and links that show it. */
+typedef struct HfJobsWay {
+  HfJobs *jobs;
+  HfJobTicket ticket;
+  HfJobTicketOpen open;
+  char *host_id; /* of the repository */
+} HfJobsWay;
+/* `peer_id` NULL: this server itself. `writer` NULL: none. */
+gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *repository, const char *peer_id,
+                          guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error);
+void hf_jobs_way_close(HfJobsWay *way);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfJobsWay, hf_jobs_way_close)
+/* Links of a task that goes this way. */
+void hf_jobs_way_links(const HfJobsWay *way, HfJobLink *links);
+
+/* A repository that this server has opened itself. */
+typedef struct HfJobsDoor {
+  HfJobsWay way;
+  HfStore *store; /* until it was handed to `repo` */
+  HfRepo *repo;   /* NULL: only the store */
+} HfJobsDoor;
+/* The store alone (keys are not needed, a repository need not be there). */
+HfJobsDoor *hf_jobs_door_store(HfJobs *jobs, const HfRepositoryRow *repository, guint32 rights, gboolean create,
+                               GError **error);
+/* The repository, with its password; `report` and `cancel` may be NULL. */
+HfJobsDoor *hf_jobs_door_open(HfJobs *jobs, const HfRepositoryRow *repository, guint32 rights, HfReport *report,
+                              HfCancel *cancel, GError **error);
+void hf_jobs_door_free(HfJobsDoor *door);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfJobsDoor, hf_jobs_door_free)
+
+/* The write-only credential of a host in a repository, made when there is none: its text (hf_secret_free) and id. */
+char *hf_jobs_writer(HfJobs *jobs, const char *host_id, const HfRepositoryRow *repository, HfShortId *writer,
+                     GError **error);
+/* A pass for what is stored in `domain`: hf_secret_free. */
+char *hf_jobs_pass(HfJobs *jobs, const HfRepositoryRow *repository, guint32 domain, GError **error);
+
+/* "HOST:/path"; caller frees. */
+char *hf_jobs_location(HfJobs *jobs, const HfRepositoryRow *repository);
+/* Fills in location, links and fingerprint. */
+void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint first_link, guint links,
+                      HfWorkRepository *out);
+
+/* ---- The catalogue (points.c). ---- */
+#define HF_JOBS_TAG_JOB "job="
+#define HF_JOBS_TAG_TYPE "job-type="
+#define HF_JOBS_TAG_JOB_NAME "job-name="
+#define HF_JOBS_TAG_OBJECT "object="
+#define HF_JOBS_TAG_KIND "kind="
+/* Puts a point that was read with keys into the catalogue. `task` NULL: not made by a task that is known. `row_id` (may
+ * be NULL) becomes the id of its row, caller frees. */
+gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,
+                           const HfTaskRow *task, guint64 lock_now, char **row_id, GError **error);
+/* Was the point made by this job? */
+gboolean hf_jobs_is_of(const HfPointInfo *info, const char *job_id);
+/* Brings the catalogue of a repository up to date with what it holds; *points counts. */
+gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *points, GError **error);
+/* Asks for its space and puts that down. */
+gboolean hf_jobs_space(HfJobs *jobs, const HfRepositoryRow *repository, HfJobsDoor *door, GError **error);
+
+/* Writes a setting of the server. */
+gboolean hf_jobs_setting(HfJobs *jobs, const char *name, const char *value, GError **error);
+
+/* ---- Retention (retention.c). ---- */
+/* Forgets, by the rules of the config, those of `points` (HfPointInfo*, all of the repository) that are the job's, and
+ * prunes when anything went. */
+gboolean hf_jobs_retain(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *repository, const HfJobConfig *config,
+                        const GPtrArray *points, const char *job_id, GError **error);
+
+/* ---- Mounts (mounts.c). ---- */
+void hf_jobs_mounts_close(HfJobs *jobs);
+/* The domain of a point (hex id), asked of its repository. */
+gboolean hf_jobs_point_domain(HfJobs *jobs, const HfRepositoryRow *repository, const char *point, guint32 *domain,
+                              GError **error);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The repository service and the store that speaks to it, end to end: every verb over socket pairs. */
+#include <glib/gstdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/restore/restore.h"
+#include "engine/verify/verify.h"
+#include "fixture.h"
+#include "storage/local/local.h"
+#include "vaultlab.h"
+
+#define FILES 60u
+#define FILE_BYTES 30000u
+
+/* ---- Sources. ---- */
+
+/* Bytes that do not compress and are the same for the same seed. */
+static void write_file(VaultLab *lab, const char *name, guint32 seed, gsize length)
+{
+  g_autofree char *path = vault_lab_path(lab, name), *folder = g_path_get_dirname(path);
+  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+  g_autofree guint8 *bytes = g_malloc(length);
+  for (gsize i = 0; i < length; i++)
+    bytes[i] = (guint8)g_rand_int(rand);
+  g_mkdir_with_parents(folder, 0700);
+  g_assert_true(g_file_set_contents(path, (const char *)bytes, (gssize)length, NULL));
+}
+
+static char *make_source(VaultLab *lab)
+{
+  for (guint i = 0; i < FILES; i++) {
+    g_autofree char *name = g_strdup_printf("source/%u/file-%u", i % 7, i);
+    write_file(lab, name, i, FILE_BYTES + i);
+  }
+  write_file(lab, "source/large", 1000, 3 << 20);
+  return vault_lab_path(lab, "source");
+}
+
+static HfPointInfo *newest(HfRepo *repo, GPtrArray **points)
+{
+  *points = hf_points_load(repo, NULL, NULL);
+  g_assert_nonnull(*points);
+  g_assert_cmpuint((*points)->len, >, 0);
+  return (*points)->pdata[(*points)->len - 1];
+}
+
+/* With a pass of the writer's domain, as a host would that restores. */
+static char *make_pass(VaultLab *lab, guint32 domain)
+{
+  g_autoptr(HfRepo) repo = vault_lab_owner(lab, HF_TICKET_KEYS | HF_TICKET_READ);
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GArray) slots = hf_service_slots(repo->store, domain, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(slots->len, >, 0);
+  char *pass = hf_keyring_make_pass(repo->keys, domain, slots, &error);
+  g_assert_no_error(error);
+  return pass;
+}
+
+static void assert_restores(VaultLab *lab, guint32 domain, const char *source)
+{
+  g_autofree char *pass = make_pass(lab, domain), *out = vault_lab_path(lab, "out");
+  g_autoptr(GError) error = NULL;
+  VaultTicket ticket = { .rights = HF_TICKET_READ };
+  g_autoptr(HfRepo) repo = vault_lab_open(lab, &ticket, pass, &error);
+  g_assert_no_error(error);
+  g_assert_true(hf_repo_load_index(repo, NULL));
+  g_autoptr(GPtrArray) points = NULL;
+  const HfPointInfo *info = newest(repo, &points);
+  g_auto(HfRestoreResult) result = { 0 };
+  HfRestoreOptions options = { .target = out };
+  hf_restore(repo, info, &options, &result, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(result.damaged + result.failed + result.warnings, ==, 0);
+  g_autofree char *restored = g_build_filename(out, "source", NULL);
+  const char *argv[] = { "diff", "-r", source, restored, NULL };
+  int status;
+  g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, &status, NULL));
+  g_assert_cmpint(status, ==, 0);
+  hf_fixture_remove(out);
+}
+
+static void assert_verifies(VaultLab *lab)
+{
+  VaultTicket ticket = { .rights = HF_TICKET_KEEP };
+  g_autoptr(GError) error = NULL;
+  g_autoptr(HfStore) store = vault_lab_store(lab, &ticket, 1, &error);
+  g_assert_no_error(error);
+  HfServiceVerified verified;
+  hf_service_verify(store, 100, lab->report, &verified, &error);
+  g_assert_no_error(error);
+  g_assert_true(verified.good);
+  g_assert_cmpuint(verified.frames, >, 0);
+}
+
+/* ---- Tests. ---- */
+
+static void test_round(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfShortId writer;
+  HfBackupResult first, second;
+  vault_lab_init(lab);
+  g_autofree char *credential = vault_lab_writer(lab, "host", &writer), *source = make_source(lab);
+  vault_lab_backup(lab, credential, &writer, 0, source, &first, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(first.files, ==, FILES + 1);
+  g_assert_cmpuint(first.stored_bytes, >, FILES * FILE_BYTES);
+  g_assert_true(first.first);
+  assert_restores(lab, 1, source);
+  assert_verifies(lab);
+
+  write_file(lab, "source/3/new", 77, 50000);
+  vault_lab_backup(lab, credential, &writer, 0, source, &second, &error);
+  g_assert_no_error(error);
+  g_assert_false(second.first);
+  g_assert_cmpuint(second.files_unchanged, ==, FILES + 1);
+  g_assert_cmpuint(second.stored_bytes, <, first.stored_bytes / 10);
+  assert_restores(lab, 1, source);
+  assert_verifies(lab);
+  g_assert_cmpuint(lab->warnings->len, ==, 0);
+}
+
+/* The stamp is the service's: sequences rise, locks count its clock. */
+static void test_lock(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfShortId writer;
+  HfBackupResult result;
+  guint forgotten;
+  vault_lab_init(lab);
+  g_autofree char *credential = vault_lab_writer(lab, "host", &writer), *source = make_source(lab);
+  vault_lab_backup(lab, credential, &writer, 0, source, &result, &error);
+  g_assert_no_error(error);
+  vault_lab_backup(lab, credential, &writer, 86400, source, &result, &error);
+  g_assert_no_error(error);
+
+  g_autoptr(HfRepo) repo = vault_lab_owner(lab, HF_TICKET_KEEP);
+  g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, NULL);
+  g_assert_cmpuint(points->len, ==, 2);
+  const HfPointInfo *free_one = points->pdata[0], *locked = points->pdata[1];
+  g_assert_cmpuint(free_one->point.sequence, ==, 1);
+  g_assert_cmpuint(locked->point.sequence, ==, 2);
+  g_assert_cmpuint(free_one->point.lock, ==, 0);
+  g_assert_cmpuint(locked->point.lock, >=, 86400);
+  g_assert_cmpuint(locked->point.lock, <, 86400 + 600);
+
+  g_autoptr(GArray) both = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_array_append_val(both, free_one->point.id);
+  g_array_append_val(both, locked->point.id);
+  g_assert_false(hf_service_forget(repo->store, both, &forgotten, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
+  g_clear_error(&error);
+  g_array_set_size(both, 1);
+  g_assert_true(hf_service_forget(repo->store, both, &forgotten, &error));
+  g_assert_cmpuint(forgotten, ==, 1);
+  HfServicePruned pruned;
+  g_assert_true(hf_service_prune(repo->store, FALSE, NULL, &pruned, &error));
+  assert_restores(lab, 1, source);
+  assert_verifies(lab);
+}
+
+/* ---- What a visitor may not do. ---- */
+
+static void expect_refused(gboolean done, GError **error, gint code)
+{
+  g_assert_false(done);
+  g_assert_error(*error, HF_ERROR, code);
+  g_clear_error(error);
+}
+
+static void test_rights(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfShortId writer, other;
+  HfBackupResult result;
+  guint8 byte;
+  guint forgotten;
+  vault_lab_init(lab);
+  g_autofree char *credential = vault_lab_writer(lab, "host", &writer);
+  g_autofree char *second = vault_lab_writer(lab, "other", &other);
+  g_autofree char *source = make_source(lab), *repo_path = vault_lab_path(lab, "repo");
+  vault_lab_backup(lab, credential, &writer, 0, source, &result, &error);
+  g_assert_no_error(error);
+
+  VaultTicket ticket = { .rights = HF_TICKET_WRITE, .writer = writer };
+  g_autoptr(HfStore) store = vault_lab_store(lab, &ticket, 1, &error);
+  g_autoptr(HfStore) local = hf_local_open(repo_path, FALSE, NULL);
+  g_autoptr(GPtrArray) data = hf_store_list_names(local, "data/", NULL);
+  g_autoptr(GPtrArray) keys = hf_store_list_names(local, "keys/", NULL);
+  g_autoptr(GPtrArray) points = hf_store_list_names(local, "points/", NULL);
+  g_autoptr(GPtrArray) runs = hf_store_list_names(local, "index/", NULL);
+  /* Reading data and key slots. */
+  expect_refused(hf_store_get(store, data->pdata[0], 0, &byte, 1, &error), &error, HF_ERROR_PERMISSION);
+  expect_refused(hf_store_get(store, keys->pdata[0], 0, &byte, 1, &error), &error, HF_ERROR_PERMISSION);
+  /* Removing anything. */
+  GPtrArray *lists[] = { data, keys, points, runs };
+  for (gsize i = 0; i < G_N_ELEMENTS(lists); i++)
+    expect_refused(hf_store_remove(store, lists[i]->pdata[0], &error), &error, HF_ERROR_PERMISSION);
+  expect_refused(hf_store_remove(store, "config.0", &error), &error, HF_ERROR_PERMISSION);
+  /* Creating what only the service makes. */
+  static const char *const names[] = {
+    "index/00000000000000000000000000000000", "points/00000000000000000000000000000000.0",
+    "points/00000000000000000000000000000000.gone", "gc/mark.0000000000000001", "gc/seal.0000000000000001",
+    "damage/00000000000000000000000000000000", "data/00/00000000000000000000000000000000",
+    "meta/00/00000000000000000000000000000000", "clock/ffffffffffffffff", "config.0", "keys/x.0", "ring/00000009.0",
+    "writers/00000000000000000000000000000000.0", "sessions/00000000000000000000000000000000/outcome",
+    "sessions/00000000000000000000000000000000/open", "reserve", "else",
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_assert_false(hf_store_put(store, names[i], "x", 1, &error));
+    g_assert_nonnull(error);
+    g_clear_error(&error);
+  }
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_array_append_val(ids, result.point);
+  HfServicePruned pruned;
+  expect_refused(hf_service_forget(store, ids, &forgotten, &error), &error, HF_ERROR_PERMISSION);
+  expect_refused(hf_service_prune(store, FALSE, NULL, &pruned, &error), &error, HF_ERROR_PERMISSION);
+  g_assert_null(hf_service_slots(store, 1, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+  g_clear_error(&error);
+
+  /* The right ticket and the credential of another writer: nothing of his is taken. */
+  g_assert_false(vault_lab_backup(lab, second, &writer, 0, source, &result, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
+  g_clear_error(&error);
+  assert_verifies(lab);
+}
+
+int main(int argc, char **argv)
+{
+  g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/vault/round", test_round);
+  g_test_add_func("/vault/lock", test_lock);
+  g_test_add_func("/vault/rights", test_rights);
+  return g_test_run();
+}
