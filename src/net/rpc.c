@@ -13,6 +13,44 @@
 #define GOODBYE_US (2 * G_USEC_PER_SEC) /* for an orderly end */
 #define SKIP_BYTES (64 << 10)
 
+/* ---- Ending ---- */
+
+/* Ends all calls; `reason` (NULL: in order) is taken over, and kept when it is the first. */
+static void close_locked(HfRpc *rpc, GError *reason)
+{
+  if (rpc->closed) {
+    g_clear_error(&reason);
+    return;
+  }
+  rpc->closed = TRUE;
+  rpc->reason = reason;
+  g_autoptr(GList) outgoing = g_hash_table_get_values(rpc->outgoing);
+  for (GList *at = outgoing; at != NULL; at = at->next) {
+    GError *failure = NULL;
+    (void)hf_rpc_fail_closed_locked(rpc, &failure);
+    hf_call_done_locked(at->data, NULL, failure);
+  }
+  GHashTableIter iter;
+  gpointer call;
+  g_hash_table_iter_init(&iter, rpc->incoming);
+  while (g_hash_table_iter_next(&iter, NULL, &call)) {
+    ((HfCall *)call)->cancelled = TRUE;
+    g_cond_broadcast(&((HfCall *)call)->changed);
+  }
+  g_cond_broadcast(&rpc->changed);
+  g_cond_broadcast(&rpc->work);
+  g_cond_broadcast(&rpc->due);
+}
+
+/* The channel takes nothing more: ends all calls for this cause, and wakes the reader. */
+static void give_up(HfRpc *rpc, const GError *cause)
+{
+  g_mutex_lock(&rpc->lock);
+  close_locked(rpc, g_error_copy(cause));
+  g_mutex_unlock(&rpc->lock);
+  hf_channel_shutdown(rpc->channel);
+}
+
 /* ---- Sending ---- */
 
 static void append_frame(GByteArray *out, const HfRpcFrame *frame, const void *body)
@@ -40,9 +78,11 @@ gboolean hf_rpc_write(HfRpc *rpc, HfRpcFrame frame, const struct iovec *parts, i
   all[0] = (struct iovec){ header, sizeof header };
   for (int i = 0; i < count; i++)
     all[i + 1] = parts[i];
-  if (hf_channel_write(rpc->channel, all, count + 1, error))
+  g_autoptr(GError) cause = NULL;
+  if (hf_channel_write(rpc->channel, all, count + 1, &cause))
     return TRUE;
-  hf_channel_shutdown(rpc->channel);
+  give_up(rpc, cause);
+  g_propagate_error(error, g_steal_pointer(&cause));
   return FALSE;
 }
 
@@ -94,11 +134,12 @@ static gpointer run_sender(gpointer data)
       continue;
     }
     g_mutex_unlock(&rpc->lock);
-    going = hf_channel_send(rpc->channel, frames->data, frames->len, NULL) && !last;
-    if (!going && !last)
-      hf_channel_shutdown(rpc->channel);
+    g_autoptr(GError) cause = NULL;
+    if (!hf_channel_send(rpc->channel, frames->data, frames->len, &cause))
+      give_up(rpc, cause);
     else if (last)
       (void)hf_channel_end(rpc->channel, NULL);
+    going = cause == NULL && !last;
     g_mutex_lock(&rpc->lock);
   }
   g_mutex_unlock(&rpc->lock);
@@ -371,33 +412,6 @@ static gboolean read_header(HfRpc *rpc, HfRpcFrame *frame, GError **error)
   if (!hf_channel_read(rpc->channel, header, sizeof header, error))
     return FALSE;
   return hf_rpc_frame_decode(header, rpc->options.frame_max, frame, &cause) || fail_protocol(rpc, error, cause->message);
-}
-
-/* Ends all calls; `reason` (NULL: in order) is taken over, and kept when it is the first. */
-static void close_locked(HfRpc *rpc, GError *reason)
-{
-  if (rpc->closed) {
-    g_clear_error(&reason);
-    return;
-  }
-  rpc->closed = TRUE;
-  rpc->reason = reason;
-  g_autoptr(GList) outgoing = g_hash_table_get_values(rpc->outgoing);
-  for (GList *at = outgoing; at != NULL; at = at->next) {
-    GError *failure = NULL;
-    (void)hf_rpc_fail_closed_locked(rpc, &failure);
-    hf_call_done_locked(at->data, NULL, failure);
-  }
-  GHashTableIter iter;
-  gpointer call;
-  g_hash_table_iter_init(&iter, rpc->incoming);
-  while (g_hash_table_iter_next(&iter, NULL, &call)) {
-    ((HfCall *)call)->cancelled = TRUE;
-    g_cond_broadcast(&((HfCall *)call)->changed);
-  }
-  g_cond_broadcast(&rpc->changed);
-  g_cond_broadcast(&rpc->work);
-  g_cond_broadcast(&rpc->due);
 }
 
 static gpointer run_reader(gpointer data)
