@@ -294,7 +294,8 @@ gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error)
   if (repo == NULL)
     return FALSE;
   g_mutex_lock(&visit->lock);
-  g_autoptr(GPtrArray) packers = g_ptr_array_copy(visit->packers, NULL, NULL);
+  g_autoptr(GPtrArray) packers = g_ptr_array_new(); /* borrowed: packers live as long as the visit */
+  g_ptr_array_extend(packers, visit->packers, NULL, NULL);
   why = visit->failed != NULL ? g_error_copy(visit->failed) : NULL;
   totals->busy_us = visit->busy_us;
   g_mutex_unlock(&visit->lock);
