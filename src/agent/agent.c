@@ -119,7 +119,7 @@ static int verb_run(const Context *context, GError **error)
   g_autoptr(HfSettings) settings = load_settings(context, error);
   if (settings == NULL)
     return 1;
-  hf_log_open(settings->state, context->options->json);
+  hf_log_keep(settings->state);
   return hf_keeper_run(settings, context->parts, context->argv);
 }
 
@@ -238,7 +238,7 @@ static int run_verb(const HfAgentOptions *options, const HfAgentParts *parts, ch
     fputs(hf_agent_verb_specs[options->verb].help, stdout);
     return 0;
   }
-  hf_log_open(NULL, options->json);
+  hf_log_open(options->json);
   const Context context = { options, parts, argv };
   int code = verbs[options->verb](&context, &error);
   return error != NULL ? fail(error) : code;
@@ -248,7 +248,7 @@ int hf_agent_main(int argc, char **argv, const HfAgentParts *parts)
 {
   g_autoptr(GError) error = NULL;
   if (argc == 3 && strcmp(argv[1], "--role") == 0) {
-    hf_log_open(NULL, FALSE);
+    hf_log_open(FALSE);
     return hf_role_main(argv[2], parts);
   }
   if (argc < 2) {

@@ -68,12 +68,16 @@ static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields
   return G_LOG_WRITER_HANDLED;
 }
 
-void hf_log_open(const char *state, gboolean json)
+void hf_log_open(gboolean json)
 {
   as_json = json;
-  if (state != NULL) {
-    folder = g_build_filename(state, "log", NULL);
-    g_mkdir_with_parents(folder, 0700);
-  }
   g_log_set_writer_func(write_line, NULL, NULL);
+}
+
+void hf_log_keep(const char *state)
+{
+  HF_LOCK(&lock);
+  g_free(folder);
+  folder = g_build_filename(state, "log", NULL);
+  g_mkdir_with_parents(folder, 0700);
 }

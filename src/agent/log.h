@@ -5,5 +5,7 @@
 
 #include <glib.h>
 
-/* From now on g_message and its like go there; `state` NULL: to standard error only. `json`: objects, a line each. */
-void hf_log_open(const char *state, gboolean json);
+/* From now on g_message and its like go to standard error, `json`: as objects, a line each. Once in a process. */
+void hf_log_open(gboolean json);
+/* And to the file below `state`. */
+void hf_log_keep(const char *state);

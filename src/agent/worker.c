@@ -236,7 +236,8 @@ static gboolean read_order(HfWorker *worker, GError **error)
   worker->kind = hf_get_text(&reader, HF_TEXT_MAX);
   worker->host = hf_get_text(&reader, HF_TEXT_MAX);
   worker->state = hf_get_text(&reader, HF_TEXT_MAX);
-  worker->n_links = MIN(hf_get_u32(&reader), HF_TASK_LINKS_MAX);
+  guint32 links = hf_get_u32(&reader);
+  worker->n_links = MIN(links, HF_TASK_LINKS_MAX);
   worker->task = hf_get_bytes(&reader, HF_TASK_MESSAGE_MAX);
   worker->secret = hf_get_bytes(&reader, HF_TASK_MESSAGE_MAX);
   worker->links = g_new0(Link, MAX(worker->n_links, 1u));

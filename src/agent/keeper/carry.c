@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "net/pki.h"
 
+#define ANSWER_MS 500 /* for an answer to be on its way */
 #define SERVER_TICKET (G_GUINT64_CONSTANT(1) << 63) /* in references: not of a task's link */
 
 typedef struct Act {
@@ -124,6 +125,14 @@ static void act_cancel(const Act *act)
   answer(act, NULL, error);
 }
 
+static gboolean restart_installer(gpointer user)
+{
+  HfKeeper *keeper = user;
+  if (keeper->installer != NULL)
+    hf_face_act(keeper->installer, HF_INSTALLER_ROLE_ACT_RESTART);
+  return G_SOURCE_REMOVE;
+}
+
 static void act_role(const Act *act)
 {
   GError *error = NULL;
@@ -132,7 +141,7 @@ static void act_role(const Act *act)
     if (strcmp(order.role, "transport") == 0)
       hf_face_act(act->keeper->transport, order.act);
     else if (strcmp(order.role, "installer") == 0 && order.act != HF_INSTALLER_ROLE_ACT_STOP)
-      hf_face_act(act->keeper->installer, order.act);
+      g_timeout_add(ANSWER_MS, restart_installer, act->keeper); /* it carries the answer to this */
     else
       hf_fail(&error, HF_ERROR_NOT_FOUND, "this host has no role '%s' that could be told so", order.role);
   }

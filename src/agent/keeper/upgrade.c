@@ -144,17 +144,28 @@ gboolean hf_upgrade_pending(HfUpgrade *upgrade)
 
 /* ---- installing ---- */
 
-static gboolean run(const char *const *arguments, GError **error)
+/* `said` may be NULL: what it printed; caller frees. */
+static gboolean run(const char *const *arguments, char **said, GError **error)
 {
   int status = 0;
-  g_autofree char *said = NULL;
+  g_autofree char *complaint = NULL;
   g_autoptr(GError) why = NULL;
-  if (g_spawn_sync("/", (char **)arguments, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL, NULL, NULL, NULL,
-                   &said, &status, &why) &&
+  if (g_spawn_sync("/", (char **)arguments, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, said, &complaint, &status, &why) &&
       g_spawn_check_wait_status(status, &why))
     return TRUE;
-  return hf_fail(error, HF_ERROR_FAILED, "'%s' failed: %s%s%s", arguments[0], why->message,
-                 said != NULL && *said != '\0' ? ": " : "", said != NULL ? g_strchomp(said) : "");
+  g_autofree char *words = g_utf8_make_valid(complaint != NULL ? g_strchomp(complaint) : "", -1);
+  return hf_fail(error, HF_ERROR_FAILED, "'%s' failed: %s%s%s", arguments[0], why->message, *words != '\0' ? ": " : "",
+                 words);
+}
+
+/* A program that does not start, or is another one, must not take the place of this. */
+static gboolean try_program(const char *program, const char *version, GError **error)
+{
+  g_autofree char *said = NULL, *wanted = g_strdup_printf("holdfast-agent %s\n", version);
+  const char *const arguments[] = { program, "version", NULL };
+  if (!run(arguments, &said, error))
+    return FALSE;
+  return strcmp(said, wanted) == 0 || hf_fail(error, HF_ERROR_REFUSED, "the file is not holdfast-agent %s", version);
 }
 
 static gboolean install_package(const HfUpgrade *upgrade, GError **error)
@@ -163,20 +174,19 @@ static gboolean install_package(const HfUpgrade *upgrade, GError **error)
   const char *const apart[] = { "systemd-run", "--quiet", "--collect", "dpkg", "--install", "--force-confold",
                                 upgrade->path, NULL };
   const char *const plain[] = { "dpkg", "--install", "--force-confold", upgrade->path, NULL };
-  return run(g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR) ? apart : plain, error);
+  return run(g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR) ? apart : plain, NULL, error);
 }
 
 static gboolean install_program(const HfUpgrade *upgrade, GError **error)
 {
   const char *program = upgrade->keeper->program;
   g_autofree char *beside = g_strdup_printf("%s.new", program);
-  const char *const trial[] = { beside, "version", NULL };
   g_autoptr(GMappedFile) file = g_mapped_file_new(upgrade->path, FALSE, error);
   if (file == NULL || !g_file_set_contents_full(beside, g_mapped_file_get_contents(file),
                                                 (gssize)g_mapped_file_get_length(file), G_FILE_SET_CONTENTS_DURABLE,
                                                 0755, error))
     return FALSE;
-  if (g_chmod(beside, 0755) == 0 && run(trial, error) && g_rename(beside, program) == 0)
+  if (g_chmod(beside, 0755) == 0 && try_program(beside, upgrade->order.program, error) && g_rename(beside, program) == 0)
     return TRUE;
   if (error != NULL && *error == NULL)
     hf_fail_errno(error, errno, "cannot replace '%s'", program);

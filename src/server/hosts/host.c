@@ -100,7 +100,7 @@ static gboolean follow(HfHost *host, HfRpc *rpc, GError **error)
   guint untold = 0;
   gint64 last = g_get_monotonic_time();
   for (;;) {
-    HfInstallerEventKind kind;
+    HfInstallerEventKind kind = HF_INSTALLER_EVENT_KIND_NOTE;
     g_autoptr(GBytes) piece = hf_call_receive(call, &end, error);
     if (piece == NULL)
       return end && hf_fail(error, HF_ERROR_IO, "host '%s' ended the session", host->name);
