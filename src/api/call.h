@@ -122,8 +122,7 @@ gboolean hf_api_row_null(const HfApiRow *row, guint column);
 gboolean hf_api_exists(HfApiCall *call, const HfApiView *view, const char *id, GError **error);
 /* Rows of a view whose key is `id`, where `filter` is `word` (NULL: all), as elements of a list that is open. */
 gboolean hf_api_write_below(HfApiCall *call, const HfApiView *view, const char *id, const char *filter,
-                            const char *word, const char *order, const HfApiPage *page, gint64 *total, gint64 *count,
-                            GError **error);
+                            const char *word, const char *order, const HfApiPage *page, gint64 *total, GError **error);
 /* What routes without a handler do. */
 gboolean hf_api_list(HfApiCall *call, GError **error);
 gboolean hf_api_get(HfApiCall *call, GError **error);

@@ -12,6 +12,34 @@ gboolean hf_api_emit_job(HfApiCall *call, const HfApiRow *row, GError **error)
                            hf_api_row_text(row, 3), error);
 }
 
+/* How far the last run is, or was. A run that goes on has lasted until now. */
+gboolean hf_api_emit_job_progress(HfApiCall *call, const HfApiRow *row, GError **error)
+{
+  (void)error;
+  HfApiOut *out = &call->out;
+  char text[HF_API_TIME_BYTES];
+  if (hf_api_row_null(row, 0))
+    return TRUE;
+  gint64 end = hf_api_row_null(row, 1) ? hf_db_now() : hf_api_row_int(row, 1);
+  gint64 duration = MAX(end - hf_api_row_int(row, 0), 0);
+  const char *bottleneck = hf_api_row_text(row, 6);
+  hf_api_duration_text(duration, text);
+  hf_api_out_key(out, "sessionProgress");
+  hf_api_out_open(out, '{');
+  hf_api_out_pair(out, "duration", text);
+  hf_api_out_key(out, "processingRate");
+  hf_api_out_rate(out, hf_api_row_int(row, 2) / MAX(duration / G_USEC_PER_SEC, 1));
+  hf_api_out_pair(out, "bottleneck",
+                  hf_api_enum_spelled(&hf_api_enum_ESessionBottleneckType,
+                                      bottleneck != NULL ? bottleneck : "NotDefined", call->era));
+  hf_api_out_pair_int(out, "processedSize", hf_api_row_int(row, 2));
+  hf_api_out_pair_int(out, "readSize", hf_api_row_int(row, 3));
+  hf_api_out_pair_int(out, "transferredSize", hf_api_row_int(row, 4));
+  hf_api_out_pair_int(out, "progressPercent", hf_api_row_int(row, 5));
+  hf_api_out_close(out, '}');
+  return TRUE;
+}
+
 static void tell_change(HfApiCall *call, const char *id)
 {
   const HfApiActions *actions = call->api->settings.actions;

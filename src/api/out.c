@@ -32,10 +32,11 @@ void hf_api_out_close(HfApiOut *out, char bracket)
 /* Bytes that need no escape go over in runs. */
 static void escape(GString *to, const char *text)
 {
+  static const char plain[256] = { [' ' ... '!'] = 1, ['#' ... '['] = 1, [']' ... 255] = 1 };
   const char *run = text;
   for (; *text != '\0'; text++) {
     guchar byte = (guchar)*text;
-    if (byte >= 0x20 && byte != '"' && byte != '\\')
+    if (plain[byte])
       continue;
     g_string_append_len(to, run, text - run);
     if (byte < 0x20)
@@ -62,8 +63,10 @@ void hf_api_out_text(HfApiOut *out, const char *text)
 
 void hf_api_out_key(HfApiOut *out, const char *key)
 {
-  hf_api_out_text(out, key);
-  g_string_append_c(out->text, ':');
+  separate(out);
+  g_string_append_c(out->text, '"');
+  g_string_append(out->text, key);
+  g_string_append_len(out->text, "\":", 2);
   out->comma = FALSE;
 }
 
@@ -101,6 +104,18 @@ void hf_api_out_time(HfApiOut *out, gint64 microseconds)
   hf_api_time_text(microseconds, text);
   separate(out);
   g_string_append_c(g_string_append(g_string_append_c(out->text, '"'), text), '"');
+}
+
+void hf_api_out_rate(HfApiOut *out, gint64 bytes)
+{
+  g_autofree char *size = g_format_size_full((guint64)MAX(bytes, 0), G_FORMAT_SIZE_IEC_UNITS);
+  g_autofree char *text = g_strconcat(size, "/s", NULL);
+  for (char *at = text; *at != '\0'; at++)
+    if ((guchar)at[0] == 0xc2 && (guchar)at[1] == 0xa0) { /* a blank that does not break is one that does not parse */
+      at[0] = ' ';
+      memmove(at + 1, at + 2, strlen(at + 2) + 1);
+    }
+  hf_api_out_text(out, text);
 }
 
 void hf_api_out_raw(HfApiOut *out, const char *json)

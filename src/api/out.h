@@ -16,12 +16,13 @@ typedef struct HfApiOut {
 
 void hf_api_out_open(HfApiOut *out, char bracket); /* '{' or '[' */
 void hf_api_out_close(HfApiOut *out, char bracket); /* '}' or ']' */
-void hf_api_out_key(HfApiOut *out, const char *key);
+void hf_api_out_key(HfApiOut *out, const char *key); /* the program's own words: nothing is escaped */
 void hf_api_out_text(HfApiOut *out, const char *text); /* bytes that are no UTF-8 become U+FFFD */
 void hf_api_out_int(HfApiOut *out, gint64 value);
 void hf_api_out_double(HfApiOut *out, double value);
 void hf_api_out_bool(HfApiOut *out, gboolean value);
 void hf_api_out_time(HfApiOut *out, gint64 microseconds);
+void hf_api_out_rate(HfApiOut *out, gint64 bytes); /* a second: "12.5 MiB/s" */
 void hf_api_out_raw(HfApiOut *out, const char *json);
 
 /* Key and value; `text` NULL writes neither. */

@@ -3,7 +3,6 @@
  * Lists and rows straight from the tables: the one place where SQL is put together, of fragments of the declarations
  * and of placeholders. What clients send is only ever bound.
  */
-#include <math.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -176,7 +175,8 @@ static gboolean add_filter(Query *query, HfApiCall *call, const HfApiParameter *
 
 /* ---- Order ---- */
 
-static gboolean add_order(GString *sql, HfApiCall *call, GError **error)
+/* "column ASC, id ASC": ids make the order of equal rows the same on every page. NULL: an error. */
+static char *order_of(HfApiCall *call, GError **error)
 {
   const HfApiRoute *route = call->route;
   const HfApiOrder *order = &route->orders[0];
@@ -187,18 +187,21 @@ static gboolean add_order(GString *sql, HfApiCall *call, GError **error)
     for (guint i = 0; i < route->n_orders && order == NULL; i++)
       if (g_ascii_strcasecmp(route->orders[i].name, name) == 0)
         order = &route->orders[i];
-    if (order == NULL)
-      return hf_fail(error, HF_ERROR_USAGE, "this list has no order column '%.40s'", name);
+    if (order == NULL) {
+      hf_fail(error, HF_ERROR_USAGE, "this list has no order column '%.40s'", name);
+      return NULL;
+    }
   }
   const char *ascending = hf_api_parameter(call, "orderAsc");
   if (ascending != NULL && *ascending != '\0') {
-    if (!parse_bool(ascending, &descending))
-      return hf_fail(error, HF_ERROR_USAGE, "parameter 'orderAsc' must be true or false");
+    if (!parse_bool(ascending, &descending)) {
+      hf_fail(error, HF_ERROR_USAGE, "parameter 'orderAsc' must be true or false");
+      return NULL;
+    }
     descending = !descending;
   }
   const char *way = descending ? "DESC" : "ASC";
-  g_string_append_printf(sql, " ORDER BY %s %s, %s %s", order->sql, way, route->view->key, way);
-  return TRUE;
+  return g_strdup_printf("%s %s, %s %s", order->sql, way, route->view->key, way);
 }
 
 /* ---- Rows ---- */
@@ -223,18 +226,6 @@ gboolean hf_api_row_null(const HfApiRow *row, guint column)
   return hf_db_is_null(row->rows, row->first + column);
 }
 
-static void write_rate(HfApiOut *out, gint64 bytes)
-{
-  g_autofree char *size = g_format_size_full((guint64)MAX(bytes, 0), G_FORMAT_SIZE_IEC_UNITS);
-  g_autofree char *text = g_strconcat(size, "/s", NULL);
-  for (char *at = text; *at != '\0'; at++)
-    if ((guchar)at[0] == 0xc2 && (guchar)at[1] == 0xa0) { /* a blank that does not break is one that does not parse */
-      at[0] = ' ';
-      memmove(at + 1, at + 2, strlen(at + 2) + 1);
-    }
-  hf_api_out_text(out, text);
-}
-
 static void write_value(HfApiCall *call, const HfApiColumn *column, HfDbRows *rows, guint at)
 {
   HfApiOut *out = &call->out;
@@ -256,7 +247,7 @@ static void write_value(HfApiCall *call, const HfApiColumn *column, HfDbRows *ro
     hf_api_out_time(out, hf_db_int(rows, at));
     break;
   case HF_API_RATE:
-    write_rate(out, hf_db_int(rows, at));
+    hf_api_out_rate(out, hf_db_int(rows, at));
     break;
   case HF_API_DURATION:
     hf_api_duration_text(hf_db_int(rows, at), text);
@@ -321,14 +312,14 @@ static gboolean write_row(HfApiCall *call, const HfApiView *view, HfDbRows *rows
   return TRUE;
 }
 
-static GString *select_of(const HfApiView *view)
+/* "SELECT" and the columns, without "FROM". */
+static GString *select_columns(const HfApiView *view)
 {
   GString *sql = g_string_new("SELECT ");
   for (guint i = 0; i < view->n_columns; i++)
-    g_string_append_printf(sql, "%s%s", i > 0 ? ", " : "", view->columns[i].sql);
+    g_string_append(g_string_append(sql, i > 0 ? ", " : ""), view->columns[i].sql);
   for (guint i = 0; i < view->n_extra; i++)
-    g_string_append_printf(sql, ", %s", view->extra[i]);
-  g_string_append_printf(sql, " FROM %s", view->from);
+    g_string_append(g_string_append(sql, ", "), view->extra[i]);
   return sql;
 }
 
@@ -346,34 +337,53 @@ static gboolean parent_exists(HfApiCall *call, HfDbLink *link, GError **error)
   return n > 0 || hf_fail(error, HF_ERROR_NOT_FOUND, "there is no %s '%s'", parent->name, call->params[0]);
 }
 
-/* Writes the rows that `sql` gives. */
-static gboolean write_rows(HfApiCall *call, HfDbLink *link, const HfApiView *view, const char *sql, const Query *query,
-                           gint64 *count, GError **error)
+/* A page of a view: its rows, and how many there are in all, by one question. */
+typedef struct Page {
+  const HfApiView *view;
+  const char *order; /* "s.name ASC, s.id ASC" */
+  const HfApiPage *page;
+  gint64 total, count;
+} Page;
+
+/* No row on this page: how many there are is asked for alone. */
+static gboolean count_rows(HfDbLink *link, const Query *query, Page *page, GError **error)
+{
+  g_autofree char *sql = g_strconcat("SELECT COUNT(*) FROM ", page->view->from, query->where->str, NULL);
+  return hf_db_query_int(link, sql, query->values, query->n_values, &page->total, error);
+}
+
+static gboolean write_rows(HfApiCall *call, HfDbRows *rows, Page *page, GError **error)
 {
   g_autoptr(GError) failed = NULL;
-  g_autoptr(HfDbRows) rows = hf_db_query(link, sql, query->values, query->n_values, error);
-  if (rows == NULL)
-    return FALSE;
-  for (*count = 0; hf_db_next(rows, &failed); (*count)++)
+  const HfApiView *view = page->view;
+  for (page->count = 0; hf_db_next(rows, &failed); page->count++) {
+    page->total = hf_db_int(rows, view->n_columns + view->n_extra);
     if (!write_row(call, view, rows, error))
       return FALSE;
+  }
   if (failed == NULL)
     return TRUE;
   g_propagate_error(error, g_steal_pointer(&failed));
   return FALSE;
 }
 
-static gboolean list_rows(HfApiCall *call, HfDbLink *link, Query *query, const HfApiPage *page, gint64 *count,
-                          GError **error)
+/* Writes the page's rows as elements of a list that is open. */
+static gboolean write_page(HfApiCall *call, HfDbLink *link, const Query *query, Page *page, GError **error)
 {
-  g_autoptr(GString) sql = select_of(call->route->view);
-  g_string_append(sql, query->where->str);
-  if (!add_order(sql, call, error))
+  const HfApiView *view = page->view;
+  guint n = query->n_values;
+  g_autoptr(GString) sql = select_columns(view);
+  g_string_append_printf(sql, ", (SELECT COUNT(*) FROM %s%s) FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", view->from,
+                         query->where->str, view->from, query->where->str, page->order);
+  HfDbValue values[2 * VALUES_MAX + 2];
+  memcpy(values, query->values, n * sizeof *values);
+  memcpy(values + n, query->values, n * sizeof *values);
+  values[2 * n] = HF_DB_INT(page->page->most);
+  values[2 * n + 1] = HF_DB_INT(page->page->skip);
+  g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, values, 2 * n + 2, error);
+  if (rows == NULL || !write_rows(call, rows, page, error))
     return FALSE;
-  g_string_append(sql, " LIMIT ? OFFSET ?");
-  if (!bind(query, HF_DB_INT(page->most), error) || !bind(query, HF_DB_INT(page->skip), error))
-    return FALSE;
-  return write_rows(call, link, call->route->view, sql->str, query, count, error);
+  return page->count > 0 || count_rows(link, query, page, error);
 }
 
 gboolean hf_api_exists(HfApiCall *call, const HfApiView *view, const char *id, GError **error)
@@ -387,31 +397,29 @@ gboolean hf_api_exists(HfApiCall *call, const HfApiView *view, const char *id, G
 }
 
 gboolean hf_api_write_below(HfApiCall *call, const HfApiView *view, const char *id, const char *filter,
-                            const char *word, const char *order, const HfApiPage *page, gint64 *total, gint64 *count,
-                            GError **error)
+                            const char *word, const char *order, const HfApiPage *page, gint64 *total, GError **error)
 {
   g_auto(Query) query = { 0 };
+  Page rows = { .view = view, .order = order, .page = page };
   query_begin(&query, view);
   if (!bind_equal(&query, view->key, id, error) || (word != NULL && !bind_equal(&query, filter, word, error)))
     return FALSE;
   g_autoptr(HfDbLink) link = hf_db_read(call->api->settings.db, error);
-  g_autofree char *counting = g_strconcat("SELECT COUNT(*) FROM ", view->from, query.where->str, NULL);
-  if (link == NULL || !hf_db_query_int(link, counting, query.values, query.n_values, total, error))
+  if (link == NULL || !write_page(call, link, &query, &rows, error))
     return FALSE;
-  g_autoptr(GString) sql = select_of(view);
-  g_string_append_printf(sql, "%s ORDER BY %s LIMIT ? OFFSET ?", query.where->str, order);
-  if (!bind(&query, HF_DB_INT(page->most), error) || !bind(&query, HF_DB_INT(page->skip), error))
-    return FALSE;
-  return write_rows(call, link, view, sql->str, &query, count, error);
+  *total = rows.total;
+  return TRUE;
 }
 
 gboolean hf_api_list(HfApiCall *call, GError **error)
 {
   const HfApiRoute *route = call->route;
   HfApiPage page;
-  gint64 total = 0, count = 0;
   g_auto(Query) query = { 0 };
   if (!hf_api_page_parse(call, &page, error))
+    return FALSE;
+  g_autofree char *order = order_of(call, error);
+  if (order == NULL)
     return FALSE;
   query_begin(&query, route->view);
   if (route->scope != NULL && !bind_equal(&query, route->scope, call->params[0], error))
@@ -419,19 +427,17 @@ gboolean hf_api_list(HfApiCall *call, GError **error)
   for (guint i = 0; i < route->n_parameters; i++)
     if (!add_filter(&query, call, &route->parameters[i], error))
       return FALSE;
+  Page rows = { .view = route->view, .order = order, .page = &page };
   g_autoptr(HfDbLink) link = hf_db_read(call->api->settings.db, error);
   if (link == NULL || !parent_exists(call, link, error))
-    return FALSE;
-  g_autofree char *counting = g_strconcat("SELECT COUNT(*) FROM ", route->view->from, query.where->str, NULL);
-  if (!hf_db_query_int(link, counting, query.values, query.n_values, &total, error))
     return FALSE;
   hf_api_out_open(&call->out, '{');
   hf_api_out_key(&call->out, "data");
   hf_api_out_open(&call->out, '[');
-  if (!list_rows(call, link, &query, &page, &count, error))
+  if (!write_page(call, link, &query, &rows, error))
     return FALSE;
   hf_api_out_close(&call->out, ']');
-  hf_api_page_write(call, &page, total, count);
+  hf_api_page_write(call, &page, rows.total, rows.count);
   hf_api_out_close(&call->out, '}');
   return TRUE;
 }
@@ -450,8 +456,8 @@ static gboolean one_row(HfApiCall *call, const HfApiView *view, const char *scop
   g_autoptr(HfDbLink) link = hf_db_read(call->api->settings.db, error);
   if (link == NULL)
     return FALSE;
-  g_autoptr(GString) sql = select_of(view);
-  g_string_append(sql, query.where->str);
+  g_autoptr(GString) sql = select_columns(view);
+  g_string_append_printf(sql, " FROM %s%s", view->from, query.where->str);
   g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, query.values, query.n_values, error);
   if (rows == NULL)
     return FALSE;

@@ -7,6 +7,8 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +27,65 @@ UUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 ROLES = ("admin", "operator", "restore", "viewer")
 
 
+WORDS = sys.argv[1:]
+del sys.argv[1:]
+PROGRAM = WORDS[0]
+
+
+class Postgresql:
+    """A real PostgreSQL server over a folder of its own, as the user who may run one."""
+
+    def __init__(self):
+        programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+        if not programs:
+            raise unittest.SkipTest("no PostgreSQL server is installed")
+        self.programs, self.databases = programs[-1], 0
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-pg-"))
+        self.wrap = []
+        if os.getuid() == 0:
+            shutil.chown(self.folder, "postgres")
+            self.wrap = ["runuser", "-u", "postgres", "--"]
+        self.folder.chmod(0o700)
+        self.run("initdb", "-D", self.folder / "data", "-A", "trust", "-U", "postgres", "--no-sync")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.process = subprocess.Popen(
+            [*self.wrap, self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port), "-h", "127.0.0.1",
+             "-k", self.folder, "-c", "fsync=off"], stderr=subprocess.DEVNULL)
+        Case.wait(lambda: self.run("pg_isready", "-h", "127.0.0.1", "-p", self.port, check=False).returncode == 0, 60)
+
+    def run(self, name, *words, check=True):
+        return subprocess.run([*self.wrap, self.programs / name, *map(str, words)], check=check, capture_output=True)
+
+    def new(self):
+        self.databases += 1
+        name = f"test{self.databases}"
+        self.run("createdb", "-h", "127.0.0.1", "-p", self.port, "-U", "postgres", name)
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
+
+    def close(self):
+        # runuser hands no signal on: the server is told by its own pid
+        pid = int((self.folder / "data" / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
+        os.kill(pid, signal.SIGINT)
+        self.process.wait(timeout=30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+postgresql = None
+
+
+def database(folder):
+    """Where a new database is to be: a file, or on the one PostgreSQL server of this program."""
+    global postgresql
+    if "postgresql" not in WORDS:
+        return folder / "db"
+    if postgresql is None:
+        postgresql = Postgresql()
+        unittest.addModuleCleanup(postgresql.close)
+    return postgresql.new()
+
+
 def certificate(folder):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
                     folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost"],
@@ -38,7 +99,7 @@ class Server:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-rest-"))
         certificate(self.folder)
         self.process = subprocess.Popen(
-            [program, self.folder / "db", self.folder / "cert.pem", self.folder / "key.pem", rows], text=True,
+            [program, database(self.folder), self.folder / "cert.pem", self.folder / "key.pem", rows], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, **environment))
         line = self.process.stdout.readline()
         if not line:
@@ -169,12 +230,11 @@ def no_nulls(value, where):
 class Case(unittest.TestCase):
     """A server for each class, with a client of each role."""
 
-    program = sys.argv[-1]
     environment = {}
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Server(cls.program, **cls.environment)
+        cls.server = Server(PROGRAM, **cls.environment)
         cls.addClassCleanup(cls.server.close)
         cls.documents = {}
 
@@ -209,7 +269,3 @@ class Case(unittest.TestCase):
                 raise AssertionError("waited in vain")
             time.sleep(0.02)
 
-
-def main():
-    sys.argv.pop()
-    unittest.main()

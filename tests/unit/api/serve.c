@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     return 2;
   if (!g_file_get_contents(argv[2], &certificate, NULL, &error) || !g_file_get_contents(argv[3], &key, NULL, &error))
     fail(error);
-  vault_path = g_strconcat(argv[1], ".key", NULL);
+  vault_path = g_strconcat(argv[3], ".vault", NULL);
   g_autoptr(HfVault) vault = hf_vault_open(vault_path, TRUE, &error);
   g_autoptr(HfDb) db = vault == NULL ? NULL : hf_db_open(argv[1], 8, &error);
   if (db == NULL)

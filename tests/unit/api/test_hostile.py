@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Input that nobody sends who means well, and many clients at once: the server answers, and goes on.
 
-    test_hostile.py SERVE"""
+    test_hostile.py SERVE [postgresql]"""
 import json
 import random
 import socket
@@ -172,4 +172,4 @@ class Hostile(restcase.Case):
 
 
 if __name__ == "__main__":
-    restcase.main()
+    unittest.main()

@@ -3,7 +3,7 @@
 """Every operation is asked, and every answer held against the server's own document. The last test fails when an
 operation was declared that none of the others asked.
 
-    test_operations.py SERVE"""
+    test_operations.py SERVE [postgresql]"""
 import unittest
 
 import restcase
@@ -367,4 +367,4 @@ class Operations(restcase.Case):
 
 
 if __name__ == "__main__":
-    restcase.main()
+    unittest.main()

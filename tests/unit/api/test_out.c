@@ -37,9 +37,25 @@ static void test_values(void)
   g_string_free(out.text, TRUE);
 }
 
+static void check_rate(gint64 bytes, const char *wanted)
+{
+  HfApiOut out = { .text = g_string_new(NULL) };
+  hf_api_out_rate(&out, bytes);
+  g_assert_cmpstr(out.text->str, ==, wanted);
+  g_string_free(out.text, TRUE);
+}
+
+static void test_rates(void)
+{
+  check_rate(-1, "\"0 bytes/s\"");
+  check_rate(1000, "\"1000 bytes/s\"");
+  check_rate(3 << 20, "\"3.0 MiB/s\"");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/out/values", test_values);
+  g_test_add_func("/out/rates", test_rates);
   return g_test_run();
 }

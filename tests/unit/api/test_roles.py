@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every operation is asked by every role and by nobody; who may do what is written down here once more, by hand.
 
-    test_roles.py SERVE"""
+    test_roles.py SERVE [postgresql]"""
 import re
 import unittest
 
@@ -78,4 +78,4 @@ class Roles(restcase.Case):
 
 
 if __name__ == "__main__":
-    restcase.main()
+    unittest.main()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rules of docs/rest.md section 2 that clients rely on, one test each.
 
-    test_wire.py SERVE"""
+    test_wire.py SERVE [postgresql]"""
 import datetime
 import http.client
 import socket
@@ -263,4 +263,4 @@ class ShortTokens(restcase.Case):
 
 
 if __name__ == "__main__":
-    restcase.main()
+    unittest.main()

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "api/real.h"
+
+#include "base/error.h"
+
+/* Permission was checked by the interface; the actor is for sessions and the audit trail. */
+static HfActor actor_of(const HfApiActor *by)
+{
+  return (HfActor){ .account_id = by->account_id, .account = by->account, .address = by->peer,
+                    .role = HF_ROLE_ADMINISTRATOR };
+}
+
+/* ---- Jobs and sessions. ---- */
+
+static gboolean job_start(gpointer data, const HfApiActor *by, const char *job_id, gboolean full, char **session,
+                          GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_start(((HfRealActions *)data)->jobs, &actor, job_id, full, session, error);
+}
+
+static gboolean job_stop(gpointer data, const HfApiActor *by, const char *job_id, gboolean graceful, char **session,
+                         GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_stop(((HfRealActions *)data)->jobs, &actor, job_id, graceful, session, error);
+}
+
+static gboolean job_retry(gpointer data, const HfApiActor *by, const char *job_id, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_retry(((HfRealActions *)data)->jobs, &actor, job_id, session, error);
+}
+
+static gboolean session_stop(gpointer data, const HfApiActor *by, const char *session_id, gboolean graceful,
+                             GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_stop_session(((HfRealActions *)data)->jobs, &actor, session_id, graceful, error);
+}
+
+static void jobs_changed(gpointer data, const char *job_id G_GNUC_UNUSED)
+{
+  const HfRealActions *real = data;
+  if (real->scheduler != NULL)
+    hf_scheduler_changed(real->scheduler);
+}
+
+/* ---- Hosts. ---- */
+
+static gboolean host_add(gpointer data, const HfApiActor *by, const HfApiHostSpec *spec, char **session, GError **error)
+{
+  const HfRealActions *real = data;
+  HfActor actor = actor_of(by);
+  HfManagedWish wish = {
+    .address = spec->name, .description = spec->description, .token = spec->ssh ? NULL : spec->token,
+    .credential_id = spec->credential_id, .user = spec->user, .password = spec->password,
+    .private_key = spec->private_key, .passphrase = spec->passphrase, .host_key = spec->fingerprint,
+    .sudo = spec->elevate, .ssh_port = (guint16)spec->ssh_port,
+    .package = real->agent_package, .program = real->agent_package == NULL ? real->agent_program : NULL,
+  };
+  return hf_managed_add(real->managed, &actor, &wish, session, error);
+}
+
+static gboolean host_rescan(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_managed_rescan(((HfRealActions *)data)->managed, &actor, host_id, session, error);
+}
+
+static gboolean host_remove(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_managed_remove(((HfRealActions *)data)->managed, &actor, host_id, session, error);
+}
+
+static gboolean host_key(gpointer data G_GNUC_UNUSED, const char *host, int ssh_port, char **fingerprint,
+                         char **algorithm, GError **error)
+{
+  *fingerprint = hf_ssh_host_key(host, (guint16)ssh_port, error);
+  if (*fingerprint == NULL)
+    return FALSE;
+  *algorithm = g_strdup("SHA256");
+  return TRUE;
+}
+
+/* ---- Repositories. ---- */
+
+static gboolean repository_create(gpointer data, const HfApiActor *by, const HfApiRepositorySpec *spec, char **session,
+                                  GError **error)
+{
+  HfActor actor = actor_of(by);
+  HfJobsNewRepository wanted = {
+    .name = spec->name, .description = spec->description, .host_id = spec->host_id, .path = spec->path,
+    .hardened = spec->hardened, .import = spec->import, .immutable_days = spec->immutable_days,
+    .max_tasks = spec->max_tasks, .rate_bytes = spec->rate_bytes, .password_id = spec->password_id,
+  };
+  return hf_jobs_create_repository(((HfRealActions *)data)->jobs, &actor, &wanted, session, error);
+}
+
+static gboolean repository_rescan(gpointer data, const HfApiActor *by, const char *repository_id, char **session,
+                                  GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_rescan_repository(((HfRealActions *)data)->jobs, &actor, repository_id, session, error);
+}
+
+static gboolean repository_remove(gpointer data, const HfApiActor *by, const char *repository_id, gboolean backups,
+                                  GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_remove_repository(((HfRealActions *)data)->jobs, &actor, repository_id, backups, error);
+}
+
+/* ---- Backups. ---- */
+
+static gboolean backup_delete(gpointer data, const HfApiActor *by, const char *backup_id, const char *object_id,
+                              char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_delete_backup(((HfRealActions *)data)->jobs, &actor, backup_id, object_id, session, error);
+}
+
+static gboolean health_check(gpointer data, const HfApiActor *by, const char *const *backup_ids,
+                             const char *const *job_ids, gboolean repair G_GNUC_UNUSED, GPtrArray *sessions,
+                             GError **error)
+{
+  HfJobs *jobs = ((HfRealActions *)data)->jobs;
+  HfActor actor = actor_of(by);
+  g_autoptr(GPtrArray) ids = hf_jobs_backups_of(jobs, job_ids, error);
+  if (ids == NULL)
+    return FALSE;
+  for (guint i = 0; backup_ids != NULL && backup_ids[i] != NULL; i++)
+    g_ptr_array_add(ids, g_strdup(backup_ids[i]));
+  for (guint i = 0; i < ids->len; i++) {
+    char *session;
+    if (!hf_jobs_health_check(jobs, &actor, ids->pdata[i], &session, error))
+      return FALSE;
+    g_ptr_array_add(sessions, session);
+  }
+  return TRUE;
+}
+
+/* ---- Restore of files. ---- */
+
+static gboolean mount(gpointer data, const HfApiActor *by, const char *point_id, guint idle_minutes,
+                      const char *reason G_GNUC_UNUSED, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_mount(((HfRealActions *)data)->jobs, &actor, point_id, idle_minutes, session, error);
+}
+
+typedef struct Sink {
+  HfApiEntrySink sink;
+  gpointer to;
+} Sink;
+
+static gboolean give_entry(const HfJobsEntry *entry, gpointer user)
+{
+  const Sink *sink = user;
+  g_autofree char *owner = g_strdup_printf("%u:%u", entry->uid, entry->gid);
+  HfApiEntry told = { .name = entry->name, .location = entry->folder, .owner = owner, .link = entry->link,
+                      .type = entry->type, .size = entry->size, .changed = entry->ctime_ns / 1000,
+                      .modified = entry->mtime_ns / 1000 };
+  return sink->sink(&told, sink->to);
+}
+
+static gboolean browse(gpointer data, const char *mount_id, const char *path, HfApiEntrySink sink, gpointer to,
+                       GError **error)
+{
+  Sink given = { sink, to };
+  return hf_jobs_browse(((HfRealActions *)data)->jobs, mount_id, path, give_entry, &given, error);
+}
+
+static gboolean search(gpointer data, const char *mount_id, const char *path, const char *text, HfApiEntrySink sink,
+                       gpointer to, GError **error)
+{
+  Sink given = { sink, to };
+  return hf_jobs_search(((HfRealActions *)data)->jobs, mount_id, *path == '\0' ? "/" : path, text, give_entry, &given,
+                        error);
+}
+
+static gboolean restore(gpointer data, const HfApiActor *by, const HfApiRestoreSpec *spec, char **session,
+                        GError **error)
+{
+  HfJobs *jobs = ((HfRealActions *)data)->jobs;
+  HfActor actor = actor_of(by);
+  if (spec->metadata_only)
+    return hf_fail(error, HF_ERROR_UNSUPPORTED, "restoring owners and rights alone is not possible yet");
+  g_autofree char *point = hf_jobs_mounted_point(jobs, spec->mount_id, error);
+  HfJobsRestore wanted = { .point_id = point, .paths = spec->paths, .host_id = spec->host_id, .target = spec->target,
+                           .overwrite = !spec->keep, .parent_session = spec->mount_id };
+  return point != NULL && hf_jobs_restore(jobs, &actor, &wanted, session, error);
+}
+
+static gboolean unmount(gpointer data, const HfApiActor *by, const char *mount_id, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_jobs_unmount(((HfRealActions *)data)->jobs, &actor, mount_id, error);
+}
+
+void hf_api_real_actions(HfRealActions *real, HfApiActions *actions)
+{
+  *actions = (HfApiActions){
+    .data = real,
+    .job_start = job_start, .job_stop = job_stop, .job_retry = job_retry, .session_stop = session_stop,
+    .jobs_changed = jobs_changed,
+    .host_add = host_add, .host_rescan = host_rescan, .host_remove = host_remove, .host_key = host_key,
+    .repository_create = repository_create, .repository_rescan = repository_rescan,
+    .repository_remove = repository_remove,
+    .backup_delete = backup_delete, .health_check = health_check,
+    .mount = mount, .browse = browse, .search = search, .restore = restore, .unmount = unmount,
+  };
+}
