@@ -87,7 +87,7 @@ static int verb_enroll(const Context *context, GError **error)
     return 1;
   if (token == NULL)
     token = said.made = hf_tls_token_new();
-  g_autoptr(HfIdentity) identity =
+  g_autoptr(HfMembership) identity =
     hf_enroll(settings, token, options->again, (guint)options->wait, say_ready, &said, error);
   hf_tls_token_free(token);
   if (identity == NULL)
@@ -102,8 +102,8 @@ static int verb_enroll(const Context *context, GError **error)
 static int verb_unenroll(const Context *context, GError **error)
 {
   g_autoptr(HfSettings) settings = load_settings(context, error);
-  g_autoptr(HfIdentity) identity = settings != NULL ? hf_identity_load(settings->state, error) : NULL;
-  if (identity == NULL || !hf_identity_remove(settings->state, error))
+  g_autoptr(HfMembership) identity = settings != NULL ? hf_membership_load(settings->state, error) : NULL;
+  if (identity == NULL || !hf_membership_remove(settings->state, error))
     return 1;
   if (context->options->json)
     print(json_pack("{s:s, s:s}", "host", identity->host, "server", identity->server));
@@ -130,7 +130,7 @@ static gboolean is_running(const HfSettings *settings)
   return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0;
 }
 
-static json_t *status_document(const HfSettings *settings, const HfIdentity *identity)
+static json_t *status_document(const HfSettings *settings, const HfMembership *identity)
 {
   gboolean running = is_running(settings);
   json_t *document = json_pack("{s:b, s:b}", "enrolled", identity != NULL, "running", running);
@@ -182,7 +182,7 @@ static int verb_status(const Context *context, GError **error)
   g_autoptr(HfSettings) settings = load_settings(context, error);
   if (settings == NULL)
     return 1;
-  g_autoptr(HfIdentity) identity = hf_identity_load(settings->state, &why);
+  g_autoptr(HfMembership) identity = hf_membership_load(settings->state, &why);
   if (identity == NULL && !hf_error_is(why, HF_ERROR_NOT_FOUND)) {
     g_propagate_error(error, g_steal_pointer(&why));
     return 1;

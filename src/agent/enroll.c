@@ -29,7 +29,7 @@ typedef struct Enrolment {
   char *request, *key; /* of this host, made for this enrolment */
   char *host;          /* uuid from before, or "" */
   GMutex lock;
-  HfIdentity *joined;
+  HfMembership *joined;
 } Enrolment;
 
 /* ---- the mark ---- */
@@ -126,7 +126,7 @@ static gboolean on_candidate(HfCall *call G_GNUC_UNUSED, gpointer user, GBytes *
   return *reply != NULL;
 }
 
-static gboolean holds_together(const HfIdentity *identity, GError **error)
+static gboolean holds_together(const HfMembership *identity, GError **error)
 {
   gint64 now = hf_clock_real_ns() / 1000000000;
   if (!hf_pki_check(identity->certificate, identity->key, identity->authority, now, error) ||
@@ -148,7 +148,7 @@ static gboolean on_join(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSE
   g_auto(HfEnrollMembership) given = { 0 };
   if (!hf_enroll_membership_decode(hf_call_request(call), &given, error))
     return FALSE;
-  g_autoptr(HfIdentity) identity = g_new0(HfIdentity, 1);
+  g_autoptr(HfMembership) identity = g_new0(HfMembership, 1);
   identity->host = g_strdup(given.host);
   identity->server = g_strdup(given.server);
   identity->key = g_strdup(enrolment->key);
@@ -161,7 +161,7 @@ static gboolean on_join(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSE
   if (enrolment->joined != NULL)
     return hf_fail(error, HF_ERROR_EXISTS, "this host has just been enrolled");
   if (!set_failures(enrolment, HF_ENROLL_FAILURES, error) ||
-      !hf_identity_save(enrolment->settings->state, identity, error))
+      !hf_membership_save(enrolment->settings->state, identity, error))
     return FALSE;
   enrolment->joined = g_steal_pointer(&identity);
   return TRUE;
@@ -258,7 +258,7 @@ static gboolean prepare(Enrolment *enrolment, gboolean again, GError **error)
     return hf_fail(error, HF_ERROR_USAGE, "that is no token; tokens are made by 'holdfast-agent enroll' or by the server");
   if (!hf_crypto_init(error) || !hf_state_folder(state, error))
     return FALSE;
-  g_autoptr(HfIdentity) before = hf_identity_load(state, &why);
+  g_autoptr(HfMembership) before = hf_membership_load(state, &why);
   if (before != NULL && !again)
     return hf_fail(error, HF_ERROR_EXISTS, "this host is enrolled with server '%s'; add --again to leave that one",
                    before->server);
@@ -274,15 +274,15 @@ static void clear(Enrolment *enrolment)
   g_free(enrolment->request);
   g_free(enrolment->host);
   hf_pki_key_free(enrolment->key);
-  hf_identity_free(enrolment->joined);
+  hf_membership_free(enrolment->joined);
   g_mutex_clear(&enrolment->lock);
 }
 
-HfIdentity *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds, HfEnrollReady ready,
+HfMembership *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds, HfEnrollReady ready,
                       gpointer user, GError **error)
 {
   Enrolment enrolment = { .settings = settings, .token = token };
-  HfIdentity *identity = NULL;
+  HfMembership *identity = NULL;
   g_mutex_init(&enrolment.lock);
   int mark = -1;
   if (prepare(&enrolment, again, error) && (mark = take_mark(settings->state, error)) >= 0 &&

@@ -30,7 +30,7 @@ static char *get_pem(HfReader *reader)
   return hf_get_text(reader, PEM_MAX);
 }
 
-void hf_face_setup_put(GByteArray *body, const HfSettings *settings, const HfIdentity *identity,
+void hf_face_setup_put(GByteArray *body, const HfSettings *settings, const HfMembership *identity,
                        const char *const *revoked)
 {
   hf_put_text(body, settings->state);
@@ -70,7 +70,7 @@ gboolean hf_face_setup_get(const GByteArray *body, HfFaceSetup *setup, GError **
   settings->transport_port = hf_get_u16(&reader);
   settings->channels_first = hf_get_u16(&reader);
   settings->channels_last = hf_get_u16(&reader);
-  HfIdentity *identity = setup->identity = g_new0(HfIdentity, 1);
+  HfMembership *identity = setup->identity = g_new0(HfMembership, 1);
   identity->host = hf_get_text(&reader, HF_TEXT_MAX);
   identity->server = hf_get_text(&reader, HF_TEXT_MAX);
   identity->key = get_pem(&reader);
@@ -87,7 +87,7 @@ gboolean hf_face_setup_get(const GByteArray *body, HfFaceSetup *setup, GError **
 void hf_face_setup_clear(HfFaceSetup *setup)
 {
   g_clear_pointer(&setup->settings, hf_settings_free);
-  g_clear_pointer(&setup->identity, hf_identity_free);
+  g_clear_pointer(&setup->identity, hf_membership_free);
   g_clear_pointer(&setup->revoked, g_strfreev);
 }
 

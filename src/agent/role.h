@@ -13,10 +13,10 @@ int hf_role_main(const char *name, const HfAgentParts *parts);
 /* ---- What the keeper tells a face (HF_CONTROL_SETUP). ---- */
 typedef struct HfFaceSetup {
   HfSettings *settings;
-  HfIdentity *identity;
+  HfMembership *identity;
   char **revoked; /* serials, ended by NULL */
 } HfFaceSetup;
-void hf_face_setup_put(GByteArray *body, const HfSettings *settings, const HfIdentity *identity,
+void hf_face_setup_put(GByteArray *body, const HfSettings *settings, const HfMembership *identity,
                        const char *const *revoked);
 gboolean hf_face_setup_get(const GByteArray *body, HfFaceSetup *setup, GError **error);
 void hf_face_setup_clear(HfFaceSetup *setup);

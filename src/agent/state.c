@@ -18,7 +18,7 @@ static void free_secret(char *text)
   g_free(text);
 }
 
-void hf_identity_free(HfIdentity *identity)
+void hf_membership_free(HfMembership *identity)
 {
   if (identity == NULL)
     return;
@@ -31,9 +31,9 @@ void hf_identity_free(HfIdentity *identity)
   g_free(identity);
 }
 
-HfIdentity *hf_identity_copy(const HfIdentity *identity)
+HfMembership *hf_membership_copy(const HfMembership *identity)
 {
-  HfIdentity *copy = g_new0(HfIdentity, 1);
+  HfMembership *copy = g_new0(HfMembership, 1);
   copy->host = g_strdup(identity->host);
   copy->server = g_strdup(identity->server);
   copy->key = g_strdup(identity->key);
@@ -77,20 +77,20 @@ typedef struct Field {
 } Field;
 
 static const Field fields[] = {
-  { "host", G_STRUCT_OFFSET(HfIdentity, host) },
-  { "server", G_STRUCT_OFFSET(HfIdentity, server) },
-  { "key", G_STRUCT_OFFSET(HfIdentity, key) },
-  { "certificate", G_STRUCT_OFFSET(HfIdentity, certificate) },
-  { "authority", G_STRUCT_OFFSET(HfIdentity, authority) },
-  { "server-certificate", G_STRUCT_OFFSET(HfIdentity, server_certificate) },
+  { "host", G_STRUCT_OFFSET(HfMembership, host) },
+  { "server", G_STRUCT_OFFSET(HfMembership, server) },
+  { "key", G_STRUCT_OFFSET(HfMembership, key) },
+  { "certificate", G_STRUCT_OFFSET(HfMembership, certificate) },
+  { "authority", G_STRUCT_OFFSET(HfMembership, authority) },
+  { "server-certificate", G_STRUCT_OFFSET(HfMembership, server_certificate) },
 };
 
-static char **field_of(const HfIdentity *identity, const Field *field)
+static char **field_of(const HfMembership *identity, const Field *field)
 {
   return (char **)((char *)identity + field->offset);
 }
 
-HfIdentity *hf_identity_load(const char *folder, GError **error)
+HfMembership *hf_membership_load(const char *folder, GError **error)
 {
   g_autoptr(GError) why = NULL;
   g_autoptr(GBytes) bytes = hf_state_read(folder, FILE_NAME, &why);
@@ -103,7 +103,7 @@ HfIdentity *hf_identity_load(const char *folder, GError **error)
     return NULL;
   }
   g_autoptr(GKeyFile) file = g_key_file_new();
-  g_autoptr(HfIdentity) identity = g_new0(HfIdentity, 1);
+  g_autoptr(HfMembership) identity = g_new0(HfMembership, 1);
   gboolean sound = g_key_file_load_from_bytes(file, bytes, G_KEY_FILE_NONE, NULL);
   for (guint i = 0; sound && i < G_N_ELEMENTS(fields); i++) {
     *field_of(identity, &fields[i]) = g_key_file_get_string(file, GROUP, fields[i].name, NULL);
@@ -116,7 +116,7 @@ HfIdentity *hf_identity_load(const char *folder, GError **error)
   return NULL;
 }
 
-gboolean hf_identity_save(const char *folder, const HfIdentity *identity, GError **error)
+gboolean hf_membership_save(const char *folder, const HfMembership *identity, GError **error)
 {
   gsize length;
   g_autoptr(GKeyFile) file = g_key_file_new();
@@ -128,7 +128,7 @@ gboolean hf_identity_save(const char *folder, const HfIdentity *identity, GError
   return done;
 }
 
-gboolean hf_identity_remove(const char *folder, GError **error)
+gboolean hf_membership_remove(const char *folder, GError **error)
 {
   g_autofree char *path = g_build_filename(folder, FILE_NAME, NULL);
   return g_unlink(path) == 0 || errno == ENOENT || hf_fail_errno(error, errno, "cannot remove '%s'", path);

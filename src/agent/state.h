@@ -13,20 +13,20 @@
 #include <glib.h>
 
 /* Everything PEM but for the names. */
-typedef struct HfIdentity {
+typedef struct HfMembership {
   char *host, *server;       /* uuids */
   char *key, *certificate;   /* of this host; the key is wiped */
   char *authority;           /* certificate of the CA */
   char *server_certificate;  /* whose key signs orders */
-} HfIdentity;
+} HfMembership;
 
-void hf_identity_free(HfIdentity *identity);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIdentity, hf_identity_free)
-HfIdentity *hf_identity_copy(const HfIdentity *identity);
+void hf_membership_free(HfMembership *identity);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfMembership, hf_membership_free)
+HfMembership *hf_membership_copy(const HfMembership *identity);
 /* NULL with HF_ERROR_NOT_FOUND when this host is not enrolled. */
-HfIdentity *hf_identity_load(const char *folder, GError **error);
-gboolean hf_identity_save(const char *folder, const HfIdentity *identity, GError **error);
-gboolean hf_identity_remove(const char *folder, GError **error);
+HfMembership *hf_membership_load(const char *folder, GError **error);
+gboolean hf_membership_save(const char *folder, const HfMembership *identity, GError **error);
+gboolean hf_membership_remove(const char *folder, GError **error);
 
 /* Makes the folder and those above it. */
 gboolean hf_state_folder(const char *folder, GError **error);

@@ -192,10 +192,10 @@ static void replace(char **text, const char *with)
 }
 
 /* What is put in place of the identity: checked as a whole, so that nothing can lock the server out. */
-static HfIdentity *renewed(HfKeeper *keeper, const HfInstallerCertificate *given, GError **error)
+static HfMembership *renewed(HfKeeper *keeper, const HfInstallerCertificate *given, GError **error)
 {
   gint64 now = hf_clock_real_ns() / 1000000000;
-  g_autoptr(HfIdentity) identity = hf_identity_copy(keeper->identity);
+  g_autoptr(HfMembership) identity = hf_membership_copy(keeper->identity);
   if (*given->certificate != '\0') {
     if (keeper->pending_key == NULL) {
       hf_fail(error, HF_ERROR_REFUSED, "no certificate was asked for since the agent started; ask again");
@@ -226,11 +226,11 @@ static void act_certificate(const Act *act)
   GError *error = NULL;
   HfKeeper *keeper = act->keeper;
   g_auto(HfInstallerCertificate) given = { 0 };
-  g_autoptr(HfIdentity) identity = NULL;
+  g_autoptr(HfMembership) identity = NULL;
   if (hf_installer_certificate_decode(act->order->body, &given, &error))
     identity = renewed(keeper, &given, &error);
-  if (identity != NULL && hf_identity_save(keeper->settings->state, identity, &error)) {
-    hf_identity_free(keeper->identity);
+  if (identity != NULL && hf_membership_save(keeper->settings->state, identity, &error)) {
+    hf_membership_free(keeper->identity);
     keeper->identity = g_steal_pointer(&identity);
     g_clear_pointer(&keeper->pending_key, hf_pki_key_free);
     hf_keeper_setup_faces(keeper);
@@ -262,7 +262,7 @@ static void act_revoke(const Act *act)
 static void act_forget(const Act *act)
 {
   GError *error = NULL;
-  hf_identity_remove(act->keeper->settings->state, &error);
+  hf_membership_remove(act->keeper->settings->state, &error);
   answer(act, NULL, error);
 }
 

@@ -130,11 +130,11 @@ static void leave(HfKeeper *keeper)
   g_clear_pointer(&keeper->installer, hf_face_free);
   g_clear_pointer(&keeper->transport, hf_face_free);
   hf_carry_transport_gone(keeper);
-  g_clear_pointer(&keeper->identity, hf_identity_free);
+  g_clear_pointer(&keeper->identity, hf_membership_free);
   hf_keeper_write_status(keeper);
 }
 
-static void join(HfKeeper *keeper, HfIdentity *identity)
+static void join(HfKeeper *keeper, HfMembership *identity)
 {
   keeper->identity = identity;
   g_message("this is host %s of server %s", identity->host, identity->server);
@@ -143,7 +143,7 @@ static void join(HfKeeper *keeper, HfIdentity *identity)
   hf_keeper_write_status(keeper);
 }
 
-static gboolean same_identity(const HfIdentity *a, const HfIdentity *b)
+static gboolean same_identity(const HfMembership *a, const HfMembership *b)
 {
   return a != NULL && b != NULL && strcmp(a->host, b->host) == 0 && strcmp(a->server, b->server) == 0 &&
          strcmp(a->certificate, b->certificate) == 0 && strcmp(a->authority, b->authority) == 0;
@@ -152,11 +152,11 @@ static gboolean same_identity(const HfIdentity *a, const HfIdentity *b)
 void hf_keeper_look(HfKeeper *keeper)
 {
   g_autoptr(GError) error = NULL;
-  g_autoptr(HfIdentity) identity = NULL;
+  g_autoptr(HfMembership) identity = NULL;
   if (keeper->ending)
     return;
   if (!hf_enroll_waits(keeper->settings->state))
-    identity = hf_identity_load(keeper->settings->state, &error);
+    identity = hf_membership_load(keeper->settings->state, &error);
   if (error != NULL && !hf_error_is(error, HF_ERROR_NOT_FOUND))
     g_warning("%s", error->message);
   if (same_identity(identity, keeper->identity))
@@ -303,7 +303,7 @@ static void clear(HfKeeper *keeper)
   hf_order_book_free(keeper->book);
   g_clear_pointer(&keeper->tickets, g_hash_table_unref);
   hf_events_free(keeper->events);
-  hf_identity_free(keeper->identity);
+  hf_membership_free(keeper->identity);
   g_strfreev(keeper->revoked);
   hf_pki_key_free(keeper->pending_key);
   if (keeper->watch > 0)

@@ -32,7 +32,7 @@ struct HfKeeper {
   char *program;   /* path of this program, as it was when the keeper started */
   char **arguments; /* of this process, for starting it anew */
   GMainLoop *loop;
-  HfIdentity *identity; /* NULL: not enrolled */
+  HfMembership *identity; /* NULL: not enrolled */
   char **revoked;
   char *pending_key; /* of the last request for a certificate; NULL: none */
   HfEvents *events;

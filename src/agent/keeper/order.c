@@ -54,7 +54,7 @@ guint64 hf_order_book_last(HfOrderBook *book)
   return book->last;
 }
 
-static gboolean check(const HfOrderBook *book, const HfIdentity *identity, gint64 now, const HfInstallerOrder *order,
+static gboolean check(const HfOrderBook *book, const HfMembership *identity, gint64 now, const HfInstallerOrder *order,
                       GError **error)
 {
   if (strcmp(order->host, identity->host) != 0)
@@ -77,7 +77,7 @@ static gboolean write_last(HfOrderBook *book, guint64 number, GError **error)
   return TRUE;
 }
 
-gboolean hf_order_take(HfOrderBook *book, const HfIdentity *identity, gint64 now, const HfInstallerSignedOrder *given,
+gboolean hf_order_take(HfOrderBook *book, const HfMembership *identity, gint64 now, const HfInstallerSignedOrder *given,
                        HfInstallerOrder *order, GError **error)
 {
   gsize length;

@@ -29,5 +29,5 @@ guint64 hf_order_book_last(HfOrderBook *book);
 
 /* Checks an order at `now` (ns since 1970) and takes it: `order` must be zeros and is cleared by the caller. FALSE with
  * HF_ERROR_REFUSED that says what is wrong, or that the number could not be written. */
-gboolean hf_order_take(HfOrderBook *book, const HfIdentity *identity, gint64 now, const HfInstallerSignedOrder *given,
+gboolean hf_order_take(HfOrderBook *book, const HfMembership *identity, gint64 now, const HfInstallerSignedOrder *given,
                        HfInstallerOrder *order, GError **error);
