@@ -276,8 +276,9 @@ static gboolean fail_handshake(Handshake *handshake, gnutls_session_t session, i
   case GNUTLS_E_FATAL_ALERT_RECEIVED:
     return fail_alert(handshake, session, error);
   case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak TLS 1.3; check that it is Holdfast, and that nothing "
-                   "between the hosts opens TLS", handshake->who);
+  case GNUTLS_E_NO_CIPHER_SUITES: /* what an older version leads to */
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak TLS 1.3 in a way that this side takes; check that it is "
+                   "Holdfast, and that nothing between the hosts opens TLS", handshake->who);
   case GNUTLS_E_CERTIFICATE_REQUIRED:
   case GNUTLS_E_NO_CERTIFICATE_FOUND:
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' is refused: it came without a certificate; enrol the host",
