@@ -59,8 +59,8 @@ class Source:
             enum = self.spec.enums[schema.fields[schema.switch].type.name]
             cases.append(f"{{ {quote(enum.stored[value])}, &schema_{target} }}")
         cases = self.array(f"HfApiCase cases_{schema.name}", cases)
-        self.add(f"static const HfApiSchema schema_{schema.name} = {{ {quote(schema.name)}, {len(schema.fields)}, {fields}, "
-                 f"{quote(schema.switch)}, {len(schema.cases)}, {cases} }};", "")
+        self.add(f"static const HfApiSchema schema_{schema.name} = {{ {quote(schema.name)}, {len(schema.fields)}, "
+                 f"{fields}, {quote(schema.switch)}, {len(schema.cases)}, {cases} }};", "")
 
     def column(self, column):
         kind = "HF_API_RAW" if column.field.type.array else self.kind(column.field.type)
@@ -94,7 +94,8 @@ class Source:
         parts = path.strip("/").split("/")
         segments = self.array(f"char *const segments_{number}",
                               ["NULL" if p.startswith("{") else quote(p.lower()) for p in parts])
-        orders = self.array(f"HfApiOrder orders_{number}", [f"{{ {quote(n)}, {quote(s)} }}" for n, s in op.orders.items()])
+        orders = self.array(f"HfApiOrder orders_{number}",
+                            [f"{{ {quote(n)}, {quote(s)} }}" for n, s in op.orders.items()])
         rows = []
         for p in op.parameters:
             rows.append("{ " + ", ".join([
@@ -106,8 +107,8 @@ class Source:
         return (f"{{ {quote(op.method)}, {quote(path)}, {len(parts)}, {segments}, {len(op.names())}, {{ {names} }}, "
                 f"{quote(op.id)}, {self.right(op)}, {op.status}, "
                 f"{'&hf_api_view_' + view if view else 'NULL'}, {quote(op.scope)}, "
-                f"{'&hf_api_view_' + op.parent if op.parent else 'NULL'}, {int(bool(op.list))}, {len(op.orders)}, {orders}, "
-                f"{int(op.descending)}, {len(rows)}, {parameters}, "
+                f"{'&hf_api_view_' + op.parent if op.parent else 'NULL'}, {int(bool(op.list))}, {len(op.orders)}, "
+                f"{orders}, {int(op.descending)}, {len(rows)}, {parameters}, "
                 f"{'&schema_' + op.body if op.body else 'NULL'}, {int(op.body_optional)}, {int(op.form)}, "
                 f"{'hf_api_' + op.call if op.call else 'NULL'} }}")
 
@@ -136,8 +137,8 @@ def source(spec, documents):
     out.add("const HfApiVersion hf_api_versions[] = {", *rows, "};",
             f"const guint hf_api_n_versions = {len(rows)};", "")
     for number, text in enumerate(documents):
-        out.add(f"static const char document_{number}[] =", *[f"  {json.dumps(text[i:i + 2000])}" for i in range(0, len(text), 2000)],
-                "  ;")
+        parts = [f"  {json.dumps(text[i:i + 2000])}" for i in range(0, len(text), 2000)]
+        out.add(f"static const char document_{number}[] =", *parts, "  ;")
     out.add("const char *const hf_api_documents[HF_API_ERAS] = {",
             *[f"  document_{n}," for n in range(len(documents))], "};")
     # Whether a table is used depends on the declarations alone.

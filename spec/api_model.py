@@ -4,12 +4,12 @@ import pathlib
 import re
 import tomllib
 
-BASIC = {"text", "secret", "uuid", "bool", "int", "int32", "double", "time", "clock", "object", "raw"}
+BASIC = {"text", "secret", "uuid", "bool", "int", "int32", "double", "time", "clock", "object"}
 RIGHTS = {"nobody", "anybody"}
-ACTIONS = {"view", "audit", "run", "switch", "restore", "restore-elsewhere", "rescan", "configure", "delete", "accounts"}
+ACTIONS = {"view", "audit", "run", "switch", "restore", "restore-elsewhere", "rescan", "configure", "delete",
+           "accounts"}
 FILTERS = {"equal", "like", "least", "most", "none", "ignore"}
 ERAS = ["1.1", "1.2", "1.3-rev0", ""]
-PAGING = {"skip": "int32", "limit": "int32", "orderColumn": "text", "orderAsc": "bool"}
 
 
 class Problem(ValueError):

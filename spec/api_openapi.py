@@ -95,7 +95,8 @@ class Document:
                            "description": "Version of the interface that the caller speaks; the newest when missing."})
         if op.list:
             for name, kind, about in PAGING:
-                result.append({"name": name, "in": "query", "required": False, "schema": BASIC[kind], "description": about})
+                result.append({"name": name, "in": "query", "required": False, "schema": BASIC[kind],
+                               "description": about})
             result.append({"name": "orderColumn", "in": "query", "required": False, "description": "What to sort by.",
                            "schema": {"type": "string", "enum": list(op.orders)}})
         for parameter in op.parameters:
@@ -112,7 +113,8 @@ class Document:
             name = self.page_name(self.spec.views[op.list].schema)
         else:
             name = op.answer or self.spec.views[op.get].schema
-        return {"description": "Done.", "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}}
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        return {"description": "Done.", "content": {"application/json": {"schema": schema}}}
 
     def operation(self, op):
         error = {"$ref": "#/components/responses/Error"}

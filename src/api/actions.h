@@ -4,10 +4,10 @@
  * with the real functions (server/jobs, server/hosts), tests with their own.
  *
  * The rules for whoever implements them:
- * - `data` is the table's own. Called from several threads at once. `by` and everything it points to live for the call.
- * - A function that takes a `session` starts something and returns at once (within 100 ms, or 5 s where it says "asks the
- *   host"). It has then written a session row, and `*session` is its id, to be freed by the caller. The work itself may
- *   fail later: that is the session's result. What can be refused at once is refused at once, by an error and no session.
+ * - `data` is the table's own. Called from several threads at once. `by` and what it points to live for the call.
+ * - A function that takes a `session` starts something and returns at once (within 100 ms, or 5 s where it says "asks
+ *   the host"). It has then written a session row, and `*session` is its id, to be freed by the caller. The work itself
+ *   may fail later: that is the session's result. What can be refused at once is refused by an error and no session.
  * - Ids are UUIDs as text (36 characters, lower case), checked for their form but not for their existence:
  *   HF_ERROR_NOT_FOUND when there is no such thing, HF_ERROR_EXISTS or HF_ERROR_BUSY when its state forbids it,
  *   HF_ERROR_USAGE when a value makes no sense, HF_ERROR_PERMISSION when it must not be (a lock, for instance),
@@ -84,12 +84,13 @@ typedef struct HfApiActions {
   /* ---- Jobs and sessions. ---- */
   gboolean (*job_start)(gpointer data, const HfApiActor *by, const char *job_id, gboolean full, char **session,
                         GError **error);
-  /* `graceful`: tasks that run end as they would; else they are cancelled at once (the checkpoint stays). The session is
-   * that of the run that is stopped. HF_ERROR_USAGE when the job does not run. */
+  /* `graceful`: tasks that run end as they would; else they are cancelled at once (the checkpoint stays). The session
+   * is that of the run that is stopped. HF_ERROR_USAGE when the job does not run. */
   gboolean (*job_stop)(gpointer data, const HfApiActor *by, const char *job_id, gboolean graceful, char **session,
                        GError **error);
   gboolean (*job_retry)(gpointer data, const HfApiActor *by, const char *job_id, char **session, GError **error);
-  gboolean (*session_stop)(gpointer data, const HfApiActor *by, const char *session_id, gboolean graceful, GError **error);
+  gboolean (*session_stop)(gpointer data, const HfApiActor *by, const char *session_id, gboolean graceful,
+                           GError **error);
   /* Told after a job was created, changed, enabled, disabled or deleted: plan anew. */
   void (*jobs_changed)(gpointer data, const char *job_id);
   /* Told after traffic rules changed: share them anew among running tasks. */
@@ -135,6 +136,7 @@ typedef struct HfApiActions {
   /* Entries below `path` whose name holds `text` (no case). The sink may end it. */
   gboolean (*search)(gpointer data, const char *mount_id, const char *path, const char *text, HfApiEntrySink sink,
                      gpointer to, GError **error);
-  gboolean (*restore)(gpointer data, const HfApiActor *by, const HfApiRestoreSpec *spec, char **session, GError **error);
+  gboolean (*restore)(gpointer data, const HfApiActor *by, const HfApiRestoreSpec *spec, char **session,
+                      GError **error);
   gboolean (*unmount)(gpointer data, const HfApiActor *by, const char *mount_id, GError **error);
 } HfApiActions;

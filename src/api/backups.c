@@ -60,7 +60,7 @@ gboolean hf_api_backup_check(HfApiCall *call, GError **error)
   if (backups[0] == NULL && jobs[0] == NULL)
     return hf_fail(error, HF_ERROR_USAGE, "'backupIds' or 'jobIds' is needed");
   return HF_API_NEED(call, health_check, error) &&
-         actions->health_check(actions->data, &by, backups, jobs, hf_api_bool_at(call->body, "isRepair", FALSE), sessions,
-                               error) &&
+         actions->health_check(actions->data, &by, backups, jobs, hf_api_bool_at(call->body, "isRepair", FALSE),
+                               sessions, error) &&
          answer_sessions(call, sessions, error);
 }

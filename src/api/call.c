@@ -184,8 +184,9 @@ static gboolean find_body(HfApiCall *call)
   g_autoptr(GError) error = NULL;
   if (schema == NULL)
     return TRUE;
-  gboolean form = call->route->form &&
-                  !(request->content_type != NULL && g_ascii_strncasecmp(request->content_type, "application/json", 16) == 0);
+  gboolean json = request->content_type != NULL &&
+                  g_ascii_strncasecmp(request->content_type, "application/json", 16) == 0;
+  gboolean form = call->route->form && !json;
   json_t *body = hf_api_body_parse(request->body, request->length, form, &error);
   if (body != NULL)
     call->body = hf_api_check(schema, body, &error);
@@ -298,7 +299,8 @@ static gboolean page_number(HfApiCall *call, const char *name, gint64 otherwise,
 
 gboolean hf_api_page_parse(HfApiCall *call, HfApiPage *page, GError **error)
 {
-  if (!page_number(call, "skip", 0, &page->skip, error) || !page_number(call, "limit", HF_API_PAGE, &page->limit, error))
+  if (!page_number(call, "skip", 0, &page->skip, error) ||
+      !page_number(call, "limit", HF_API_PAGE, &page->limit, error))
     return FALSE;
   page->most = page->limit == 0 ? HF_API_PAGE_MAX : MIN(page->limit, HF_API_PAGE_MAX);
   return TRUE;

@@ -103,7 +103,7 @@ gboolean hf_api_answer_record(HfApiCall *call, const HfApiView *record, const Hf
 
 /* skip and limit of the query: HF_ERROR_USAGE. */
 #define HF_API_PAGE 200
-#define HF_API_PAGE_MAX 10000
+#define HF_API_PAGE_MAX (10 * 1000)
 typedef struct HfApiPage {
   gint64 skip, limit; /* limit as asked for: 0 is all */
   gint64 most;        /* rows of this answer at most */

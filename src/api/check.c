@@ -248,7 +248,8 @@ static gboolean check_fields(const HfApiSchema *schema, json_t *body, json_t *to
       refuse(&place, error, "is missing");
       return FALSE;
     }
-    json_t *checked = field->array ? check_array(field, value, &place, error) : check_value(field, value, &place, error);
+    json_t *checked = field->array ? check_array(field, value, &place, error)
+                                   : check_value(field, value, &place, error);
     if (checked == NULL)
       return FALSE;
     json_object_set_new(to, field->name, checked);

@@ -24,8 +24,8 @@ json_t *hf_api_body_parse(const char *bytes, gsize length, gboolean form, GError
 /* Overwrites every text in it and lets it go. NULL is allowed. */
 void hf_api_body_free(json_t *body);
 
-/* Values by path ("schedule.daily.isEnabled") in a checked body or any object: NULL, `otherwise` when it is not there or of
- * another kind. */
+/* Values by path ("schedule.daily.isEnabled") in a checked body or any object: NULL, `otherwise` when it is not there,
+ * or of another kind. */
 json_t *hf_api_at(json_t *object, const char *path);
 const char *hf_api_text_at(json_t *object, const char *path);
 gint64 hf_api_int_at(json_t *object, const char *path, gint64 otherwise);

@@ -110,7 +110,8 @@ gboolean hf_api_encryption_create(HfApiCall *call, GError **error)
 
 static gboolean change_encryption(HfApiCall *call, GError **error)
 {
-  g_autoptr(HfEncryptionPasswordRow) row = hf_inv_encryption_password_get(hf_api_inventory(call), call->params[0], error);
+  g_autoptr(HfEncryptionPasswordRow) row =
+    hf_inv_encryption_password_get(hf_api_inventory(call), call->params[0], error);
   if (row == NULL)
     return FALSE;
   replace(&row->hint, hf_api_text_at(call->body, "hint"));

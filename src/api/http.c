@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A request's life: the daemon's thread gathers it (headers, body) in a Transfer, suspends the connection and pushes the
- * Transfer to the workers. A worker runs the call and resumes the connection; the daemon's thread, called again for the
- * same Transfer, sends what the call holds. No thread ever waits for another: slow queries hold up nobody's bytes.
+ * A request's life: the daemon's thread gathers it (headers, body) in a Transfer, suspends the connection and pushes
+ * the Transfer to the workers. A worker runs the call and resumes the connection; the daemon's thread, called again for
+ * the same Transfer, sends what the call holds. No thread ever waits for another: slow queries hold up nobody's bytes.
  *
  * INVARIANTS
  * 1. A Transfer belongs to the daemon's thread, but between suspend and resume to one worker.
@@ -24,7 +24,7 @@
 #define WORKERS 8u
 #define CONNECTIONS 512u
 #define IDLE_SECONDS 60u
-#define HEADER_BYTES 32768u
+#define HEADER_BYTES (32u * 1024u)
 #define WAITING_MAX 1024u                    /* requests that wait for a worker: more are refused */
 #define DRAIN_MAX (16u * HF_API_BODY_MAX) /* of a body that is too large: who sends more is cut off */
 
@@ -81,7 +81,8 @@ static void on_end(void *data, struct MHD_Connection *connection, void **state, 
 
 static void read_peer(Transfer *transfer)
 {
-  const union MHD_ConnectionInfo *info = MHD_get_connection_info(transfer->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  const union MHD_ConnectionInfo *info =
+    MHD_get_connection_info(transfer->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
   const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
   if (address != NULL && address->sa_family == AF_INET) {
     const struct in_addr *v4 = &((const struct sockaddr_in *)(const void *)address)->sin_addr;
@@ -284,9 +285,10 @@ static struct MHD_Daemon *start_library(HfApiDaemon *daemon, int fd)
   const HfApiSettings *settings = &daemon->api->settings;
   guint connections = settings->connections > 0 ? settings->connections : CONNECTIONS;
   return MHD_start_daemon(
-    MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
-    daemon, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_URI_LOG_CALLBACK,
-    on_target, daemon, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_THREAD_POOL_SIZE, THREADS,
+    MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+    on_request, daemon, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+    MHD_OPTION_URI_LOG_CALLBACK, on_target, daemon, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+    MHD_OPTION_THREAD_POOL_SIZE, THREADS,
     MHD_OPTION_CONNECTION_LIMIT, MAX(connections, THREADS), MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS,
     MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_BYTES, MHD_OPTION_HTTPS_MEM_CERT, settings->certificate,
     MHD_OPTION_HTTPS_MEM_KEY, settings->key, MHD_OPTION_HTTPS_PRIORITIES,

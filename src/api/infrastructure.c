@@ -119,8 +119,8 @@ gboolean hf_api_host_key(HfApiCall *call, GError **error)
   g_autofree char *fingerprint = NULL, *algorithm = NULL;
   const HfApiActions *actions = call->api->settings.actions;
   if (!HF_API_NEED(call, host_key, error) ||
-      !actions->host_key(actions->data, hf_api_text_at(call->body, "serverName"), (int)hf_api_int_at(call->body, "port", 0),
-                         &fingerprint, &algorithm, error))
+      !actions->host_key(actions->data, hf_api_text_at(call->body, "serverName"),
+                         (int)hf_api_int_at(call->body, "port", 0), &fingerprint, &algorithm, error))
     return FALSE;
   hf_api_out_open(&call->out, '{');
   hf_api_out_pair(&call->out, "fingerprint", fingerprint);

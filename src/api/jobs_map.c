@@ -88,7 +88,8 @@ static gboolean check_hooks(json_t *hooks, GError **error)
   {
     gboolean script = strcmp(key, "before") == 0 || strcmp(key, "after") == 0;
     if (script && json_string_value(value)[0] != '/')
-      return hf_fail(error, HF_ERROR_USAGE, "script '%s' must be an absolute path on the host", json_string_value(value));
+      return hf_fail(error, HF_ERROR_USAGE, "script '%s' must be an absolute path on the host",
+                     json_string_value(value));
   }
   return TRUE;
 }
@@ -193,7 +194,8 @@ static gboolean source_ids(HfApiCall *call, json_t *list, const HfApiView *view,
 static gboolean copy_config(HfApiCall *call, json_t *body, json_t *config, GError **error)
 {
   static const char *const shown[] = { "target", "schedule", NULL };
-  json_t *includes = hf_api_at(body, "sourceObjects.includes"), *sources = json_object(), *target = hf_api_at(body, "target");
+  json_t *includes = hf_api_at(body, "sourceObjects.includes"), *target = hf_api_at(body, "target");
+  json_t *sources = json_object();
   json_t *jobs = json_array(), *repositories = json_array(), *backups = json_array();
   json_object_set_new(config, "sources", sources);
   json_object_set_new(sources, "jobs", jobs);

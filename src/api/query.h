@@ -39,5 +39,6 @@ void hf_api_path_clear(HfApiPath *path);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfApiPath, hf_api_path_clear)
 
 /* The route for a method and a path; HEAD asks as GET does. Parameters are segments[i] where the route has none. NULL:
- * then `*allowed` names the methods that the path has, ", " between them (to be freed), or is NULL: nothing is there. */
+ * then `*allowed` names the methods that the path has, ", " between them (to be freed), or is NULL: nothing is there.
+ */
 const HfApiRoute *hf_api_route_find(const char *method, const HfApiPath *path, char **allowed);

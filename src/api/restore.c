@@ -171,7 +171,8 @@ static gboolean show(HfApiCall *call, const char *text, GError **error)
                        !actions->search(actions->data, call->params[0], path, text, take_entry, &folder, error)))
     return FALSE;
   if (folder.full && text == NULL)
-    return hf_fail(error, HF_ERROR_UNSUPPORTED, "'%s' has more than %u entries; search in it instead", path, ENTRIES_MAX);
+    return hf_fail(error, HF_ERROR_UNSUPPORTED, "'%s' has more than %u entries; search in it instead", path,
+                   ENTRIES_MAX);
   Order order = { column != NULL ? column : "Name", !hf_api_bool_at(call->body, "order.orderAsc", TRUE) };
   g_ptr_array_sort_with_data(entries, compare_entries, &order);
   write_folder(call, path, entries);

@@ -20,7 +20,8 @@ static gboolean answer_log(HfApiCall *call, const HfApiView *owner, GError **err
   hf_api_out_open(&call->out, '{');
   hf_api_out_key(&call->out, "records");
   hf_api_out_open(&call->out, '[');
-  if (!hf_api_write_below(call, &hf_api_view_log_line, call->params[0], "l.status", word, "l.seq", &page, &total, error))
+  if (!hf_api_write_below(call, &hf_api_view_log_line, call->params[0], "l.status", word, "l.seq", &page, &total,
+                          error))
     return FALSE;
   hf_api_out_close(&call->out, ']');
   hf_api_out_pair_int(&call->out, "totalRecords", total);

@@ -169,7 +169,8 @@ void hf_api_duration_text(gint64 microseconds, char text[HF_API_TIME_BYTES])
   gint64 days = seconds / 86400;
   guint rest = (guint)(seconds % 86400);
   if (days > 0)
-    g_snprintf(text, HF_API_TIME_BYTES, "%" G_GINT64_FORMAT ".%02u:%02u:%02u", days, rest / 3600, rest / 60 % 60, rest % 60);
+    g_snprintf(text, HF_API_TIME_BYTES, "%" G_GINT64_FORMAT ".%02u:%02u:%02u", days, rest / 3600, rest / 60 % 60,
+               rest % 60);
   else
     g_snprintf(text, HF_API_TIME_BYTES, "%02u:%02u:%02u", rest / 3600, rest / 60 % 60, rest % 60);
 }
