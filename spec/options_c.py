@@ -110,14 +110,16 @@ def verb_tables(spec, verb):
 def verb_row(spec, verb):
     name = verb['name'].replace(' ', '_')
     positionals = f"positionals_{name}" if verb['positional'] else 'NULL'
-    return (f"  [{lower_prefix(spec).upper()}VERB_{symbol(verb['name'])}] = {{ {quote(verb['name'])}, {quote(verb['summary'])}, options_{name}, "
+    return (f"  [{lower_prefix(spec).upper()}VERB_{symbol(verb['name'])}] = {{ {quote(verb['name'])}, "
+            f"{quote(verb['summary'])}, options_{name}, "
             f"{len(verb['options'])}, {positionals}, {len(verb['positional'])}, exclusive_{name}, one_of_{name},\n  "
             + quote(options_help.verb_help(spec['program']['name'], verb)) + ' },')
 
 
 def source(spec):
     lower, upper, c_name = lower_prefix(spec), lower_prefix(spec).upper(), c_prefix(spec)
-    include = 'cli/spec.h' if not prefix(spec) else f'{prefix(spec)}/spec.h'
+    folder = spec['program'].get('folder', prefix(spec) or 'cli')
+    include = f'{folder}/spec.h'
     lines = [note(spec) + f'#include "{include}"\n']
     lines += [verb_tables(spec, verb) for verb in spec['verb']]
     lines.append(f'const HfVerbSpec {lower}verb_specs[{upper}VERBS] = {{')

@@ -30,7 +30,10 @@ typedef struct HfJobsParts {
 
 /* Nothing runs yet. `parts` is copied; what it points to is borrowed. */
 HfJobs *hf_jobs_new(const HfJobsParts *parts);
-/* Asks all sessions of this server to let go (tasks on hosts go on) and waits for their threads. */
+/* Asks all sessions of this server to let go (tasks on hosts go on) and waits for their threads. What hosts tell is
+ * still taken afterwards. NULL is allowed. */
+void hf_jobs_end(HfJobs *jobs);
+/* Ends, and frees: nobody may tell anything any more. */
 void hf_jobs_free(HfJobs *jobs);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfJobs, hf_jobs_free)
 /* Takes up the sessions that were open when the server ended. Once hosts may be called. */
@@ -63,6 +66,9 @@ gboolean hf_jobs_create_repository(HfJobs *jobs, const HfActor *actor, const HfJ
                                    GError **error);
 gboolean hf_jobs_rescan_repository(HfJobs *jobs, const HfActor *actor, const char *repository_id, char **session,
                                    GError **error);
+/* Takes it out of this server; what it stores stays, unless `backups`: then all its points go first (a lock refuses). */
+gboolean hf_jobs_remove_repository(HfJobs *jobs, const HfActor *actor, const char *repository_id, gboolean backups,
+                                   GError **error);
 /* Space of one repository, or of all that have not been asked for a minute: capacity and free are statvfs of the host. */
 void hf_jobs_refresh_space(HfJobs *jobs);
 /* Rebuilds the catalogue of every repository, one after the other; waits. */
@@ -71,6 +77,8 @@ gboolean hf_jobs_rescan_all(HfJobs *jobs, GError **error);
 /* ---- Backups. ---- */
 gboolean hf_jobs_delete_backup(HfJobs *jobs, const HfActor *actor, const char *backup_id, const char *object_id,
                                char **session, GError **error);
+/* Ids (char*) of the backups of these jobs (ended by NULL; NULL: none). */
+GPtrArray *hf_jobs_backups_of(HfJobs *jobs, const char *const *job_ids, GError **error);
 /* Verifies the repository of a backup where the data lie. */
 gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *backup_id, char **session, GError **error);
 

@@ -340,3 +340,44 @@ gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *ba
   return backup != NULL && spawn_errand(jobs, actor, backup->repository_id, "RepositoryMaintenance", run_verify,
                                         g_new0(Errand, 1), session, error);
 }
+
+/* ---- Removing. ---- */
+
+gboolean hf_jobs_remove_repository(HfJobs *jobs, const HfActor *actor, const char *repository_id, gboolean backups,
+                                   GError **error)
+{
+  g_autoptr(HfRepositoryRow) row = hf_inv_repository_get(jobs->inv, repository_id, error);
+  if (row == NULL)
+    return FALSE;
+  if (backups) {
+    guint forgotten;
+    HfServicePruned pruned;
+    g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+    g_autoptr(HfJobsDoor) door =
+      hf_jobs_door_open(jobs, row, HF_TICKET_READ | HF_TICKET_KEEP, NULL, NULL, error);
+    g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_points_load(door->repo, NULL, error);
+    if (infos == NULL)
+      return FALSE;
+    for (guint i = 0; i < infos->len; i++)
+      g_array_append_val(ids, ((HfPointInfo *)infos->pdata[i])->point.id);
+    if (!hf_service_forget(door->repo->store, ids, &forgotten, error) ||
+        !hf_service_prune(door->repo->store, FALSE, NULL, &pruned, error))
+      return FALSE;
+  }
+  return hf_inv_repository_delete(jobs->inv, actor, repository_id, TRUE, error);
+}
+
+GPtrArray *hf_jobs_backups_of(HfJobs *jobs, const char *const *job_ids, GError **error)
+{
+  g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+  g_autoptr(HfDbLink) link = hf_db_read(jobs->inv->db, error);
+  for (guint i = 0; link != NULL && job_ids != NULL && job_ids[i] != NULL; i++) {
+    g_autoptr(HfDbRows) rows = hf_db_query(link, "SELECT id FROM backups WHERE job_id = ? ORDER BY created, id",
+                                           HF_DB_VALUES(HF_DB_TEXT(job_ids[i])), error);
+    while (rows != NULL && hf_db_next(rows, error))
+      g_ptr_array_add(ids, g_strdup(hf_db_text(rows, 0)));
+    if (rows == NULL || hf_db_failed(rows))
+      return NULL;
+  }
+  return link == NULL ? NULL : g_steal_pointer(&ids);
+}

@@ -37,8 +37,10 @@ HfJobs *hf_jobs_new(const HfJobsParts *parts)
   return jobs;
 }
 
-static void wait_for_runs(HfJobs *jobs)
+void hf_jobs_end(HfJobs *jobs)
 {
+  if (jobs == NULL)
+    return;
   g_mutex_lock(&jobs->lock);
   jobs->ending = TRUE;
   g_cond_broadcast(&jobs->changed);
@@ -56,7 +58,7 @@ void hf_jobs_free(HfJobs *jobs)
 {
   if (jobs == NULL)
     return;
-  wait_for_runs(jobs);
+  hf_jobs_end(jobs);
   hf_jobs_mounts_close(jobs);
   g_hash_table_unref(jobs->runs);
   g_hash_table_unref(jobs->tasks);

@@ -5,12 +5,12 @@
 #include "api/actions.h"
 #include "server/jobs/managed.h"
 
-typedef struct HfRealActions {
+typedef struct HfProgramActions {
   HfJobs *jobs;
   HfManaged *managed;
   HfScheduler *scheduler;    /* may be NULL */
   const char *agent_package; /* installed on hosts that are added by SSH; NULL: none */
   const char *agent_program; /* or this program; NULL: it is there */
-} HfRealActions;
+} HfProgramActions;
 /* `real` must outlive the table. */
-void hf_api_real_actions(HfRealActions *real, HfApiActions *actions);
+void hf_program_actions(HfProgramActions *real, HfApiActions *actions);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "api/real.h"
+#include "program/actions.h"
 
 #include "base/error.h"
 
@@ -16,32 +16,32 @@ static gboolean job_start(gpointer data, const HfApiActor *by, const char *job_i
                           GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_start(((HfRealActions *)data)->jobs, &actor, job_id, full, session, error);
+  return hf_jobs_start(((HfProgramActions *)data)->jobs, &actor, job_id, full, session, error);
 }
 
 static gboolean job_stop(gpointer data, const HfApiActor *by, const char *job_id, gboolean graceful, char **session,
                          GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_stop(((HfRealActions *)data)->jobs, &actor, job_id, graceful, session, error);
+  return hf_jobs_stop(((HfProgramActions *)data)->jobs, &actor, job_id, graceful, session, error);
 }
 
 static gboolean job_retry(gpointer data, const HfApiActor *by, const char *job_id, char **session, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_retry(((HfRealActions *)data)->jobs, &actor, job_id, session, error);
+  return hf_jobs_retry(((HfProgramActions *)data)->jobs, &actor, job_id, session, error);
 }
 
 static gboolean session_stop(gpointer data, const HfApiActor *by, const char *session_id, gboolean graceful,
                              GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_stop_session(((HfRealActions *)data)->jobs, &actor, session_id, graceful, error);
+  return hf_jobs_stop_session(((HfProgramActions *)data)->jobs, &actor, session_id, graceful, error);
 }
 
 static void jobs_changed(gpointer data, const char *job_id G_GNUC_UNUSED)
 {
-  const HfRealActions *real = data;
+  const HfProgramActions *real = data;
   if (real->scheduler != NULL)
     hf_scheduler_changed(real->scheduler);
 }
@@ -50,7 +50,7 @@ static void jobs_changed(gpointer data, const char *job_id G_GNUC_UNUSED)
 
 static gboolean host_add(gpointer data, const HfApiActor *by, const HfApiHostSpec *spec, char **session, GError **error)
 {
-  const HfRealActions *real = data;
+  const HfProgramActions *real = data;
   HfActor actor = actor_of(by);
   HfManagedWish wish = {
     .address = spec->name, .description = spec->description, .token = spec->ssh ? NULL : spec->token,
@@ -65,13 +65,13 @@ static gboolean host_add(gpointer data, const HfApiActor *by, const HfApiHostSpe
 static gboolean host_rescan(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_managed_rescan(((HfRealActions *)data)->managed, &actor, host_id, session, error);
+  return hf_managed_rescan(((HfProgramActions *)data)->managed, &actor, host_id, session, error);
 }
 
 static gboolean host_remove(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_managed_remove(((HfRealActions *)data)->managed, &actor, host_id, session, error);
+  return hf_managed_remove(((HfProgramActions *)data)->managed, &actor, host_id, session, error);
 }
 
 static gboolean host_key(gpointer data G_GNUC_UNUSED, const char *host, int ssh_port, char **fingerprint,
@@ -95,21 +95,21 @@ static gboolean repository_create(gpointer data, const HfApiActor *by, const HfA
     .hardened = spec->hardened, .import = spec->import, .immutable_days = spec->immutable_days,
     .max_tasks = spec->max_tasks, .rate_bytes = spec->rate_bytes, .password_id = spec->password_id,
   };
-  return hf_jobs_create_repository(((HfRealActions *)data)->jobs, &actor, &wanted, session, error);
+  return hf_jobs_create_repository(((HfProgramActions *)data)->jobs, &actor, &wanted, session, error);
 }
 
 static gboolean repository_rescan(gpointer data, const HfApiActor *by, const char *repository_id, char **session,
                                   GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_rescan_repository(((HfRealActions *)data)->jobs, &actor, repository_id, session, error);
+  return hf_jobs_rescan_repository(((HfProgramActions *)data)->jobs, &actor, repository_id, session, error);
 }
 
 static gboolean repository_remove(gpointer data, const HfApiActor *by, const char *repository_id, gboolean backups,
                                   GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_remove_repository(((HfRealActions *)data)->jobs, &actor, repository_id, backups, error);
+  return hf_jobs_remove_repository(((HfProgramActions *)data)->jobs, &actor, repository_id, backups, error);
 }
 
 /* ---- Backups. ---- */
@@ -118,14 +118,14 @@ static gboolean backup_delete(gpointer data, const HfApiActor *by, const char *b
                               char **session, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_delete_backup(((HfRealActions *)data)->jobs, &actor, backup_id, object_id, session, error);
+  return hf_jobs_delete_backup(((HfProgramActions *)data)->jobs, &actor, backup_id, object_id, session, error);
 }
 
 static gboolean health_check(gpointer data, const HfApiActor *by, const char *const *backup_ids,
                              const char *const *job_ids, gboolean repair G_GNUC_UNUSED, GPtrArray *sessions,
                              GError **error)
 {
-  HfJobs *jobs = ((HfRealActions *)data)->jobs;
+  HfJobs *jobs = ((HfProgramActions *)data)->jobs;
   HfActor actor = actor_of(by);
   g_autoptr(GPtrArray) ids = hf_jobs_backups_of(jobs, job_ids, error);
   if (ids == NULL)
@@ -147,7 +147,7 @@ static gboolean mount(gpointer data, const HfApiActor *by, const char *point_id,
                       const char *reason G_GNUC_UNUSED, char **session, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_mount(((HfRealActions *)data)->jobs, &actor, point_id, idle_minutes, session, error);
+  return hf_jobs_mount(((HfProgramActions *)data)->jobs, &actor, point_id, idle_minutes, session, error);
 }
 
 typedef struct Sink {
@@ -169,21 +169,21 @@ static gboolean browse(gpointer data, const char *mount_id, const char *path, Hf
                        GError **error)
 {
   Sink given = { sink, to };
-  return hf_jobs_browse(((HfRealActions *)data)->jobs, mount_id, path, give_entry, &given, error);
+  return hf_jobs_browse(((HfProgramActions *)data)->jobs, mount_id, path, give_entry, &given, error);
 }
 
 static gboolean search(gpointer data, const char *mount_id, const char *path, const char *text, HfApiEntrySink sink,
                        gpointer to, GError **error)
 {
   Sink given = { sink, to };
-  return hf_jobs_search(((HfRealActions *)data)->jobs, mount_id, *path == '\0' ? "/" : path, text, give_entry, &given,
+  return hf_jobs_search(((HfProgramActions *)data)->jobs, mount_id, *path == '\0' ? "/" : path, text, give_entry, &given,
                         error);
 }
 
 static gboolean restore(gpointer data, const HfApiActor *by, const HfApiRestoreSpec *spec, char **session,
                         GError **error)
 {
-  HfJobs *jobs = ((HfRealActions *)data)->jobs;
+  HfJobs *jobs = ((HfProgramActions *)data)->jobs;
   HfActor actor = actor_of(by);
   if (spec->metadata_only)
     return hf_fail(error, HF_ERROR_UNSUPPORTED, "restoring owners and rights alone is not possible yet");
@@ -196,10 +196,10 @@ static gboolean restore(gpointer data, const HfApiActor *by, const HfApiRestoreS
 static gboolean unmount(gpointer data, const HfApiActor *by, const char *mount_id, GError **error)
 {
   HfActor actor = actor_of(by);
-  return hf_jobs_unmount(((HfRealActions *)data)->jobs, &actor, mount_id, error);
+  return hf_jobs_unmount(((HfProgramActions *)data)->jobs, &actor, mount_id, error);
 }
 
-void hf_api_real_actions(HfRealActions *real, HfApiActions *actions)
+void hf_program_actions(HfProgramActions *real, HfApiActions *actions)
 {
   *actions = (HfApiActions){
     .data = real,
