@@ -216,16 +216,16 @@ static json_t *check_array(const HfApiField *field, json_t *value, const Place *
 
 static json_t *find(json_t *object, const char *name)
 {
-  json_t *value = json_object_get(object, name);
+  json_t *exact = json_object_get(object, name), *value;
   const char *key;
-  json_t *other;
-  if (value == NULL)
-    json_object_foreach(object, key, other)
-    {
-      if (g_ascii_strcasecmp(key, name) == 0)
-        return other;
-    }
-  return value;
+  if (exact != NULL)
+    return exact;
+  json_object_foreach(object, key, value)
+  {
+    if (g_ascii_strcasecmp(key, name) == 0)
+      return value;
+  }
+  return NULL;
 }
 
 /* "" and null stand for "none" where something else than text is asked for. */
@@ -334,9 +334,15 @@ static void wipe(json_t *value)
   if (json_is_string(value)) {
     hf_wipe((char *)(gsize)json_string_value(value), json_string_length(value));
   } else if (json_is_object(value)) {
-    json_object_foreach(value, key, inner) wipe(inner);
+    json_object_foreach(value, key, inner)
+    {
+      wipe(inner);
+    }
   } else if (json_is_array(value)) {
-    json_array_foreach(value, index, inner) wipe(inner);
+    json_array_foreach(value, index, inner)
+    {
+      wipe(inner);
+    }
   }
 }
 

@@ -99,9 +99,12 @@ static gboolean check_paths(json_t *paths, const char *what, const char *host, G
 {
   size_t index;
   json_t *path;
-  json_array_foreach(paths, index, path) if (json_string_value(path)[0] != '/')
-    return hf_fail(error, HF_ERROR_USAGE, "'%s' is no absolute path; %s of a job are absolute", json_string_value(path),
-                   what);
+  json_array_foreach(paths, index, path)
+  {
+    if (json_string_value(path)[0] != '/')
+      return hf_fail(error, HF_ERROR_USAGE, "'%s' is no absolute path; %s of a job are absolute",
+                     json_string_value(path), what);
+  }
   return json_array_size(paths) > 0 || hf_fail(error, HF_ERROR_USAGE, "host '%s' has no %s to back up", host, what);
 }
 
@@ -110,7 +113,9 @@ static json_t *volume_paths(json_t *body)
   json_t *result = json_array(), *volume;
   size_t index;
   json_array_foreach(hf_api_at(body, "volumes.volumeObject"), index, volume)
+  {
     json_array_append(result, hf_api_at(volume, "path"));
+  }
   return result;
 }
 
@@ -300,7 +305,10 @@ static void out_agent(HfApiOut *out, json_t *config, json_t *schedule, const cha
     json_object_set_new(storage, "backupRepositoryId", json_string(repository_id));
   hf_api_out_key(out, "computers");
   hf_api_out_open(out, '[');
-  json_array_foreach(hf_api_at(config, "objects"), index, object) out_computer(out, object);
+  json_array_foreach(hf_api_at(config, "objects"), index, object)
+  {
+    out_computer(out, object);
+  }
   hf_api_out_close(out, ']');
   const char *mode = hf_api_text_at(config, "mode");
   hf_api_out_pair(out, "backupMode", mode != NULL ? mode : "FileLevel");

@@ -148,7 +148,11 @@ static void read_types(json_t *body, char types[8])
 {
   json_t *list = hf_api_at(body, "filter.itemTypes"), *item;
   size_t index, n = 0;
-  json_array_foreach(list, index, item) if (n < 7) types[n++] = json_string_value(item)[0];
+  json_array_foreach(list, index, item)
+  {
+    if (n < 7)
+      types[n++] = json_string_value(item)[0];
+  }
   types[n] = '\0';
 }
 

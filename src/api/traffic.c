@@ -143,7 +143,10 @@ gboolean hf_api_traffic_put(HfApiCall *call, GError **error)
   g_autoptr(GPtrArray) rules = g_ptr_array_new_with_free_func((GDestroyNotify)hf_traffic_free);
   json_t *list = hf_api_at(call->body, "trafficRules"), *item;
   size_t index;
-  json_array_foreach(list, index, item) g_ptr_array_add(rules, rule_of(item, (guint)index));
+  json_array_foreach(list, index, item)
+  {
+    g_ptr_array_add(rules, rule_of(item, (guint)index));
+  }
   g_auto(GStrv) networks = networks_of(call->body);
   if (!hf_inv_traffic_replace(hf_api_inventory(call), call->actor, rules, (const char *const *)networks, error))
     return FALSE;
