@@ -98,7 +98,8 @@ static gboolean set_failures(const Enrolment *enrolment, guint failures, GError 
 static gboolean is_void(const Enrolment *enrolment, GError **error)
 {
   return failures_of(enrolment) >= HF_ENROLL_FAILURES &&
-         !hf_fail(error, HF_ERROR_PASSWORD, "the token is void: it was used, or wrong tokens came %u times; make another",
+         !hf_fail(error, HF_ERROR_PASSWORD,
+                  "the token is void: it was used, or wrong tokens came %u times; make another",
                   HF_ENROLL_FAILURES);
 }
 
@@ -255,7 +256,8 @@ static gboolean prepare(Enrolment *enrolment, gboolean again, GError **error)
   const char *state = enrolment->settings->state;
   g_autoptr(GError) why = NULL;
   if (!hf_tls_token_valid(enrolment->token))
-    return hf_fail(error, HF_ERROR_USAGE, "that is no token; tokens are made by 'holdfast-agent enroll' or by the server");
+    return hf_fail(error, HF_ERROR_USAGE,
+                   "that is no token; tokens are made by 'holdfast-agent enroll' or by the server");
   if (!hf_crypto_init(error) || !hf_state_folder(state, error))
     return FALSE;
   g_autoptr(HfMembership) before = hf_membership_load(state, &why);
@@ -278,7 +280,8 @@ static void clear(Enrolment *enrolment)
   g_mutex_clear(&enrolment->lock);
 }
 
-HfMembership *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds, HfEnrollReady ready,
+HfMembership *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds,
+                        HfEnrollReady ready,
                       gpointer user, GError **error)
 {
   Enrolment enrolment = { .settings = settings, .token = token };

@@ -19,7 +19,8 @@ gboolean hf_enroll_waits(const char *state);
 
 /* Called once the port listens. */
 typedef void (*HfEnrollReady)(guint16 port, gpointer user);
-/* Waits at most `seconds`. The identity that was kept, or NULL: HF_ERROR_EXISTS when this host is enrolled and `again` is
- * not set, HF_ERROR_PASSWORD when the token is void. */
-HfMembership *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds, HfEnrollReady ready,
+/* Waits at most `seconds`. The identity that was kept, or NULL: HF_ERROR_EXISTS when this host is enrolled and `again`
+ * is not set, HF_ERROR_PASSWORD when the token is void. */
+HfMembership *hf_enroll(const HfSettings *settings, const char *token, gboolean again, guint seconds,
+                        HfEnrollReady ready,
                       gpointer user, GError **error);

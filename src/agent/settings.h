@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the agent of a host is told by its configuration file (a key file, /etc/holdfast/agent.conf; data/conf/agent.conf
- * is the commented one that is installed) and by the command line: where it listens and where its folders are.
+ * What the agent of a host is told by its configuration file (a key file, /etc/holdfast/agent.conf;
+ * data/conf/agent.conf is the commented one that is installed) and by the command line: where it listens and where its
+ * folders are.
  */
 #pragma once
 

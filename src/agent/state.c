@@ -52,7 +52,8 @@ gboolean hf_state_write(const char *folder, const char *name, const void *bytes,
 {
   g_autoptr(GError) why = NULL;
   g_autofree char *path = g_build_filename(folder, name, NULL);
-  if (g_file_set_contents_full(path, bytes, (gssize)length, G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
+  if (g_file_set_contents_full(path, bytes, (gssize)length,
+                               G_FILE_SET_CONTENTS_CONSISTENT | G_FILE_SET_CONTENTS_DURABLE,
                                0600, &why))
     return TRUE;
   return hf_fail(error, HF_ERROR_IO, "cannot write '%s': %s", path, why->message);

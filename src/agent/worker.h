@@ -38,9 +38,9 @@
 
 typedef struct HfWorker HfWorker;
 
-/* Runs a task to its end. TRUE: done, with `result` (opaque, at most HF_TASK_RESULT_MAX bytes) for the server, also when
- * there were warnings. FALSE: failed, with an error whose code and message the server shows; what was put into `result`
- * is handed over as well. HF_ERROR_CANCELLED means: stopped because it was asked to. */
+/* Runs a task to its end. TRUE: done, with `result` (opaque, at most HF_TASK_RESULT_MAX bytes) for the server, also
+ * when there were warnings. FALSE: failed, with an error whose code and message the server shows; what was put into
+ * `result` is handed over as well. HF_ERROR_CANCELLED means: stopped because it was asked to. */
 typedef gboolean (*HfTaskRun)(HfWorker *worker, GByteArray *result, GError **error);
 
 typedef struct HfTaskKind {

@@ -3,7 +3,8 @@
  * What goes first over a data connection, inside TLS (docs/protocol.md): who calls shows the ticket, who was called
  * answers.
  *
- *   caller   "HFT1", token (32), port (2): the channel port that this connection stands for when it came by the transport
+ *   caller   "HFT1", token (32), port (2): the channel port that this connection stands for when it came by the
+ * transport
  *            port, which is given back then; else 0; 0 (2)
  *   called   length (4), body: 0, or 1 and an error code and message (hf_put_error)
  */

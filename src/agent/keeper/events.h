@@ -5,8 +5,8 @@
  *
  * INVARIANTS
  * 1. Of the progress of a task only the last is kept, under a new number.
- * 2. Lines (log, warnings, notes) are kept up to HF_EVENTS_LINES and HF_EVENTS_LINE_BYTES; then the oldest go, and their
- *    number is counted for the task.
+ * 2. Lines (log, warnings, notes) are kept up to HF_EVENTS_LINES and HF_EVENTS_LINE_BYTES; then the oldest go, and
+ *    their number is counted for the task.
  * 3. Results stay until they are taken.
  *
  * Threads: all functions may be called from any thread.

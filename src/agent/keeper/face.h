@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Faces: the processes that have the network. A face that ends is started again, after 1 second, then after twice as long
- * as the time before, 30 seconds at most; one that ran for a minute counts as well.
+ * Faces: the processes that have the network. A face that ends is started again, after 1 second, then after twice as
+ * long as the time before, 30 seconds at most; one that ran for a minute counts as well.
  *
  * Threads: the keeper's main thread.
  */

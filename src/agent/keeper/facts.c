@@ -43,8 +43,8 @@ static void add_addresses(HfInstallerWelcome *welcome)
   struct ifaddrs *all;
   if (getifaddrs(&all) < 0)
     return;
-  for (const struct ifaddrs *entry = all; entry != NULL && welcome->n_addresses < ADDRESSES_MAX; entry = entry->ifa_next)
-    if (is_of_use(entry))
+  for (const struct ifaddrs *entry = all; entry != NULL; entry = entry->ifa_next)
+    if (is_of_use(entry) && welcome->n_addresses < ADDRESSES_MAX)
       add_address(welcome, entry->ifa_addr);
   freeifaddrs(all);
 }

@@ -284,7 +284,8 @@ static gboolean begin(HfKeeper *keeper, GError **error)
   if (keeper->tasks == NULL)
     return FALSE;
   keeper->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (keeper->watch < 0 || inotify_add_watch(keeper->watch, keeper->settings->state, IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
+  if (keeper->watch < 0 || inotify_add_watch(keeper->watch, keeper->settings->state,
+                                             IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
     return hf_fail_errno(error, errno, "cannot watch '%s'", keeper->settings->state);
   g_unix_fd_add(keeper->watch, G_IO_IN, on_change, keeper);
   g_unix_signal_add(SIGTERM, on_signal, keeper);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The files of tasks in the state folder: NUMBER while a task runs, NUMBER.result from its end until the server took the
- * result. Who finds NUMBER alone finds a task whose keeper was killed.
+ * The files of tasks in the state folder: NUMBER while a task runs, NUMBER.result from its end until the server took
+ * the result. Who finds NUMBER alone finds a task whose keeper was killed.
  */
 #pragma once
 

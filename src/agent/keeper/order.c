@@ -63,7 +63,8 @@ static gboolean check(const HfOrderBook *book, const HfMembership *identity, gin
     return hf_fail(error, HF_ERROR_REFUSED, "order %" G_GUINT64_FORMAT " was sent before: the last one taken was %"
                    G_GUINT64_FORMAT, order->number, book->last);
   if (order->until < now)
-    return hf_fail(error, HF_ERROR_REFUSED, "order %" G_GUINT64_FORMAT " came %" G_GINT64_FORMAT " seconds after its end",
+    return hf_fail(error, HF_ERROR_REFUSED,
+                   "order %" G_GUINT64_FORMAT " came %" G_GINT64_FORMAT " seconds after its end",
                    order->number, (now - order->until) / SECOND_NS + 1);
   return TRUE;
 }

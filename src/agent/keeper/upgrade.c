@@ -186,7 +186,8 @@ static gboolean install_program(const HfUpgrade *upgrade, GError **error)
                                                 (gssize)g_mapped_file_get_length(file), G_FILE_SET_CONTENTS_DURABLE,
                                                 0755, error))
     return FALSE;
-  if (g_chmod(beside, 0755) == 0 && try_program(beside, upgrade->order.program, error) && g_rename(beside, program) == 0)
+  if (g_chmod(beside, 0755) == 0 && try_program(beside, upgrade->order.program, error) &&
+      g_rename(beside, program) == 0)
     return TRUE;
   if (error != NULL && *error == NULL)
     hf_fail_errno(error, errno, "cannot replace '%s'", program);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The transport role: ends TLS for data. It is told by the keeper which tickets are good, gives connections that show one
- * to the repository service or to a link of a task, and calls other hosts for the tasks of this one.
+ * The transport role: ends TLS for data. It is told by the keeper which tickets are good, gives connections that show
+ * one to the repository service or to a link of a task, and calls other hosts for the tasks of this one.
  *
  * INVARIANTS
  * 1. A connection does nothing before its certificate was checked and it has shown a ticket that is known here, has not

@@ -51,7 +51,8 @@ static char *choose_id(HfHosts *hosts, const HfEnrollWish *wish, const HfEnrollC
 {
   g_autofree char *known = hosts->ops.known != NULL ? hosts->ops.known(hosts->ops.user, &candidate->machine) : NULL;
   if (known != NULL && g_strcmp0(known, wish->replaces) != 0) {
-    hf_fail(error, HF_ERROR_EXISTS, "the machine at '%s' is enrolled already as host '%s'; enrol that one again instead",
+    hf_fail(error, HF_ERROR_EXISTS,
+            "the machine at '%s' is enrolled already as host '%s'; enrol that one again instead",
             wish->address, known);
     return NULL;
   }

@@ -116,7 +116,8 @@ static HfSshRun *begin_enroll(const Place *place, const char *token, GError **er
   return run_there;
 }
 
-static gboolean enroll_there(HfHosts *hosts, const Place *place, const char *token, HfEnrolled *enrolled, GError **error)
+static gboolean enroll_there(HfHosts *hosts, const Place *place, const char *token, HfEnrolled *enrolled,
+                             GError **error)
 {
   const HfSshWish *wish = place->wish;
   HfSshRun *there = begin_enroll(place, token, error);
@@ -164,7 +165,8 @@ static HfSsh *log_in(const HfSshWish *wish, char **fingerprint, GError **error)
     return NULL;
   }
   gboolean in = wish->private_key != NULL ? hf_ssh_login_key(ssh, wish->private_key, wish->passphrase, error)
-                                          : hf_ssh_login_password(ssh, wish->password != NULL ? wish->password : "", error);
+                                          : hf_ssh_login_password(ssh, wish->password != NULL ? wish->password : "",
+                                                                  error);
   return in ? g_steal_pointer(&ssh) : NULL;
 }
 

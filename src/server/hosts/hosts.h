@@ -5,7 +5,8 @@
  * INVARIANTS
  * 1. A host that was added is called until it is removed: again after 1 second, then after twice as long each time, 30
  *    seconds at most.
- * 2. Versions are checked before every session; a host whose version does not fit is told about and called no more often
+ * 2. Versions are checked before every session; a host whose version does not fit is told about and called no more
+ *    often
  *    than the others.
  * 3. Orders to one host go one after the other, by rising numbers.
  * 4. An event is said to be taken only after `told` has taken it: one may come twice, none is left out.
@@ -56,15 +57,16 @@ gboolean hf_hosts_wait(HfHosts *hosts, const char *host, int timeout_ms, GError 
 
 /* Serials that are void from now on, ended by NULL: for this server and, when they answer, for every host. */
 void hf_hosts_set_revoked(HfHosts *hosts, const char *const *serials);
-/* Renews the certificates of hosts for which that is due (HF_PKI_RENEW_DAYS): to be called now and then. `all`: of every
- * host that answers. The number that was renewed. */
+/* Renews the certificates of hosts for which that is due (HF_PKI_RENEW_DAYS): to be called now and then. `all`: of
+ * every host that answers. The number that was renewed. */
 guint hf_hosts_renew(HfHosts *hosts, gboolean all);
 
 /* ---- Calls to one host. HF_ERROR_IO when it does not answer, HF_ERROR_NOT_FOUND when it was not added. ---- */
 /* Signs and sends an order; `body` NULL: none. The answer of the act (never NULL but on error). */
 GBytes *hf_hosts_order(HfHosts *hosts, const char *host, HfInstallerAct act, GBytes *body, GError **error);
 gboolean hf_hosts_status(HfHosts *hosts, const char *host, HfInstallerStatus *status, GError **error);
-gboolean hf_hosts_run(HfHosts *hosts, const char *host, const HfInstallerTaskOrder *order, HfInstallerTaskStarted *started,
+gboolean hf_hosts_run(HfHosts *hosts, const char *host, const HfInstallerTaskOrder *order,
+                      HfInstallerTaskStarted *started,
                       GError **error);
 gboolean hf_hosts_cancel(HfHosts *hosts, const char *host, const char *task, GError **error);
 gboolean hf_hosts_space(HfHosts *hosts, const char *host, const char *path, HfInstallerSpace *space, GError **error);
@@ -78,7 +80,8 @@ gboolean hf_hosts_do(HfHosts *hosts, const char *host, const HfInstallerTaskOrde
 /* What is in a folder of the host. */
 gboolean hf_hosts_list(HfHosts *hosts, const char *host, const HfInstallerListTask *task, HfInstallerList *list,
                        GError **error);
-/* Fetches the logs of the host as a tar file `path`, over a channel port (rows "Data to and from ..., logs included"). */
+/* Fetches the logs of the host as a tar file `path`, over a channel port (rows "Data to and from ..., logs
+ * included"). */
 gboolean hf_hosts_collect_logs(HfHosts *hosts, const char *host, gint64 since, const char *path, GError **error);
 /* Sends the file `path` and has it installed; returns when the host has it whole. */
 gboolean hf_hosts_upgrade(HfHosts *hosts, const char *host, const char *path, const char *program, gboolean package,
@@ -110,8 +113,8 @@ typedef struct HfEnrolled {
 } HfEnrolled;
 void hf_enrolled_clear(HfEnrolled *enrolled);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfEnrolled, hf_enrolled_clear)
-/* `enrolled` must be zeros. HF_ERROR_EXISTS that names the host when `known` knows the machine and `replaces` is not it.
- * The host is not added yet. */
+/* `enrolled` must be zeros. HF_ERROR_EXISTS that names the host when `known` knows the machine and `replaces` is not
+ * it. The host is not added yet. */
 gboolean hf_hosts_enroll(HfHosts *hosts, const HfEnrollWish *wish, HfEnrolled *enrolled, GError **error);
 
 typedef struct HfSshWish {

@@ -2,8 +2,8 @@
 /*
  * What makes this server the one that hosts obey. Everything PEM; keys are secrets, which the caller keeps sealed.
  *
- * Orders are signed by a key of their own, whose certificate hosts pin when they are enrolled and which lasts as long as
- * the authority: so the certificate of connections can be renewed while hosts are away.
+ * Orders are signed by a key of their own, whose certificate hosts pin when they are enrolled and which lasts as long
+ * as the authority: so the certificate of connections can be renewed while hosts are away.
  */
 #pragma once
 

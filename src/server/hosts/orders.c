@@ -139,7 +139,8 @@ gboolean hf_hosts_status(HfHosts *hosts, const char *id, HfInstallerStatus *stat
   return done;
 }
 
-gboolean hf_hosts_run(HfHosts *hosts, const char *id, const HfInstallerTaskOrder *order, HfInstallerTaskStarted *started,
+gboolean hf_hosts_run(HfHosts *hosts, const char *id, const HfInstallerTaskOrder *order,
+                      HfInstallerTaskStarted *started,
                       GError **error)
 {
   g_autoptr(GBytes) body = hf_installer_task_order_encode(order, error);

@@ -120,7 +120,8 @@ gboolean hf_ssh_login_key(HfSsh *ssh, const char *text, const char *passphrase, 
 {
   ssh_key key = NULL;
   if (ssh_pki_import_privkey_base64(text, passphrase, NULL, NULL, &key) != SSH_OK)
-    return hf_fail(error, HF_ERROR_PASSWORD, "the private key cannot be read: it is malformed, or its passphrase is wrong");
+    return hf_fail(error, HF_ERROR_PASSWORD,
+                   "the private key cannot be read: it is malformed, or its passphrase is wrong");
   int result = ssh_userauth_publickey(ssh->session, NULL, key);
   ssh_key_free(key);
   return logged_in(ssh, result, "key", error);
@@ -248,7 +249,8 @@ static gboolean copy_blocks(const HfSsh *ssh, int fd, const char *path, sftp_fil
   }
 }
 
-static gboolean copy_by(const HfSsh *ssh, sftp_session sftp, int fd, const char *path, const char *target, GError **error)
+static gboolean copy_by(const HfSsh *ssh, sftp_session sftp, int fd, const char *path, const char *target,
+                        GError **error)
 {
   if (sftp_init(sftp) != SSH_OK)
     return failed(ssh, error, "cannot copy a file (SFTP)");

@@ -19,7 +19,8 @@ gboolean hf_ssh_login_password(HfSsh *ssh, const char *password, GError **error)
 gboolean hf_ssh_login_key(HfSsh *ssh, const char *key, const char *passphrase, GError **error);
 
 /* Runs words there (each quoted: the other side's shell sees them as they are), with `input` (or NULL) on standard
- * input. FALSE when it could not run or ended by another code than 0: the error has what it said. `output` may be NULL. */
+ * input. FALSE when it could not run or ended by another code than 0: the error has what it said. `output` may be
+ * NULL. */
 gboolean hf_ssh_run(HfSsh *ssh, const char *const *words, const char *input, char **output, GError **error);
 /* The same while it runs: reads lines as they come. */
 HfSshRun *hf_ssh_begin(HfSsh *ssh, const char *const *words, const char *input, GError **error);
