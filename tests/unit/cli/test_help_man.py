@@ -1,13 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every option that --help of a verb shows is in the verb's part of the man page, and the other way round; the bash
-completion offers the same: test_help_man.py HOLDFAST MAN-PAGE COMPLETION"""
+completion offers the same: test_help_man.py PROGRAM MAN-PAGE COMPLETION"""
+import os
 import re
 import subprocess
 import sys
 import unittest
 
 HOLDFAST, PAGE, COMPLETION = sys.argv[1:]
+NAME = os.path.basename(HOLDFAST)
+LEAST_VERBS = {'holdfast': 20}
+WORDS = {
+    'holdfast': [('resto', ['restore']), ('key ro', ['rotate']), ('init --encryption ', ['password', 'none']),
+                 ('help mou', ['mount']), ('backup --name ', [])],
+    'holdfast-agent': [('enr', ['enroll']), ('help un', ['unenroll']), ('enroll --tok', ['--token', '--token-file'])],
+}
 
 
 def holdfast(*words):
@@ -44,7 +52,7 @@ def man_sections():
     common = {title.lower(): options_of_roff(text) for title, text in
               re.findall(r'^\.SS (\w+)\n(.*?)(?=^\.S[HS]|\Z)', common_part, re.MULTILINE | re.DOTALL)}
     found = {}
-    for verb, text in re.findall(r'^\.SS holdfast ([\w ]+)\n(.*?)(?=^\.S[HS]|\Z)', verbs_part,
+    for verb, text in re.findall(rf'^\.SS {NAME} ([\w ]+)\n(.*?)(?=^\.S[HS]|\Z)', verbs_part,
                                  re.MULTILINE | re.DOTALL):
         sets = re.search(r'takes the common options for ([\w, ]+)\.', text).group(1)
         found[verb] = options_of_roff(text).union(*(common[name] for name in re.split(r', | and ', sets)))
@@ -53,7 +61,7 @@ def man_sections():
 
 class HelpAndMan(unittest.TestCase):
     def test_same_verbs(self):
-        self.assertGreater(len(verbs()), 20)
+        self.assertGreater(len(verbs()), LEAST_VERBS.get(NAME, 3))
         self.assertEqual(sorted(verbs()), sorted(man_sections()))
 
     def test_same_options(self):
@@ -65,7 +73,8 @@ class HelpAndMan(unittest.TestCase):
                 self.assertEqual(shown, sections[verb])
 
     def complete(self, *words):
-        script = f'source "{COMPLETION}"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _holdfast; ' \
+        script = f'source "{COMPLETION}"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); ' \
+                 f'_{NAME.replace("-", "_")}; ' \
                  'printf "%s\\n" "${COMPREPLY[@]}"'
         output = subprocess.run(['bash', '-c', script, 'bash', 'holdfast', *words], check=True, capture_output=True,
                                 text=True).stdout
@@ -78,11 +87,9 @@ class HelpAndMan(unittest.TestCase):
                 self.assertEqual(sorted(self.complete(*verb.split(), '--')), names)
 
     def test_completion_words(self):
-        self.assertEqual(self.complete('resto'), ['restore'])
-        self.assertEqual(self.complete('key', 'ro'), ['rotate'])
-        self.assertEqual(self.complete('init', '--encryption', ''), ['password', 'none'])
-        self.assertEqual(self.complete('help', 'mou'), ['mount'])
-        self.assertEqual(self.complete('backup', '--name', ''), [])
+        for words, expected in WORDS.get(NAME, []):
+            with self.subTest(words=words):
+                self.assertEqual(self.complete(*words.split(' ')), expected)
 
 
 unittest.main(argv=sys.argv[:1])
