@@ -138,22 +138,14 @@ gboolean hf_api_job_clone(HfApiCall *call, GError **error)
   char *name = hosts == NULL ? NULL : free_name(call, row->name, error);
   if (name == NULL)
     return FALSE;
-  HfJobRow copy = {
-    .name = name,
-    .description = row->description,
-    .type = row->type,
-    .disabled = TRUE,
-    .high_priority = row->high_priority,
-    .repository_id = row->repository_id,
-    .config = row->config,
-    .schedule = row->schedule,
-    .objects_count = row->objects_count,
-  };
-  gboolean done = hf_inv_job_create(hf_api_inventory(call), call->actor, &copy, (const char *const *)hosts, error) &&
-                  answer_changed(call, copy.id, error);
-  g_free(copy.id);
-  g_free(name);
-  return done;
+  g_free(row->name);
+  row->name = name;
+  g_clear_pointer(&row->id, g_free); /* a row of its own, that never ran */
+  g_clear_pointer(&row->last_session_id, g_free);
+  row->last_run = row->next_run = row->retries = 0;
+  row->disabled = TRUE;
+  return hf_inv_job_create(hf_api_inventory(call), call->actor, row, (const char *const *)hosts, error) &&
+         answer_changed(call, row->id, error);
 }
 
 /* ---- Runs ---- */
