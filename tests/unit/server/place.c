@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,13 @@ static void become_postgres(gpointer user)
   const struct passwd *account = user;
   if (account != NULL && (setgid(account->pw_gid) != 0 || setuid(account->pw_uid) != 0))
     _exit(127);
+}
+
+/* The server does not outlive a test that was aborted. */
+static void become_server(gpointer user)
+{
+  become_postgres(user);
+  prctl(PR_SET_PDEATHSIG, SIGINT);
 }
 
 /* PostgreSQL refuses to be run by root. */
@@ -84,8 +92,8 @@ void test_postgresql_start(void)
   char *argv[] = {program, "-D", data, "-k", cluster, "-c", "listen_addresses=", "-c", "logging_collector=off",
                   "-c", "log_min_messages=fatal", NULL};
   GError *error = NULL;
-  g_spawn_async(cluster, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, become_postgres,
-                other_account(), &server, &error);
+  g_spawn_async(cluster, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
+                become_server, other_account(), &server, &error);
   g_assert_no_error(error);
   for (guint i = 0; i < 300 && !answers(); i++)
     g_usleep(100000);
