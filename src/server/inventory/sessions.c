@@ -186,7 +186,7 @@ typedef struct Finish {
 } Finish;
 
 /* Invariant 3. */
-static gboolean fail_tasks(HfDbLink *link, const char *id, gboolean cancelled, GError **error)
+static gboolean fail_tasks(HfDbLink *link, const char *id, gint64 ended, gboolean cancelled, GError **error)
 {
   g_autoptr(GPtrArray) open = hf_record_load(link, &hf_table_tasks, "WHERE session_id = ? AND ended IS NULL",
                                              HF_DB_VALUES(HF_DB_TEXT(id)), (GDestroyNotify)hf_task_free, error);
@@ -197,7 +197,7 @@ static gboolean fail_tasks(HfDbLink *link, const char *id, gboolean cancelled, G
         !hf_db_exec(link, "UPDATE task_sessions SET usn = ?, state = ?, result = ?, message = ?, ended = ? WHERE id = ?",
                     HF_DB_VALUES(HF_DB_INT(usn), HF_DB_TEXT(HF_STATE_STOPPED), HF_DB_TEXT(HF_RESULT_FAILED),
                                  HF_DB_TEXT(cancelled ? "stopped" : "its session ended before it did"),
-                                 HF_DB_INT(hf_db_now()), HF_DB_TEXT(task->id)), NULL, error))
+                                 HF_DB_INT(ended), HF_DB_TEXT(task->id)), NULL, error))
       return FALSE;
   }
   return open != NULL;
@@ -212,12 +212,13 @@ static gboolean finish(HfDbLink *link, gpointer user, GError **error)
   if (row->ended != 0)
     return TRUE;
   gboolean failed = strcmp(work->result, HF_RESULT_FAILED) == 0;
+  gint64 ended = MAX(hf_db_now(), row->created);
   const HfDbValue values[] = {HF_DB_TEXT(HF_STATE_STOPPED), HF_DB_TEXT(work->result), HF_DB_TEXT(work->message),
                               HF_DB_INT(work->cancelled), HF_DB_INT(failed ? row->progress : 100),
-                              HF_DB_INT(MAX(hf_db_now(), row->created))};
+                              HF_DB_INT(ended)};
   Change change = {work->id, "state = ?, result = ?, message = ?, cancelled = ?, progress = ?, ended = ?", values,
                    G_N_ELEMENTS(values)};
-  return fail_tasks(link, work->id, work->cancelled, error) && change_open(link, &change, error);
+  return fail_tasks(link, work->id, ended, work->cancelled, error) && change_open(link, &change, error);
 }
 
 gboolean hf_inv_session_finish(const HfInventory *inv, const char *id, const char *result, const char *message,
