@@ -155,25 +155,28 @@ static const char *member(json_t *object, const char *key)
   return text != NULL ? text : "";
 }
 
+static void print_role(json_t *role)
+{
+  int port = (int)json_integer_value(json_object_get(role, "port"));
+  if (port != 0)
+    printf("role %s: listens on port %d\n", member(role, "role"), port);
+  else
+    printf("role %s: does not listen\n", member(role, "role"));
+}
+
 static void print_status(json_t *document)
 {
-  size_t index;
-  json_t *item;
+  json_t *roles = json_object_get(document, "roles"), *tasks = json_object_get(document, "tasks");
   if (json_is_true(json_object_get(document, "enrolled")))
     printf("host %s of server %s\ncertificate until %s\n", member(document, "host"), member(document, "server"),
            member(document, "certificate_until"));
   else
     printf("not enrolled\n");
   printf("%s\n", json_is_true(json_object_get(document, "running")) ? "running" : "not running");
-  json_array_foreach(json_object_get(document, "roles"), index, item)
-  {
-    int port = (int)json_integer_value(json_object_get(item, "port"));
-    printf("role %s: %s", member(item, "role"), port != 0 ? "listens on port " : "does not listen\n");
-    if (port != 0)
-      printf("%d\n", port);
-  }
-  json_array_foreach(json_object_get(document, "tasks"), index, item)
-    printf("task %s (%s)\n", member(item, "task"), member(item, "kind"));
+  for (size_t i = 0; i < json_array_size(roles); i++)
+    print_role(json_array_get(roles, i));
+  for (size_t i = 0; i < json_array_size(tasks); i++)
+    printf("task %s (%s)\n", member(json_array_get(tasks, i), "task"), member(json_array_get(tasks, i), "kind"));
 }
 
 static int verb_status(const Context *context, GError **error)

@@ -53,7 +53,6 @@ static void test_enroll(void)
 {
   Rig *rig;
   Agent *agent;
-  g_autoptr(GError) error = NULL;
   set_up(&rig, &agent);
   g_assert_true(echoes(rig, agent));
   g_assert_true(agent_status_has(agent, "\"enrolled\":true"));

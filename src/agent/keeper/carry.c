@@ -304,11 +304,12 @@ void hf_carry_out(HfKeeper *keeper, HfAsk *ask, gpointer data)
   if (error == NULL && hf_installer_signed_order_decode(data, &given, &error) &&
       !hf_order_take(keeper->book, keeper->identity, hf_clock_real_ns(), &given, &order, &error))
     hf_keeper_note(keeper, "an order was refused: %s", error->message);
-  if (error == NULL && ((guint)order.act >= G_N_ELEMENTS(acts) || acts[order.act] == NULL))
+  void (*func)(const Act *act) = (guint)order.act < G_N_ELEMENTS(acts) ? acts[order.act] : NULL;
+  if (error == NULL && func == NULL)
     hf_fail(&error, HF_ERROR_UNSUPPORTED, "this agent does not know orders of kind %d; upgrade it", (int)order.act);
   const Act act = { keeper, ask, &order };
-  if (error != NULL)
+  if (error != NULL || func == NULL)
     answer(&act, NULL, error);
   else
-    acts[order.act](&act);
+    func(&act);
 }

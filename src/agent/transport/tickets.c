@@ -221,7 +221,7 @@ HfEntry *hf_entry_find(HfTransport *transport, const guint8 *token, const HfPeer
   hf_sha256(token, HF_TICKET_TOKEN_BYTES, hash.b);
   HF_LOCK(&transport->lock);
   HfEntry *entry = transport->tickets != NULL ? g_hash_table_lookup(transport->tickets, &hash) : NULL;
-  if (!may_enter(entry, peer, via, error))
+  if (!may_enter(entry, peer, via, error) || entry == NULL)
     return NULL;
   entry->references++;
   entry->streams++;

@@ -260,8 +260,8 @@ static HfChannel *connect_to(HfHost *host, const HfId *token, guint16 transport_
   int fd = dial(address, transport_port, channel_port, &by_channel, error);
   if (fd < 0)
     return NULL;
-  g_autofree char *peer =
-    g_strdup_printf("host %s (%s port %u)", host->name, address, by_channel ? channel_port : transport_port);
+  const guint port = by_channel ? channel_port : transport_port;
+  g_autofree char *peer = g_strdup_printf("host %s (%s port %u)", host->name, address, port);
   g_autoptr(HfChannel) channel = hf_tls_connect(host->hosts->tls, fd, &expect, peer, CALL_MS, NULL, error);
   if (channel == NULL)
     return NULL;
