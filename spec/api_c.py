@@ -78,7 +78,7 @@ class Source:
         emit = f"hf_api_emit_{view.emit}" if view.emit else "NULL"
         prefix = "record" if view.record else "view"
         self.add(f"const HfApiView hf_api_{prefix}_{view.name} = {{ {quote(view.name)}, {quote(view.source)}, "
-                 f"{quote(view.where)}, {quote(view.key)}, {len(view.columns)}, {columns}, {emit}, "
+                 f"{quote(view.late)}, {quote(view.where)}, {quote(view.key)}, {len(view.columns)}, {columns}, {emit}, "
                  f"{len(view.emit_sql)}, {extra} }};", "")
 
     @staticmethod

@@ -79,11 +79,13 @@ class Column:
 
 class View:
     def __init__(self, name, entry, spec, record=False):
-        allowed = {"schema", "values"} if record else {"schema", "from", "where", "key", "columns", "emit", "emit_sql"}
+        allowed = {"schema", "values"} if record else {"schema", "from", "late", "where", "key", "columns", "emit",
+                                                           "emit_sql"}
         if set(entry) - allowed:
             raise Problem(f"view '{name}': keys are {', '.join(sorted(allowed))}")
         self.name, self.record, self.schema = name, record, entry["schema"]
         self.source, self.where, self.key = entry.get("from"), entry.get("where"), entry.get("key")
+        self.late = " " + entry["late"] if "late" in entry else ""
         self.emit, self.emit_sql = entry.get("emit"), entry.get("emit_sql", [])
         values = entry["values"] if record else entry["columns"]
         self.columns = [Column(path, sql, spec.field_at(self.schema, path, name)) for path, sql in values.items()]

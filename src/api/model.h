@@ -106,6 +106,7 @@ typedef gboolean (*HfApiEmit)(HfApiCall *call, const HfApiRow *row, GError **err
 typedef struct HfApiView {
   const char *name;
   const char *from; /* FROM clause; NULL: a record, whose values are facts */
+  const char *late; /* joins that only columns need, made for the rows of a page alone; "" for none */
   const char *where; /* condition that always holds, or NULL */
   const char *key;  /* column of the id */
   guint n_columns;

@@ -373,8 +373,12 @@ static gboolean write_page(HfApiCall *call, HfDbLink *link, const Query *query, 
   const HfApiView *view = page->view;
   guint n = query->n_values;
   g_autoptr(GString) sql = select_columns(view);
-  g_string_append_printf(sql, ", (SELECT COUNT(*) FROM %s%s) FROM %s%s ORDER BY %s LIMIT ? OFFSET ?", view->from,
-                         query->where->str, view->from, query->where->str, page->order);
+  g_string_append_printf(sql, ", (SELECT COUNT(*) FROM %s%s) FROM %s", view->from, query->where->str, view->from);
+  if (*view->late != '\0')
+    g_string_append_printf(sql, "%s WHERE %s IN (SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?) ORDER BY %s",
+                           view->late, view->key, view->key, view->from, query->where->str, page->order, page->order);
+  else
+    g_string_append_printf(sql, "%s ORDER BY %s LIMIT ? OFFSET ?", query->where->str, page->order);
   HfDbValue values[2 * VALUES_MAX + 2];
   memcpy(values, query->values, n * sizeof *values);
   memcpy(values + n, query->values, n * sizeof *values);
@@ -457,7 +461,7 @@ static gboolean one_row(HfApiCall *call, const HfApiView *view, const char *scop
   if (link == NULL)
     return FALSE;
   g_autoptr(GString) sql = select_columns(view);
-  g_string_append_printf(sql, " FROM %s%s", view->from, query.where->str);
+  g_string_append_printf(sql, " FROM %s%s%s", view->from, view->late, query.where->str);
   g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, query.values, query.n_values, error);
   if (rows == NULL)
     return FALSE;
