@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* OpenSSL as an independent peer, at both ends: what it may and what it may not. And tokens that are played back. */
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,12 +104,14 @@ static void test_key_update(void)
   char text[8] = "";
   HfChannel *channel = accept_client(&openssl, "-tls1_3 " CERTIFIED, NULL, &error);
   g_assert_no_error(error);
+  hf_channel_set_deadline(channel, 20000);
   for (guint i = 0; i < 5; i++) {
     feed(&openssl, "hello\n", 6);
     g_assert_true(hf_channel_read(channel, text, 6, &error));
     /* "K" at the start of a line: an update of both sides' keys. */
     feed(&openssl, "K\n", 2);
-    g_usleep(20000);
+    struct pollfd entry = { .fd = hf_channel_fd(channel), .events = POLLIN };
+    g_assert_cmpint(poll(&entry, 1, 20000), ==, 1); /* it has come: what follows is data again */
     feed(&openssl, "again\n", 6);
     g_assert_true(hf_channel_read(channel, text, 6, &error));
     g_assert_cmpstr(text, ==, "again\n");

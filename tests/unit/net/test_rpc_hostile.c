@@ -194,7 +194,8 @@ static void test_sequences(void)
   bare_open(&bare);
   g_autoptr(HfCall) call = hf_rpc_begin(bare.rpc, ECHO, NULL, &error);
   g_assert_true(hf_channel_send(bare.theirs, twice->data, twice->len, NULL));
-  g_autoptr(GBytes) reply = hf_call_finish(call, &error); /* the first may still be taken */
+  g_autoptr(GBytes) reply = hf_call_finish(call, NULL); /* the first may still be taken */
+  g_assert_true(reply == NULL || g_bytes_get_size(reply) == 0);
   g_assert_true(hf_rpc_wait_closed(bare.rpc, 10000));
   g_assert_true(hf_rpc_closed(bare.rpc, &error));
   assert_error(error, HF_ERROR_INVALID, "not under way");
