@@ -172,9 +172,13 @@ int hf_role_main(const char *name, const HfAgentParts *parts)
     return 1;
   g_autofree char *title = g_strdup_printf("hf-%s", name);
   prctl(PR_SET_NAME, title, 0, 0, 0);
-  g_autoptr(HfControl) control = hf_control_new(HF_CONTROL_FD);
-  if (hf_crypto_init(&error) && run_role(name, control, parts, &error))
-    return 0;
-  g_warning("%s: %s", name, error->message);
-  return 1;
+  HfControl *control = hf_control_new(HF_CONTROL_FD);
+  gboolean done = hf_crypto_init(&error) && run_role(name, control, parts, &error);
+  if (!done)
+    g_warning("%s: %s", name, error != NULL ? error->message : "ended");
+  /* Threads of a face may be at it still: nothing is taken down behind them. */
+  if (!g_str_equal(name, "worker"))
+    _exit(done ? 0 : 1);
+  hf_control_free(control);
+  return done ? 0 : 1;
 }

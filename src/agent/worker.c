@@ -289,12 +289,15 @@ gboolean hf_worker_run(HfControl *control, const HfAgentParts *parts, GError **e
   if (!read_order(worker, error))
     return FALSE;
   worker->report = hf_report_new(&report_ops, worker);
-  g_thread_unref(g_thread_new("hf-control", control_thread, worker));
+  GThread *hearing = g_thread_new("hf-control", control_thread, worker);
   g_autoptr(GError) failure = NULL;
   g_autoptr(GByteArray) result = g_byte_array_new();
   gboolean done = run_task(worker, parts, result, &failure);
   hf_report_finish(worker->report);
   send_result(worker, result, done ? NULL : failure);
+  /* What was sent is still read; this ends the hearing only. */
+  hf_control_shutdown(control);
+  g_thread_join(hearing);
   hf_wipe(worker->order->body->data, worker->order->body->len);
   return TRUE;
 }

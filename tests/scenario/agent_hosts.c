@@ -474,7 +474,8 @@ static void test_roles(void)
   g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
   g_auto(HfInstallerStatus) status = { 0 };
   g_clear_error(&error);
-  WAIT_FOR(hf_hosts_status(rig->hosts, agent->host, &status, NULL), 10);
+  assert_up(rig, agent);
+  g_assert_true(hf_hosts_status(rig->hosts, agent->host, &status, &error));
   g_assert_cmpuint(status.n_roles, ==, 2);
   tear_down(rig, agent);
 }

@@ -6,7 +6,7 @@
 #define PATIENCE_US (60 * G_TIME_SPAN_SECOND)
 
 struct HfAsk {
-  gatomicrefcount references;
+  gint references;
   GMutex lock;
   GCond done;
   gboolean is_done;
@@ -20,13 +20,13 @@ struct HfAsk {
 
 HfAsk *hf_ask_ref(HfAsk *ask)
 {
-  g_atomic_ref_count_inc(&ask->references);
+  g_atomic_int_inc(&ask->references);
   return ask;
 }
 
 void hf_ask_unref(HfAsk *ask)
 {
-  if (ask == NULL || !g_atomic_ref_count_dec(&ask->references))
+  if (ask == NULL || !g_atomic_int_dec_and_test(&ask->references))
     return;
   g_clear_pointer(&ask->answer, g_bytes_unref);
   g_clear_error(&ask->error);
@@ -61,7 +61,7 @@ static void forget(gpointer user)
 GBytes *hf_keeper_ask(HfKeeper *keeper, HfAskFunc func, gpointer data, GDestroyNotify free_data, GError **error)
 {
   HfAsk *ask = g_new0(HfAsk, 1);
-  g_atomic_ref_count_init(&ask->references);
+  ask->references = 1;
   g_mutex_init(&ask->lock);
   g_cond_init(&ask->done);
   ask->keeper = keeper;

@@ -295,8 +295,8 @@ static gboolean begin(HfKeeper *keeper, GError **error)
 
 static void clear(HfKeeper *keeper)
 {
-  hf_face_free(keeper->installer);
-  hf_face_free(keeper->transport);
+  g_clear_pointer(&keeper->installer, hf_face_free);
+  g_clear_pointer(&keeper->transport, hf_face_free);
   hf_events_close(keeper->events);
   hf_service_free(keeper->service);
   hf_tasks_free(keeper->tasks);

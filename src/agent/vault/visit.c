@@ -190,7 +190,7 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
   return stack->packer;
 }
 
-/* Refs that are neither stored nor here yet may be on their way on another connection: the flush asks again. */
+/* Refs that are neither stored nor here yet may still be on their way: it is asked again before anything is committed. */
 static gboolean note_refs(HfVisit *visit, HfRepo *repo, guint32 domain, const HfFrameHeader *header, const void *stored,
                           GError **error)
 {
@@ -309,7 +309,16 @@ gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error)
     kind->pack_bytes += pack;
     kind->second_bytes += second;
   }
-  if (why != NULL || !check_unresolved(visit, repo, &why) || !hf_index_flush(repo->index, TRUE, &why))
+  if (why != NULL || !hf_index_flush(repo->index, TRUE, &why))
     return fail(visit, why, error);
   return TRUE;
+}
+
+gboolean hf_visit_settle(HfVisit *visit, GError **error)
+{
+  GError *why = NULL;
+  HfVisitTotals totals;
+  HfRepo *repo = hf_depot_repo(visit->depot, error);
+  return repo != NULL && hf_visit_flush(visit, &totals, error) &&
+    (check_unresolved(visit, repo, &why) || fail(visit, why, error));
 }

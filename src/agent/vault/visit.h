@@ -7,8 +7,9 @@
  *  V2 Index runs, packs, parity, mirrors, points, marks, tombstones and the clock are never created by a visitor: the
  *     service writes them itself.
  *  V3 A visitor writes as the ticket's writer, in that writer's domain, under one session that he opened in this visit.
- *  V4 The refs of every metadata blob lead to blobs of its domain that are stored, or came with this visit, before the
- *     flush that makes it durable succeeds; so do the roots of points and checkpoints.
+ *  V4 A point or checkpoint is taken only when the refs of all metadata that came with this visit, and its own roots, lead
+ *     to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its writer
+ *     has claimed what is below it: children go before parents.)
  *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
  *
  * Threads: all functions may be called from any thread.
@@ -50,5 +51,7 @@ typedef struct HfVisitTotals {
   HfSinkTotals data, meta;
   guint64 busy_us; /* in hf_visit_frame, summed over threads */
 } HfVisitTotals;
-/* Everything that came is durable, indexed, and leads somewhere. */
+/* Everything that came is durable and indexed. */
 gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error);
+/* The same, and all refs lead somewhere (V4): HF_ERROR_REFUSED names the first that does not. */
+gboolean hf_visit_settle(HfVisit *visit, GError **error);
