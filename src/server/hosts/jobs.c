@@ -5,6 +5,12 @@
 #include "base/error.h"
 #include "server/hosts/private.h"
 
+/* A host that is away for a moment, or was not called yet since this server began, is worth waiting for. */
+static gboolean wait_for_host(HfHosts *hosts, const char *id, GError **error)
+{
+  return hf_hosts_wait(hosts, id, HF_JOB_LOST_SECONDS * 1000, error);
+}
+
 static gboolean ticket(gpointer user, const char *id, const HfJobTicket *given, HfJobTicketOpen *open, GError **error)
 {
   HfHosts *hosts = user;
@@ -19,7 +25,7 @@ static gboolean ticket(gpointer user, const char *id, const HfJobTicket *given, 
   out.peer = g_strdup(given->peer_id != NULL ? given->peer_id : hosts->identity->uuid);
   g_mutex_unlock(&hosts->lock);
   hf_sha256(given->token.b, sizeof given->token.b, out.token_hash.b);
-  g_autoptr(GBytes) body = hf_installer_ticket_encode(&out, error);
+  g_autoptr(GBytes) body = wait_for_host(hosts, id, error) ? hf_installer_ticket_encode(&out, error) : NULL;
   g_autoptr(GBytes) answer = body != NULL ? hf_hosts_order(hosts, id, HF_INSTALLER_ACT_TICKET, body, error) : NULL;
   if (answer == NULL || !hf_installer_ticket_open_decode(answer, &opened, error))
     return FALSE;
@@ -63,7 +69,7 @@ static gboolean order_task(gpointer user, const char *id, const char *name, cons
   for (guint i = 0; i < count; i++)
     if (!add_link(user, &order, &links[i], error))
       return FALSE;
-  return hf_hosts_run(user, id, &order, &started, error);
+  return wait_for_host(user, id, error) && hf_hosts_run(user, id, &order, &started, error);
 }
 
 static gboolean cancel(gpointer user, const char *id, const char *name, GError **error)

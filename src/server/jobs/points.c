@@ -20,6 +20,16 @@ static const char *find_tag(const HfPointDetails *details, const char *prefix)
   return NULL;
 }
 
+/* Every point is whole by itself; the first of a source is the one whose data were all sent. */
+gboolean hf_jobs_is_first(const GPtrArray *infos, guint number)
+{
+  const HfPointInfo *info = infos->pdata[number];
+  for (guint i = 0; i < number; i++)
+    if (hf_short_id_equal(&((HfPointInfo *)infos->pdata[i])->point.source, &info->point.source))
+      return FALSE;
+  return TRUE;
+}
+
 gboolean hf_jobs_is_of(const HfPointInfo *info, const char *job_id)
 {
   const char *tag = info->details == NULL || !info->known_signer ? NULL : find_tag(info->details, HF_JOBS_TAG_JOB);
@@ -79,11 +89,10 @@ static HfObjectRow *make_object(HfJobs *jobs, const HfPointInfo *info, const cha
 }
 
 static HfPointRow *make_point(const HfRepositoryRow *repository, const HfPointInfo *info, const HfTaskRow *task,
-                              const char *name, guint64 lock_now)
+                              gboolean first, const char *name, guint64 lock_now)
 {
   const HfPointDetails *details = info->details;
   const HfPoint *point = &info->point;
-  const char *kind = find_tag(details, HF_JOBS_TAG_KIND);
   HfPointRow *row = g_new0(HfPointRow, 1);
   row->repository_id = g_strdup(repository->id);
   row->point = hf_hex(point->id.b, sizeof point->id.b);
@@ -91,7 +100,7 @@ static HfPointRow *make_point(const HfRepositoryRow *repository, const HfPointIn
   row->sequence = (gint64)MIN(point->sequence, G_MAXINT64);
   row->time = point->time / 1000;
   row->source_time = details->started / 1000;
-  row->type = g_strdup(kind != NULL && g_str_equal(kind, "full") ? "Full" : "Increment");
+  row->type = g_strdup(first ? "Full" : "Increment");
   row->original_size = (gint64)details->bytes;
   row->read_size = (gint64)details->new_bytes;
   row->stored_size = (gint64)details->stored_bytes;
@@ -109,7 +118,7 @@ static HfPointRow *make_point(const HfRepositoryRow *repository, const HfPointIn
 }
 
 gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,
-                           const HfTaskRow *task, guint64 lock_now, char **row_id, GError **error)
+                           const HfTaskRow *task, gboolean first, guint64 lock_now, char **row_id, GError **error)
 {
   if (info->details == NULL || !info->known_signer)
     return TRUE; /* it cannot be read, or is by nobody we know: `holdfast points` shows it */
@@ -121,7 +130,7 @@ gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, cons
   const char *name = managed != NULL ? managed->name : host;
   g_autoptr(HfBackupRow) backup = make_backup(jobs, repository, info->details);
   g_autoptr(HfObjectRow) object = make_object(jobs, info, name);
-  g_autoptr(HfPointRow) point = make_point(repository, info, task, name, lock_now);
+  g_autoptr(HfPointRow) point = make_point(repository, info, task, first, name, lock_now);
   if (!hf_inv_point_add(jobs->inv, backup, object, point, error))
     return FALSE;
   if (row_id != NULL)
@@ -138,7 +147,7 @@ gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *
     return FALSE;
   guint64 now = hf_service_visit(door->repo->store).seconds;
   for (guint i = 0; i < infos->len; i++)
-    if (!hf_jobs_catalogue(jobs, repository, infos->pdata[i], NULL, now, NULL, error))
+    if (!hf_jobs_catalogue(jobs, repository, infos->pdata[i], NULL, hf_jobs_is_first(infos, i), now, NULL, error))
       return FALSE;
   *points = infos->len;
   return hf_inv_points_forget_unseen(jobs->inv, repository->id, begun, NULL, error) &&

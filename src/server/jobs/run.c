@@ -346,7 +346,7 @@ static gboolean catalogue(BackupRun *backup, HfJobsDoor *door, const GPtrArray *
     const HfTaskRow *task = task_of(rows, id);
     if (!hf_jobs_is_of(info, backup->job->id))
       continue;
-    if (!hf_jobs_catalogue(jobs, backup->repository, info, task, now, &row, error))
+    if (!hf_jobs_catalogue(jobs, backup->repository, info, task, hf_jobs_is_first(infos, i), now, &row, error))
       return FALSE;
     if (task != NULL && row != NULL && task->restore_point_id == NULL &&
         !hf_inv_task_point(jobs->inv, task->id, row, error))

@@ -111,6 +111,24 @@ static const char *worse(const char *a, const char *b)
   return order[MAX(x, y)];
 }
 
+/* What went wrong, in one line: the first task that failed, and how many others did. Caller frees. */
+static char *sum_up(HfJobsRun *run)
+{
+  g_autoptr(GPtrArray) rows = hf_inv_tasks_of(run->jobs->inv, run->session, NULL);
+  const HfTaskRow *first = NULL;
+  guint failed = 0;
+  for (guint i = 0; rows != NULL && i < rows->len; i++) {
+    const HfTaskRow *row = rows->pdata[i];
+    if (!g_str_equal(row->result, HF_RESULT_FAILED))
+      continue;
+    first = first == NULL ? row : first;
+    failed++;
+  }
+  if (failed <= 1)
+    return g_strdup(first == NULL ? "" : first->message);
+  return g_strdup_printf("%s; and %u more of %u failed", first->message, failed - 1, rows->len);
+}
+
 static void finish(HfJobsRun *run, gboolean good, const char *result, const GError *why)
 {
   const HfInventory *inv = run->jobs->inv;
@@ -119,7 +137,8 @@ static void finish(HfJobsRun *run, gboolean good, const char *result, const GErr
   const char *end = good ? worse(result, tasks == NULL ? HF_RESULT_NONE : tasks) : HF_RESULT_FAILED;
   if (why != NULL)
     hf_inv_log(inv, run->session, HF_LINE_FAILED, why->message, NULL, NULL, NULL);
-  hf_inv_session_finish(inv, run->session, end, why == NULL ? "" : why->message, cancelled, NULL);
+  g_autofree char *message = why != NULL ? g_strdup(why->message) : sum_up(run);
+  hf_inv_session_finish(inv, run->session, end, message, cancelled, NULL);
   if (run->job != NULL)
     hf_inv_job_end(inv, run->job, end, NULL);
   if (run->jobs->parts.notify != NULL)

@@ -140,11 +140,12 @@ void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint fir
 #define HF_JOBS_TAG_TYPE "job-type="
 #define HF_JOBS_TAG_JOB_NAME "job-name="
 #define HF_JOBS_TAG_OBJECT "object="
-#define HF_JOBS_TAG_KIND "kind="
 /* Puts a point that was read with keys into the catalogue. `task` NULL: not made by a task that is known. `row_id` (may
  * be NULL) becomes the id of its row, caller frees. */
 gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,
-                           const HfTaskRow *task, guint64 lock_now, char **row_id, GError **error);
+                           const HfTaskRow *task, gboolean first, guint64 lock_now, char **row_id, GError **error);
+/* Is point `number` of `infos` (HfPointInfo*, oldest first) the first of its source? */
+gboolean hf_jobs_is_first(const GPtrArray *infos, guint number);
 /* Was the point made by this job? */
 gboolean hf_jobs_is_of(const HfPointInfo *info, const char *job_id);
 /* Brings the catalogue of a repository up to date with what it holds; *points counts. */

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server, agents and repositories as real processes: backup, increment, copy, restore to another host, verification,
+retention, rescan of a lost catalogue, and restarts in the middle. Usage: test_fleet.py BUILD"""
+import os
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import rig
+
+BUILD = None
+
+
+def same(left, right):
+    return subprocess.run(['diff', '-r', '--no-dereference', str(left), str(right)], capture_output=True, text=True,
+                          check=False)
+
+
+class FleetTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-fleet-'))
+        self.fleet = rig.Fleet(self.folder, BUILD)
+        self.fleet.start_server()
+
+    def tearDown(self):
+        self.fleet.__exit__()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def source(self, name, files=40, size=20000):
+        folder = self.folder / name
+        for number in range(files):
+            path = folder / str(number % 5) / f'file-{number}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(os.urandom(size))
+        return folder
+
+    def assert_same(self, left, right):
+        found = same(left, right)
+        self.assertEqual(found.returncode, 0, found.stdout[:2000])
+
+    def test_round(self):
+        """Two sources, two repositories, everything that a job does."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        main = fleet.add_repository('main', two)
+        second = fleet.add_repository('second', one)
+        source = self.source('source')
+        job = fleet.add_job('docs', [one, two], [source], main, points=2)
+        fleet.run(job)
+        self.assertEqual(len(fleet.points()), 2)
+        (source / 'new').write_bytes(os.urandom(30000))
+        session = fleet.run(job)
+        for task in fleet.tasks(session):
+            self.assertEqual(task['result']['result'], 'Success')
+            self.assertLess(task['progress']['transferredSize'], 200000)
+            self.assertIn(task['progress']['bottleneck'], ('Source', 'Proxy', 'Network', 'Target'))
+
+        # To another host, and to a folder that is new.
+        point = fleet.points()[-1]
+        fleet.restore(point['id'], self.folder / 'out', paths=[source], host=one)
+        self.assert_same(source, self.folder / 'out' / source.name)
+
+        # To where it was.
+        shutil.move(source, self.folder / 'kept')
+        fleet.restore(point['id'])
+        self.assert_same(self.folder / 'kept', source)
+
+        # Retention keeps two of each host.
+        for _ in range(2):
+            fleet.run(job)
+        self.assertEqual(len(fleet.points()), 4)
+
+        # A copy into the sibling, and a restore from it after the first repository is gone.
+        copy = fleet.post('/api/v1/jobs', {
+            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
+            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
+            'target': {'backupRepositoryId': second,
+                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        fleet.run(copy)
+        self.assertEqual(len(fleet.points()), 8)
+
+        # Verification where the data lie.
+        backup = fleet.all('/api/v1/backups')[0]['id']
+        found = fleet.post('/api/v1/backups/runHealthcheck', {'backupIds': [backup]})
+        for session in found['sessions'] if 'sessions' in found else found['data']:
+            fleet.expect(session['id'])
+
+    def test_catalogue_is_a_cache(self):
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        repository = fleet.add_repository('main', one)
+        job = fleet.add_job('docs', one, [self.source('source')], repository)
+        fleet.run(job)
+        fleet.run(job)
+        before = [(row['name'], row['type'], row['creationTime'], row['originalSize']) for row in fleet.points()]
+        fleet.stop_server()
+        base = sqlite3.connect(self.folder / 'server' / 'server.db')
+        for table in ('restore_points', 'backup_files', 'backup_objects', 'backups'):
+            base.execute(f'DELETE FROM {table}')
+        base.commit()
+        base.close()
+        done = subprocess.run([fleet.program('holdfast-server'), 'rescan', '--config', self.folder / 'server.conf',
+                               '--state', self.folder / 'server'], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        fleet.start_server()
+        after = [(row['name'], row['type'], row['creationTime'], row['originalSize']) for row in fleet.points()]
+        self.assertEqual(before, after)
+
+    def test_server_dies_while_a_job_runs(self):
+        """The task goes on; the next server takes the session up, and its point is in the catalogue."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        repository = fleet.add_repository('main', one)
+        source = self.source('source', files=300, size=200000)
+        session = fleet.start(fleet.add_job('docs', one, [source], repository))
+        rig.wait_for('the task', 30, lambda: fleet.tasks(session))
+        fleet.kill_server()
+        fleet.start_server()
+        fleet.expect(session, seconds=120)
+        point = fleet.points()[-1]
+        fleet.restore(point['id'], self.folder / 'out', paths=[source], host=one)
+        self.assert_same(source, self.folder / 'out' / source.name)
+
+    def test_agent_vanishes(self):
+        """The job fails with the host's name within a minute, and the next run goes well."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        repository = fleet.add_repository('main', two)
+        source = self.source('source', files=300, size=300000)
+        job = fleet.add_job('docs', one, [source], repository)
+        session = fleet.start(job)
+        rig.wait_for('the task', 30, lambda: fleet.tasks(session))
+        one.kill()
+        found = fleet.wait(session, seconds=75)
+        self.assertEqual(found['result']['result'], 'Failed')
+        self.assertTrue(any(f'127.0.0.1:{one.installer}' in line for line in fleet.logs(session)))
+        one.start()
+        rig.wait_for('the agent', 60, lambda: fleet.get(f'/api/v1/backupInfrastructure/managedServers/{one.id}')
+                     ['status'] == 'Available')
+        fleet.run(job)
+        fleet.restore(fleet.points()[-1]['id'], self.folder / 'out', paths=[source], host=two)
+        self.assert_same(source, self.folder / 'out' / source.name)
+
+    def test_lock(self):
+        """Points of a hardened repository cannot be deleted by anyone who asks."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        repository = fleet.add_repository('hard', one, immutable_days=7)
+        job = fleet.add_job('docs', one, [self.source('source')], repository, points=1)
+        for _ in range(3):
+            fleet.run(job)
+        self.assertEqual(len(fleet.points()), 3)
+        backup = fleet.all('/api/v1/backups')[0]['id']
+        session = fleet.ask('DELETE', f'/api/v1/backups/{backup}')
+        fleet.wait(session['id'])
+        self.assertEqual(len(fleet.points()), 3)
+
+
+if __name__ == '__main__':
+    BUILD = sys.argv.pop(1)
+    unittest.main(verbosity=2)
