@@ -216,6 +216,9 @@ static gssize tls_read(HfStream *base, void *bytes, gsize length, GError **error
     if (result > 0) {
       got += (gsize)result;
     } else if (result == GNUTLS_E_AGAIN) {
+      /* After a message of TLS itself, such as new keys, there may be more in the buffer. */
+      if (stream->in_at < stream->in_end)
+        continue;
       if (got > 0)
         break;
       if (!fill(stream, error))
