@@ -301,7 +301,8 @@ def method_symbol(service, method):
 
 
 def render_header(service):
-    lines = [SPDX, GENERATED % service.name, "#pragma once", "", '#include "net/message.h"', "", f"/* {service.help} */",
+    lines = [SPDX, GENERATED % service.name, "#pragma once", "", '#include "net/message.h"', "",
+             f"/* {service.help} */",
              f'#define {service.upper}_SERVICE "{service.service}"',
              f"#define {service.upper}_VERSION {service.version}u",
              f"#define {service.upper}_OLDEST {service.oldest}u", ""]
@@ -378,8 +379,8 @@ def cell(text):
 
 def field_text(field):
     words = [f"{field['type']}"]
-    words += [f"≤ {field['max']}"] if "max" in field else []
-    words += [f"list ≤ {field['list']}"] if "list" in field else []
+    words += [f"\u2264 {field['max']}"] if "max" in field else []
+    words += [f"list \u2264 {field['list']}"] if "list" in field else []
     words += [key for key in ("optional", "secret") if field.get(key)]
     words += [f"since {field['since']}"] if field.get("since", 1) > 1 else []
     return ", ".join(words)

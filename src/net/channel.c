@@ -217,7 +217,8 @@ gboolean hf_channel_relay(HfChannel *a, HfChannel *b, GError **error)
   run_pump(&there);
   g_thread_join(back.thread);
   /* The first cause: a direction that was only shut down because of the other has HF_ERROR_CANCELLED. */
-  Pump *first = there.error != NULL && (back.error == NULL || !hf_error_is(there.error, HF_ERROR_CANCELLED)) ? &there : &back;
+  gboolean there_first = back.error == NULL || !hf_error_is(there.error, HF_ERROR_CANCELLED);
+  Pump *first = there.error != NULL && there_first ? &there : &back;
   GError *reason = g_steal_pointer(&first->error);
   g_clear_error(&there.error);
   g_clear_error(&back.error);

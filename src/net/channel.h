@@ -6,7 +6,7 @@
  * Threads: one thread reads at a time; any number write, each write goes out whole, one after another. Everything else
  * may be called from any thread while the channel lives. Calls block; hf_channel_shutdown from any thread wakes them.
  *
- * Errors: HF_ERROR_IO that names the peer (closed, broken, too slow); HF_ERROR_CANCELLED after hf_channel_shutdown here.
+ * Errors: HF_ERROR_IO that names the peer (closed, broken, too slow); HF_ERROR_CANCELLED after hf_channel_shutdown.
  * After an error of writing nothing more can be written: part of the bytes may have gone.
  */
 #pragma once

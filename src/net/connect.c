@@ -65,7 +65,7 @@ static char *peer_text(const struct sockaddr_storage *address, socklen_t length)
   return *text != '\0' ? g_strdup_printf("%s port %u", text, address_port(address)) : g_strdup("unknown");
 }
 
-/* Waits until `fd` is ready or `until` (µs; -1: for ever) has passed. Returns an errno, 0 when it is ready. */
+/* Waits until `fd` is ready or `until` (us; -1: for ever) has passed. Returns an errno, 0 when it is ready. */
 static int wait_for(int fd, short events, gint64 until)
 {
   struct pollfd entry = { .fd = fd, .events = events };

@@ -14,8 +14,8 @@
  */
 int hf_net_connect(const char *host, guint16 port, int timeout_ms, GError **error);
 
-/* Listens on `address` (NULL or "": all addresses, IPv6 and IPv4) and `port` (0: one that is free). HF_ERROR_EXISTS when
- * the port is in use, HF_ERROR_PERMISSION when it may not be taken. */
+/* Listens on `address` (NULL or "": all addresses, IPv6 and IPv4) and `port` (0: one that is free). HF_ERROR_EXISTS
+ * when the port is in use, HF_ERROR_PERMISSION when it may not be taken. */
 int hf_net_listen(const char *address, guint16 port, GError **error);
 /* The port that a socket is bound to; 0 for other sockets. */
 guint16 hf_net_port(int fd);

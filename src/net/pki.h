@@ -70,7 +70,7 @@ char *hf_pki_fingerprint(const char *certificate, GError **error);
  * is not the key of it. */
 gboolean hf_pki_check(const char *certificate, const char *key, const char *ca, gint64 now, GError **error);
 
-/* ---- Signed orders: a signature over bytes, apart from them. ECDSA with SHA-256 over label, a zero byte, bytes. ---- */
+/* ---- Signed orders: a signature over bytes, apart from them. ECDSA, SHA-256, over label, a zero byte, bytes. ---- */
 /* `label` says what is signed ("holdfast order 1"): a signature of one kind is no signature of another. */
 GBytes *hf_pki_sign(const char *key, const char *label, const void *bytes, gsize length, GError **error);
 /* Checks the signature by the key of `certificate`, that this was issued by `ca`, is valid at `now` (seconds since

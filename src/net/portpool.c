@@ -101,8 +101,8 @@ HfPortLease *hf_port_take(HfPortPool *pool, const char *address, GError **error)
       return NULL;
   }
   if (lease == NULL)
-    (void)hf_fail(error, HF_ERROR_BUSY, "all ports from %u to %u are in use; let fewer tasks run at a time, or configure "
-                  "a larger range", pool->first, pool->last);
+    (void)hf_fail(error, HF_ERROR_BUSY, "all ports from %u to %u are in use; let fewer tasks run at a time, or "
+                  "configure a larger range", pool->first, pool->last);
   return lease;
 }
 

@@ -411,7 +411,8 @@ static gboolean read_header(HfRpc *rpc, HfRpcFrame *frame, GError **error)
   g_autoptr(GError) cause = NULL;
   if (!hf_channel_read(rpc->channel, header, sizeof header, error))
     return FALSE;
-  return hf_rpc_frame_decode(header, rpc->options.frame_max, frame, &cause) || fail_protocol(rpc, error, cause->message);
+  return hf_rpc_frame_decode(header, rpc->options.frame_max, frame, &cause) ||
+         fail_protocol(rpc, error, cause->message);
 }
 
 static gpointer run_reader(gpointer data)

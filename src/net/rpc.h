@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Calls over a channel, in both directions, with streams of bulk data inside each call (docs/protocol.md 3 has the bytes).
+ * Calls over a channel, in both directions, with streams of bulk data inside each call (docs/protocol.md 3).
  *
  * A call has a method number, a request (an encoded message, net/messages), a stream of pieces each way, and ends by a
- * reply or an error. A piece is what one hf_call_send gave: it arrives whole, by one hf_call_receive. Credit bounds what
- * is under way: the receiver's window for that call and direction. A sender waits when the window is used up.
+ * reply or an error. A piece is what one hf_call_send gave: it arrives whole, by one hf_call_receive. Credit bounds
+ * what is under way: the receiver's window for that call and direction. A sender waits when the window is used up.
  *
  * INVARIANTS
  * 1. No length from the other end is believed before it was compared with the limit told in our hello.
@@ -106,8 +106,8 @@ gboolean hf_call_end(HfCall *call, GError **error);
 /* The next piece. NULL with *end TRUE and no error: the other side sends no more. NULL with *end FALSE: the call or
  * the connection failed. */
 GBytes *hf_call_receive(HfCall *call, gboolean *end, GError **error);
-/* The window for what comes in, from now on: HF_RPC_WINDOW_MAX at most, as far as memory_max goes. Larger than bandwidth
- * times delay, else the window is the limit. */
+/* The window for what comes in, from now on: HF_RPC_WINDOW_MAX at most, as far as memory_max goes. Larger than
+ * bandwidth times delay, else the window is the limit. */
 void hf_call_set_window(HfCall *call, guint32 bytes);
 /* Calls on this call fail that have not ended `milliseconds` from now, with HF_ERROR_IO; -1: no deadline. */
 void hf_call_set_deadline(HfCall *call, gint64 milliseconds);

@@ -194,8 +194,8 @@ gboolean hf_call_send(HfCall *call, const struct iovec *parts, int count, GError
   for (int i = 0; i < count; i++)
     length += parts[i].iov_len;
   if (length == 0 || length > hf_rpc_piece_max(call->rpc))
-    return hf_fail(error, HF_ERROR_USAGE, "a piece of %" G_GSIZE_FORMAT " bytes cannot be sent to '%s'; it takes 1 to %u",
-                   length, hf_rpc_peer(call->rpc), hf_rpc_piece_max(call->rpc));
+    return hf_fail(error, HF_ERROR_USAGE, "a piece of %" G_GSIZE_FORMAT " bytes cannot be sent to '%s'; it takes 1 to "
+                   "%u", length, hf_rpc_peer(call->rpc), hf_rpc_piece_max(call->rpc));
   if (!take_credit(call, length, error))
     return FALSE;
   HfRpcFrame frame = { (guint32)length, HF_RPC_DATA, call->incoming ? HF_RPC_ANSWER : 0, 0, call->id };
@@ -315,8 +315,8 @@ static HfCall *begin(HfRpc *rpc, guint method, GBytes *request, gboolean ended, 
   gsize length = 0;
   gconstpointer bytes = request != NULL ? g_bytes_get_data(request, &length) : NULL;
   if (method == 0 || method > G_MAXUINT16 || length > hf_rpc_piece_max(rpc)) {
-    (void)hf_fail(error, HF_ERROR_USAGE, "a request of %" G_GSIZE_FORMAT " bytes for method %u cannot be sent to '%s'; it "
-                  "takes %u bytes", length, method, hf_rpc_peer(rpc), hf_rpc_piece_max(rpc));
+    (void)hf_fail(error, HF_ERROR_USAGE, "a request of %" G_GSIZE_FORMAT " bytes for method %u cannot be sent to '%s'; "
+                  "it takes %u bytes", length, method, hf_rpc_peer(rpc), hf_rpc_piece_max(rpc));
     return NULL;
   }
   if (!reserve(rpc, deadline_us, error))

@@ -40,7 +40,8 @@ typedef struct HfRpcFrame {
 void hf_rpc_frame_encode(const HfRpcFrame *frame, guint8 out[HF_RPC_HEADER_BYTES]);
 /* HF_ERROR_INVALID for what no frame may be: unknown types, flags out of place, lengths that do not fit the type or are
  * above `frame_max`. */
-gboolean hf_rpc_frame_decode(const guint8 in[HF_RPC_HEADER_BYTES], guint32 frame_max, HfRpcFrame *frame, GError **error);
+gboolean hf_rpc_frame_decode(const guint8 in[HF_RPC_HEADER_BYTES], guint32 frame_max, HfRpcFrame *frame,
+                             GError **error);
 
 typedef struct HfRpcHello {
   guint16 rpc_low, rpc_high; /* versions of the frames */

@@ -7,8 +7,8 @@
  *    the sender. So both ends always read, and no two ends wait for each other.
  * 2. A call is listed from its first frame to its last: reply or error. The called side takes it off its list before it
  *    sends that frame, the caller when that frame comes: the caller never counts fewer than the called side.
- * 3. `lock` guards everything in both structs that is not constant. It is not held while the channel is read or written.
- *    Order: begin_lock, then lock.
+ * 3. `lock` guards everything in both structs that is not constant. It is not held while the channel is read or
+ *    written. Order: begin_lock, then lock.
  */
 #pragma once
 

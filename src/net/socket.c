@@ -49,7 +49,7 @@ static gboolean fail_shut(const HfSocket *socket, GError **error)
   return hf_fail(error, HF_ERROR_CANCELLED, "the connection with '%s' was closed here", socket->peer);
 }
 
-/* Milliseconds for poll until `until` (µs; -1: for ever), rounded up; 0 when it has passed. */
+/* Milliseconds for poll until `until` (us; -1: for ever), rounded up; 0 when it has passed. */
 static int poll_time(gint64 until)
 {
   if (until < 0)
@@ -70,7 +70,7 @@ static gboolean wait_ready(HfSocket *socket, short events, gint64 until, const c
     if (ready > 0)
       return TRUE;
     if (ready == 0 && poll_time(until) == 0)
-      return hf_fail(error, HF_ERROR_IO, "'%s' %s in time; check that the host is up and the network between them works",
+      return hf_fail(error, HF_ERROR_IO, "'%s' %s in time; check that the host is up and that the network works",
                      socket->peer, what);
     if (ready < 0 && errno != EINTR)
       return hf_fail_errno(error, errno, "cannot wait for '%s'", socket->peer);

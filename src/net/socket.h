@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is below every channel: a connected socket with deadlines, counters, a throttle and a switch that ends all waits.
+ * What is below every channel: a connected socket with deadlines, counters, a throttle, and a switch that ends waits.
  * Private to src/net. One thread reads and one writes at a time (channels see to it); the rest from any thread.
  */
 #pragma once
@@ -37,7 +37,7 @@ gsize hf_parts_length(const struct iovec *parts, int count);
 /* ---- Throttle, the waiting side. ---- */
 /* How much to ask for at a time. */
 gsize hf_throttle_piece(HfThrottle *throttle);
-/* Waits until `bytes` may go. FALSE when `until` (monotonic µs; -1: never) has passed, or `stop` is set: who sets it
+/* Waits until `bytes` may go. FALSE when `until` (monotonic us; -1: never) has passed, or `stop` is set: who sets it
  * calls hf_throttle_wake. */
 gboolean hf_throttle_take(HfThrottle *throttle, gsize bytes, gint64 until, const gint *stop);
 void hf_throttle_wake(HfThrottle *throttle);

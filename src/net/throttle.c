@@ -103,7 +103,8 @@ gboolean hf_throttle_take(HfThrottle *throttle, gsize bytes, gint64 until, const
       taken = TRUE;
       break;
     }
-    gint64 due = throttle->filled_us + 1 + (gint64)(((gdouble)bytes - throttle->tokens) * 1e6 / (gdouble)throttle->rate);
+    gdouble missing = (gdouble)bytes - throttle->tokens;
+    gint64 due = throttle->filled_us + 1 + (gint64)(missing * 1e6 / (gdouble)throttle->rate);
     if (until >= 0 && throttle->filled_us >= until)
       break;
     (void)g_cond_wait_until(&throttle->changed, &throttle->lock, until >= 0 ? MIN(due, until) : due);

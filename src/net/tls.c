@@ -88,8 +88,8 @@ static int check_status(Handshake *handshake, unsigned status, gnutls_x509_crt_t
   }
   if (status & GNUTLS_CERT_NOT_ACTIVATED) {
     g_autofree char *day = hf_clock_format_utc(from * 1000000000);
-    return refuse(handshake, GNUTLS_A_BAD_CERTIFICATE, "its certificate is valid only from %s; check the clocks of both "
-                  "hosts", day);
+    return refuse(handshake, GNUTLS_A_BAD_CERTIFICATE, "its certificate is valid only from %s; check the clocks of "
+                  "both hosts", day);
   }
   gnutls_datum_t text = { NULL, 0 };
   (void)gnutls_certificate_verification_status_print(status, GNUTLS_CRT_X509, &text, 0);
@@ -106,7 +106,8 @@ static int check_certificate(Handshake *handshake, gnutls_session_t session, gnu
   purpose.data = (unsigned char *)oid;
   int failure = gnutls_certificate_verify_peers(session, &purpose, 1, &status);
   if (failure != 0)
-    return refuse(handshake, GNUTLS_A_BAD_CERTIFICATE, "its certificate cannot be checked: %s", gnutls_strerror(failure));
+    return refuse(handshake, GNUTLS_A_BAD_CERTIFICATE, "its certificate cannot be checked: %s",
+                  gnutls_strerror(failure));
   if (status != 0)
     return check_status(handshake, status, certificate);
 
@@ -227,8 +228,8 @@ static int set_up(Handshake *handshake, HfTlsStream *stream)
 
 static gboolean fail_token(const Handshake *handshake, GError **error)
 {
-  return hf_fail(error, HF_ERROR_PASSWORD, "'%s' has another enrolment token, or one that is void; make a new token and "
-                 "give it to both sides", handshake->who);
+  return hf_fail(error, HF_ERROR_PASSWORD, "'%s' has another enrolment token, or one that is void; make a new token "
+                 "and give it to both sides", handshake->who);
 }
 
 /* The other side refused us. */
@@ -246,17 +247,17 @@ static gboolean fail_alert(const Handshake *handshake, gnutls_session_t session,
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side's certificate: it has expired; check the clocks of "
                    "both hosts, or enrol the host again", who);
   case GNUTLS_A_CERTIFICATE_REVOKED:
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side's certificate: it was revoked; enrol the host again",
-                   who);
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side's certificate: it was revoked; enrol the host "
+                   "again", who);
   case GNUTLS_A_ACCESS_DENIED:
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side: it expects another host, or another role; check the "
-                   "address and the roles of both hosts", who);
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side: it expects another host, or another role; check "
+                   "the address and the roles of both hosts", who);
   case GNUTLS_A_PROTOCOL_VERSION:
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak TLS 1.3; check that it is Holdfast, and that nothing "
                    "between the hosts opens TLS", who);
   case GNUTLS_A_NO_APPLICATION_PROTOCOL:
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak this protocol of Holdfast; check the address and port, "
-                   "and upgrade the older side", who);
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak this protocol of Holdfast; check the address and "
+                   "port, and upgrade the older side", who);
   default:
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' refuses this side: %s; see its log", who,
                    hf_tls_alert_text(session, GNUTLS_E_FATAL_ALERT_RECEIVED));
@@ -277,8 +278,8 @@ static gboolean fail_handshake(Handshake *handshake, gnutls_session_t session, i
     return fail_alert(handshake, session, error);
   case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
   case GNUTLS_E_NO_CIPHER_SUITES: /* what an older version leads to */
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak TLS 1.3 in a way that this side takes; check that it is "
-                   "Holdfast, and that nothing between the hosts opens TLS", handshake->who);
+    return hf_fail(error, HF_ERROR_REFUSED, "'%s' does not speak TLS 1.3 in a way that this side takes; check that it "
+                   "is Holdfast, and that nothing between the hosts opens TLS", handshake->who);
   case GNUTLS_E_CERTIFICATE_REQUIRED:
   case GNUTLS_E_NO_CERTIFICATE_FOUND:
     return hf_fail(error, HF_ERROR_REFUSED, "'%s' is refused: it came without a certificate; enrol the host",
@@ -308,8 +309,8 @@ static gboolean check_done(Handshake *handshake, gnutls_session_t session)
   if (gnutls_protocol_get_version(session) != GNUTLS_TLS1_3)
     (void)refuse(handshake, GNUTLS_A_PROTOCOL_VERSION, "it does not speak TLS 1.3");
   else if (!is_our_protocol(session))
-    (void)refuse(handshake, GNUTLS_A_NO_APPLICATION_PROTOCOL, "it does not speak the protocol '" PROTOCOL "'; check the "
-                 "address and port");
+    (void)refuse(handshake, GNUTLS_A_NO_APPLICATION_PROTOCOL, "it does not speak the protocol '" PROTOCOL "'; check "
+                 "the address and port");
   else if (handshake->by_token ? handshake->token == NULL : handshake->peer == NULL)
     (void)refuse(handshake, GNUTLS_A_ACCESS_DENIED, "it proved neither a certificate nor a token");
   return handshake->error == NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * TLS 1.3 between parts of Holdfast (docs/protocol.md 2), by GnuTLS. Both sides show certificates of the internal CA and
- * check chain, validity, revocation, and that the other is who was expected. There is no fallback to less.
+ * TLS 1.3 between parts of Holdfast (docs/protocol.md 2), by GnuTLS. Both sides show certificates of the internal CA
+ * and check chain, validity, revocation, and that the other is who was expected. There is no fallback to less.
  *
  * INVARIANTS
  * 1. No byte of payload goes either way before both sides were checked: a channel comes out only afterwards.
@@ -69,7 +69,8 @@ HfChannel *hf_tls_connect_token(const char *token, int fd, const char *name, int
 HfChannel *hf_tls_accept_token(const char *token, int fd, const char *name, int timeout_ms, GError **error);
 
 /* One port for both: who offers the token is taken by it, everybody else by certificate. `identity` may be NULL (not
- * enrolled yet), `token` may be NULL (nobody is awaited), not both. `by_token` says which it was; then *peer is NULL. */
+ * enrolled yet), `token` may be NULL (nobody is awaited), not both. `by_token` says which it was; then *peer stays
+ * NULL. */
 HfChannel *hf_tls_accept_either(HfTlsIdentity *identity, const char *token, int fd, const HfTlsExpect *expect,
                                 const char *name, int timeout_ms, gboolean *by_token, HfPeer **peer, GError **error);
 /* Of a failed accept with a token: TRUE when the other side came with a token, and it was not this one (what
