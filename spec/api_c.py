@@ -110,6 +110,7 @@ class Source:
                 f"{'&hf_api_view_' + op.parent if op.parent else 'NULL'}, {int(bool(op.list))}, {len(op.orders)}, "
                 f"{orders}, {int(op.descending)}, {len(rows)}, {parameters}, "
                 f"{'&schema_' + op.body if op.body else 'NULL'}, {int(op.body_optional)}, {int(op.form)}, "
+                f"{int(op.slow)}, "
                 f"{'hf_api_' + op.call if op.call else 'NULL'} }}")
 
     def routes(self):

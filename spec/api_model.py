@@ -116,7 +116,7 @@ class Parameter:
 class Operation:
     KEYS = {"path", "method", "id", "about", "right", "status", "list", "get", "call", "body", "body_optional", "form",
             "answer", "filters", "parameters", "orders", "descending", "scope", "parent", "also", "binary", "tag",
-            "audit", "loopback"}
+            "audit", "loopback", "slow"}
 
     def __init__(self, entry, spec, tag):
         if set(entry) - self.KEYS:
@@ -134,6 +134,7 @@ class Operation:
         parameters = dict(filters, **entry.get("parameters", {}))
         self.parameters = [Parameter(name, text) for name, text in parameters.items()]
         self.audit, self.loopback = entry.get("audit"), entry.get("loopback", False)
+        self.slow = entry.get("slow", False)
         if self.right not in RIGHTS | ACTIONS:
             raise Problem(f"'{self.path}': right is one of {', '.join(sorted(RIGHTS | ACTIONS))}")
         if not (self.list or self.get or self.call):

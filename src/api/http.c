@@ -22,18 +22,21 @@
 
 #define THREADS 4u
 #define WORKERS 8u
+#define SLOW_WORKERS 8u /* for routes that are declared slow: a flood of logins holds up nobody else */
 #define CONNECTIONS 512u
 #define IDLE_SECONDS 60u
 #define HEADER_BYTES (32u * 1024u)
 #define WAITING_MAX 1024u                    /* requests that wait for a worker: more are refused */
+#define HELD_MAX (32u * HF_API_BODY_MAX)     /* of all bodies at a time, whoever sends them */
 #define DRAIN_MAX (16u * HF_API_BODY_MAX) /* of a body that is too large: who sends more is cut off */
 
 struct HfApiDaemon {
   HfApi *api;
   struct MHD_Daemon *daemon;
-  GThreadPool *workers;
+  GThreadPool *workers, *slow;
   GMutex lock;
   gboolean stopping; /* under lock, as is every push */
+  gsize held;        /* bytes of bodies; under lock */
 };
 
 typedef struct Transfer {
@@ -43,15 +46,35 @@ typedef struct Transfer {
   GByteArray *body;
   gsize drained; /* bytes beyond the limit that were thrown away */
   gboolean begun, answered;
+  gboolean crowded; /* other bodies fill the room there is: this one was thrown away */
   char peer[INET6_ADDRSTRLEN];
   HfApiRequest request;
   HfApiCall call;
 } Transfer;
 
+/* Takes `more` bytes of the room that all bodies have together. */
+static gboolean hold(HfApiDaemon *daemon, gsize more)
+{
+  g_mutex_lock(&daemon->lock);
+  gboolean fits = daemon->held + more <= HELD_MAX;
+  if (fits)
+    daemon->held += more;
+  g_mutex_unlock(&daemon->lock);
+  return fits;
+}
+
+static void let_go(HfApiDaemon *daemon, gsize bytes)
+{
+  g_mutex_lock(&daemon->lock);
+  daemon->held -= bytes;
+  g_mutex_unlock(&daemon->lock);
+}
+
 static void transfer_free(Transfer *transfer)
 {
   hf_api_call_clear(&transfer->call);
   if (transfer->body != NULL) {
+    let_go(transfer->daemon, transfer->body->len);
     hf_wipe(transfer->body->data, transfer->body->len);
     g_byte_array_unref(transfer->body);
   }
@@ -165,27 +188,39 @@ static gboolean too_large(Transfer *transfer)
 
 static enum MHD_Result take_body(Transfer *transfer, const char *bytes, size_t *length)
 {
-  if (transfer->body->len + *length <= HF_API_BODY_MAX)
+  if (transfer->body->len + *length > HF_API_BODY_MAX)
+    transfer->drained += *length;
+  else if (!transfer->crowded && hold(transfer->daemon, *length))
     g_byte_array_append(transfer->body, (const guint8 *)bytes, (guint)*length);
   else
-    transfer->drained += *length;
+    transfer->crowded = TRUE;
   *length = 0;
   return transfer->drained > DRAIN_MAX ? MHD_NO : MHD_YES;
+}
+
+static GThreadPool *pool_for(HfApiDaemon *daemon, const HfApiRequest *request)
+{
+  g_auto(HfApiPath) path = { 0 };
+  g_autofree char *allowed = NULL, *target = g_strndup(request->target, strcspn(request->target, "?"));
+  const HfApiRoute *route =
+    hf_api_path_parse(target, &path) ? hf_api_route_find(request->method, &path, &allowed) : NULL;
+  return route != NULL && route->slow ? daemon->slow : daemon->workers;
 }
 
 static enum MHD_Result hand_over(Transfer *transfer)
 {
   HfApiDaemon *daemon = transfer->daemon;
+  GThreadPool *pool = pool_for(daemon, &transfer->request);
   if (transfer->drained > 0)
     return refuse(transfer, 413, "UnexpectedContent", "the body is larger than 1 MiB");
   transfer->request.body = (const char *)transfer->body->data;
   transfer->request.length = transfer->body->len;
   g_mutex_lock(&daemon->lock);
-  gboolean takes = !daemon->stopping && g_thread_pool_unprocessed(daemon->workers) < WAITING_MAX;
+  gboolean takes = !daemon->stopping && !transfer->crowded && g_thread_pool_unprocessed(pool) < WAITING_MAX;
   if (takes) {
     transfer->answered = TRUE;
     MHD_suspend_connection(transfer->connection);
-    g_thread_pool_push(daemon->workers, transfer, NULL);
+    g_thread_pool_push(pool, transfer, NULL);
   }
   g_mutex_unlock(&daemon->lock);
   if (takes)
@@ -305,11 +340,13 @@ HfApiDaemon *hf_api_daemon_start(HfApi *api, GError **error)
   g_mutex_init(&daemon->lock);
   daemon->workers = g_thread_pool_new(work, daemon, (int)(api->settings.workers > 0 ? api->settings.workers : WORKERS),
                                       FALSE, NULL);
+  daemon->slow = g_thread_pool_new(work, daemon, SLOW_WORKERS, FALSE, NULL);
   daemon->daemon = start_library(daemon, fd);
   if (daemon->daemon != NULL)
     return daemon;
   hf_fail(error, HF_ERROR_FAILED, "cannot serve port %d; is its certificate and key right?", api->port);
   g_thread_pool_free(daemon->workers, TRUE, TRUE);
+  g_thread_pool_free(daemon->slow, TRUE, TRUE);
   close(fd);
   g_mutex_clear(&daemon->lock);
   g_free(daemon);
@@ -323,6 +360,7 @@ void hf_api_daemon_stop(HfApiDaemon *daemon)
   g_mutex_unlock(&daemon->lock);
   int fd = MHD_quiesce_daemon(daemon->daemon);
   g_thread_pool_free(daemon->workers, FALSE, TRUE);
+  g_thread_pool_free(daemon->slow, FALSE, TRUE);
   MHD_stop_daemon(daemon->daemon);
   if (fd >= 0)
     close(fd);

@@ -154,6 +154,7 @@ typedef struct HfApiRoute {
   const HfApiSchema *body; /* NULL: none is read */
   gboolean body_optional;
   gboolean form;           /* body is form-encoded */
+  gboolean slow;           /* may take seconds (a password is hashed, a host is asked): has threads of its own */
   HfApiHandler handler;    /* NULL: list or get of the view */
 } HfApiRoute;
 

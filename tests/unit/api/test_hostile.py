@@ -136,6 +136,36 @@ class Hostile(restcase.Case):
         for tls in held:
             tls.close()
 
+    def test_stopping_while_clients_ask(self):
+        """What was begun is answered or refused; the server ends, and in good order."""
+        server = restcase.Server(restcase.PROGRAM)
+        ended, problems = threading.Event(), []
+
+        def work():
+            client = restcase.Client(server)
+            client.login()
+            while not ended.is_set():
+                try:
+                    status = client.get("/api/v1/sessions").status
+                except OSError:
+                    return  # the port is closed
+                except Exception as problem:  # told by the test's own thread
+                    if not isinstance(problem, restcase.http.client.HTTPException):
+                        problems.append(repr(problem))
+                    return
+                if status not in (200, 503):
+                    problems.append(status)
+
+        threads = [threading.Thread(target=work) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.5)
+        server.close()
+        ended.set()
+        for thread in threads:
+            thread.join(70)
+        self.assertEqual(problems, [])
+
     def test_64_clients(self):
         job = self.client().get("/api/v1/jobs", nameFilter="idle").json["data"][0]["id"]
         problems, counts = [], [0] * 64
