@@ -161,8 +161,11 @@ static gpointer run_main(gpointer data)
   g_hash_table_remove(jobs->runs, run->session);
   g_cond_broadcast(&jobs->changed);
   g_mutex_unlock(&jobs->lock);
-  if (!ending && scheduler != NULL && run->job != NULL)
-    hf_scheduler_ended(scheduler, run->job, run->session);
+  if (!ending && run->job != NULL) {
+    if (scheduler != NULL)
+      hf_scheduler_ended(scheduler, run->job, run->session);
+    hf_jobs_start_copies(jobs, run->job);
+  }
   run_free(run);
   return NULL;
 }

@@ -84,6 +84,29 @@ gboolean hf_jobs_scheduled(gpointer data, const char *job_id, HfStartReason reas
     start(jobs, &hf_actor_server, job, &(Start){ .retry = retry, .before = retry ? session_id : NULL }, NULL, error);
 }
 
+/* ---- Copies. ---- */
+
+static gboolean copies(const HfJobRow *job, const char *source_id)
+{
+  g_autoptr(HfJobConfig) config =
+    job->disabled || !g_str_equal(job->type, "BackupCopy") ? NULL : hf_job_config_parse(job->config, NULL);
+  if (config == NULL || !config->immediate)
+    return FALSE;
+  for (guint i = 0; i < config->source_jobs->len; i++)
+    if (g_str_equal(config->source_jobs->pdata[i], source_id))
+      return TRUE;
+  return FALSE;
+}
+
+/* One that runs already takes what is new with its next run. */
+void hf_jobs_start_copies(HfJobs *jobs, const char *job_id)
+{
+  g_autoptr(GPtrArray) rows = hf_inv_jobs_load(jobs->inv, NULL);
+  for (guint i = 0; rows != NULL && i < rows->len; i++)
+    if (copies(rows->pdata[i], job_id))
+      start(jobs, &hf_actor_server, rows->pdata[i], &(Start){ 0 }, NULL, NULL);
+}
+
 /* ---- What a retry is for. ---- */
 
 gboolean hf_jobs_wanted(HfJobs *jobs, const HfSessionRow *session, const HfJobObject *object)

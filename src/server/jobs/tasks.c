@@ -111,7 +111,6 @@ void hf_jobs_told_progress(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, cons
     .duration_us = hf_db_now() - begun,
     .total_bytes = (gint64)progress->bytes_total,
     .processed_bytes = (gint64)progress->bytes_done,
-    .read_bytes = (gint64)progress->bytes_done,
     .transferred_bytes = (gint64)measured.sent,
     .busy_source_us = (gint64)measured.source,
     .busy_proxy_us = (gint64)measured.proxy,
