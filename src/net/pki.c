@@ -550,7 +550,7 @@ gboolean hf_pki_verify(const char *certificate, const char *ca, gint64 now, cons
   g_auto(gnutls_x509_crt_t) read = import_certificate(certificate, "cannot read the signer's certificate", &cause);
   g_autoptr(HfPeer) signer = NULL;
   if (read == NULL || !check_issued(read, ca, now, &cause) || (signer = hf_peer_of(read, &cause)) == NULL)
-    return hf_fail(error, HF_ERROR_REFUSED, "a signature is refused: %s", cause->message);
+    return hf_fail(error, HF_ERROR_REFUSED, "a signature is refused: %s", cause != NULL ? cause->message : "");
   if (signer->kind != HF_PEER_SERVER)
     return hf_fail(error, HF_ERROR_REFUSED, "a signature is refused: '%s' is not the server", signer->name);
   g_autoptr(GByteArray) whole = signed_bytes(label, bytes, length);

@@ -119,8 +119,7 @@ static void test_empty(void)
   /* Cleared twice, and with nothing inside. */
   hf_sample_all_clear(&again);
   hf_sample_all_clear(&again);
-  static const HfSampleAll zeros;
-  g_assert_cmpint(memcmp(&again, &zeros, sizeof zeros), ==, 0);
+  g_assert_true(hf_bytes_all_zero(&again, sizeof again));
 }
 
 /* Every cut is refused, but where an older version ended; nothing is left behind. */
@@ -141,10 +140,9 @@ static void test_cuts(void)
       g_assert_cmpstr(part.note, ==, cut == length - 2 ? "note" : "");
       g_assert_false(part.has_extra);
     } else {
-      static const HfSampleAll zeros;
       assert_error(error, HF_ERROR_INVALID, "sample message 'All' is malformed");
       g_clear_error(&error);
-      g_assert_cmpint(memcmp(&part, &zeros, sizeof zeros), ==, 0);
+      g_assert_true(hf_bytes_all_zero(&part, sizeof part));
     }
   }
   g_assert_cmpuint(taken, ==, 2);
