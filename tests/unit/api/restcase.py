@@ -103,6 +103,10 @@ class Server:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(os.environ, **environment))
         line = self.process.stdout.readline()
         if not line:
+            self.process.wait(timeout=30)
+            self.process.stdin.close()
+            self.process.stdout.close()
+            shutil.rmtree(self.folder, ignore_errors=True)
             raise RuntimeError("the server did not start")
         self.port = int(line)
 

@@ -2,7 +2,8 @@
 /*
  * serve DATABASE CERTIFICATE KEY few|many: the interface over a new database, for tests that speak HTTP. Prints its port
  * and the names of its accounts ("admin", "operator", "restore", "viewer", each with the password "NAME-password"), and
- * ends when its standard input ends.
+ * ends when its standard input ends. ADDRESS ("": all addresses) and PORT of the environment say where it listens, and
+ * ACCESS_SECONDS how long tokens last.
  */
 #include <stdio.h>
 #include <string.h>
@@ -61,8 +62,10 @@ int main(int argc, char **argv)
     fake_fill_many(&inventory, 200, 10000);
   else
     fake_fill(&inventory);
+  const char *address = g_getenv("ADDRESS"), *port = g_getenv("PORT");
   HfApiSettings settings = { .db = db, .vault = vault, .auth = auth, .actions = &actions, .name = "test server",
-                             .address = "127.0.0.1", .certificate = certificate, .key = key };
+                             .address = address == NULL ? "127.0.0.1" : *address == '\0' ? NULL : address,
+                             .port = port == NULL ? 0 : atoi(port), .certificate = certificate, .key = key };
   g_autoptr(HfApi) api = hf_api_start(&settings, &error);
   if (api == NULL)
     fail(error);

@@ -127,6 +127,27 @@ class Operations(restcase.Case):
         self.go("POST", path, 400, dict(body, repository={"path": "relative", "makeRecentBackupsImmutableDays": 7}))
         self.go("POST", path, 501, dict(body, type="S3Compatible"))
 
+    def test_more_that_is_refused(self):
+        host = self.id_of("/api/v1/backupInfrastructure/managedServers")
+        servers, proxies = "/api/v1/backupInfrastructure/managedServers", "/api/v1/backupInfrastructure/proxies"
+        self.go("POST", servers, 400, {"type": "LinuxHost", "name": "x", "credentialsStorageType": "Certificate"})
+        self.go("DELETE", f"{servers}/{restcase.NO_ID}", 404)
+        self.go("PUT", f"{servers}/{restcase.NO_ID}", 404, {"name": "x"})
+        self.go("PUT", f"{servers}/{host}", 201, {"credentialsId": self.id_of("/api/v1/credentials")})
+        self.go("DELETE", "/api/v1/credentials/" + self.id_of("/api/v1/credentials"), 409)
+        self.go("PUT", f"{servers}/{host}", 201, {"credentialsId": restcase.NO_ID})
+        proxy = self.go("GET", proxies, 200)["data"][0]
+        other = dict(proxy, server={"hostId": restcase.NO_ID})
+        self.go("PUT", f"{proxies}/{proxy['id']}", 400, other)
+        self.go("PUT", f"{proxies}/{restcase.NO_ID}", 404, proxy)
+        self.go("POST", proxies, 404, other)
+        self.go("POST", "/api/v1/backupInfrastructure/repositories/rescan", 400, {"repositoryIds": []})
+        self.go("PUT", f"/api/v1/credentials/{restcase.NO_ID}", 404, {"username": "x"})
+        self.go("POST", f"/api/v1/encryptionPasswords/{restcase.NO_ID}/verify", 404, {"password": "x"})
+        self.go("POST", f"/api/v1/jobs/{restcase.NO_ID}/clone", 404)
+        self.go("PUT", "/api/v1/trafficRules", 400, {"useMultipleStreamsPerJob": True, "trafficRules": [{
+            "name": "bad", "sourceIPStart": "x", "sourceIPEnd": "x", "targetIPStart": "x", "targetIPEnd": "x"}]})
+
     def test_repository_that_is_used(self):
         path = "/api/v1/backupInfrastructure/repositories"
         used = [row["id"] for row in self.go("GET", path, 200)["data"] if row["name"] == "first"][0]
@@ -206,6 +227,7 @@ class Operations(restcase.Case):
         session = self.go("POST", path + "/start", 201, {"performActiveFull": False})
         self.assertEqual((session["jobId"], session["initiatedBy"]), (job["id"], "admin"))
         self.go("POST", path + "/start", 409)
+        self.go("DELETE", path, 409)
         state = self.go("GET", "/api/v1/jobs/states?idFilter=" + job["id"], 200)["data"][0]
         self.assertEqual(state["sessionId"], session["id"])
         self.go("POST", path + "/stop", 201, {"gracefulStop": True})
