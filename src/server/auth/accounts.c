@@ -89,7 +89,8 @@ static HfAccountRow *account_of(HfDbRows *rows)
 
 static HfAccountRow *get(HfDbLink *link, const char *id_or_name, GError **error)
 {
-  g_autoptr(HfDbRows) rows = hf_db_query(link, "SELECT " COLUMNS " FROM accounts WHERE id = ? OR LOWER(name) = LOWER(?) "
+  g_autoptr(HfDbRows) rows = hf_db_query(link, "SELECT " COLUMNS " FROM accounts WHERE id = ? OR LOWER(name) = "
+                                                                 "LOWER(?) "
                                                "ORDER BY CASE WHEN id = ? THEN 0 ELSE 1 END",
                                          HF_DB_VALUES(HF_DB_TEXT(id_or_name), HF_DB_TEXT(id_or_name),
                                                       HF_DB_TEXT(id_or_name)), error);
@@ -135,7 +136,8 @@ static gboolean check_name(const char *name, GError **error)
                   strchr(name, ':') == NULL && !g_ascii_isspace(name[0]) && !g_ascii_isspace(name[strlen(name) - 1]);
   for (const char *at = name; good && *at != '\0'; at = g_utf8_next_char(at))
     good = !g_unichar_iscntrl(g_utf8_get_char(at));
-  return good || hf_fail(error, HF_ERROR_USAGE, "'%s' is no name of an account: 1 to 64 characters, no ':', no blanks at "
+  return good || hf_fail(error, HF_ERROR_USAGE, "'%s' is no name of an account: 1 to 64 characters, no ':', no blanks "
+                                                "at "
                          "its ends", name != NULL && g_utf8_validate(name, -1, NULL) ? name : "");
 }
 
@@ -154,7 +156,8 @@ static gboolean insert_account(HfDbLink *link, gpointer user, GError **error)
   if (rows == NULL)
     return FALSE;
   if (hf_db_next(rows, error))
-    return hf_fail(error, HF_ERROR_EXISTS, "there is an account '%s' already; choose another name", hf_db_text(rows, 0));
+    return hf_fail(error, HF_ERROR_EXISTS, "there is an account '%s' already; choose another name",
+                   hf_db_text(rows, 0));
   return !hf_db_failed(rows) &&
          hf_db_exec(link, "INSERT INTO accounts (id, name, description, password_hash, role, disabled, failed_logins, "
                           "created) VALUES (?, ?, ?, ?, ?, 0, 0, ?)",
@@ -186,7 +189,8 @@ gboolean hf_account_create(HfAuth *auth, const HfActor *actor, const char *name,
 static gboolean check_another(HfDbLink *link, const HfAccountRow *account, GError **error)
 {
   gint64 others = 0;
-  return hf_db_query_int(link, "SELECT COUNT(*) FROM accounts WHERE role = 'administrator' AND disabled = 0 AND id <> ?",
+  return hf_db_query_int(link, "SELECT COUNT(*) FROM accounts WHERE role = 'administrator' AND disabled = 0 AND id <> "
+                               "?",
                          HF_DB_VALUES(HF_DB_TEXT(account->id)), &others, error) &&
          (others > 0 || hf_fail(error, HF_ERROR_REFUSED, "'%s' is the last administrator; make another one first",
                                 account->name));

@@ -13,6 +13,6 @@ typedef struct HfAudited {
   const char *name;   /* of the thing, for a refusal; may be NULL */
 } HfAudited;
 
-/* Runs `work` in a transaction, with an audit line of what the row was before and after; when it is refused, with a line
- * about that in a transaction of its own. */
+/* Runs `work` in a transaction, with an audit line of what the row was before and after; when it is refused, with a
+ * line about that in a transaction of its own. */
 gboolean hf_audited(const HfAudited *change, HfDbWork work, gpointer user, GError **error);

@@ -5,8 +5,8 @@
  * INVARIANTS
  * 1. Passwords are kept as Argon2id hashes, tokens as SHA-256 of 32 random bytes: nothing in the database lets anyone
  *    in.
- * 2. After 5 failed logins of an account or 20 of an address, each further failure doubles the wait: from 1 s up to 30 s
- *    for an account (so that nobody can lock its owner out for long), up to 15 minutes for an address. While it lasts
+ * 2. After 5 failed logins of an account or 20 of an address, each further failure doubles the wait: from 1 s up to 30
+ *    s for an account (so that nobody can lock its owner out for long), up to 15 minutes for an address. While it lasts
  *    nothing is even tried. An unknown name costs the same time as a wrong password.
  * 3. A refresh token works once. One that comes a second time revokes every token of its login: it was stolen.
  * 4. There is always one administrator who may log in: the last is neither deleted, disabled nor given less.
@@ -76,8 +76,8 @@ typedef struct HfAccountRow {
 void hf_account_free(HfAccountRow *account);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfAccountRow, hf_account_free)
 
-/* Names: 1 to 64 characters, no control characters, ':' or blanks at the ends; unique without regard to case. Passwords:
- * 8 to 1024 bytes. `*id` (may be NULL) is the caller's. */
+/* Names: 1 to 64 characters, no control characters, ':' or blanks at the ends; unique without regard to case.
+ * Passwords: 8 to 1024 bytes. `*id` (may be NULL) is the caller's. */
 gboolean hf_account_create(HfAuth *auth, const HfActor *actor, const char *name, const char *description,
                            const char *password, HfRole role, char **id, GError **error);
 /* By id, or by name when no id fits. */
@@ -106,8 +106,8 @@ typedef struct HfTokenPair {
 void hf_token_pair_free(HfTokenPair *pair); /* wipes */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfTokenPair, hf_token_pair_free)
 
-/* HF_ERROR_PASSWORD: the same words for an unknown name, a wrong password, a disabled account; HF_ERROR_BUSY while slowed,
- * with the seconds to wait. All three are audited. */
+/* HF_ERROR_PASSWORD: the same words for an unknown name, a wrong password, a disabled account; HF_ERROR_BUSY while
+ * slowed, with the seconds to wait. All three are audited. */
 HfTokenPair *hf_auth_login(HfAuth *auth, const char *name, const char *password, const char *address,
                            gboolean short_refresh, GError **error);
 /* A new pair for a refresh token. HF_ERROR_PERMISSION: expired, revoked, unknown. */

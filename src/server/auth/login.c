@@ -64,7 +64,8 @@ static gboolean look(Login *login, GError **error)
   } else if (hf_db_failed(rows)) {
     return FALSE;
   }
-  g_autoptr(HfDbRows) more = hf_db_query(link, "SELECT failed_logins, locked_until FROM login_addresses WHERE address = ?",
+  g_autoptr(HfDbRows) more = hf_db_query(link, "SELECT failed_logins, locked_until FROM login_addresses WHERE address "
+                                               "= ?",
                                          HF_DB_VALUES(HF_DB_TEXT(login->address)), error);
   if (more == NULL)
     return FALSE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Passwords of accounts: "argon2id$PASSES$KIB$SALT$HASH" with salt and hash in hex, so that costs can be raised later and
- * old hashes still be judged.
+ * Passwords of accounts: "argon2id$PASSES$KIB$SALT$HASH" with salt and hash in hex, so that costs can be raised later
+ * and old hashes still be judged.
  */
 #pragma once
 

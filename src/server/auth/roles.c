@@ -35,7 +35,8 @@ gboolean hf_role_parse(const char *name, HfRole *role, GError **error)
       *role = (HfRole)i;
       return TRUE;
     }
-  return hf_fail(error, HF_ERROR_USAGE, "there is no role '%s'; roles are administrator, operator, restore-operator and "
+  return hf_fail(error, HF_ERROR_USAGE, "there is no role '%s'; roles are administrator, operator, restore-operator "
+                                        "and "
                  "viewer", name != NULL ? name : "");
 }
 

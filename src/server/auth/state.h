@@ -21,6 +21,7 @@ void hf_auth_begin_hash(HfAuth *auth);
 void hf_auth_end_hash(HfAuth *auth);
 
 /* A new pair of tokens for the account, inside a transaction; `family` NULL: a new login. */
-HfTokenPair *hf_auth_issue(HfAuth *auth, HfDbLink *link, const char *account_id, const char *family, const char *address,
+HfTokenPair *hf_auth_issue(HfAuth *auth, HfDbLink *link, const char *account_id, const char *family,
+                           const char *address,
                            gboolean short_refresh, GError **error);
 gboolean hf_auth_revoke_account(HfDbLink *link, const char *account_id, GError **error);

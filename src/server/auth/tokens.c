@@ -44,7 +44,8 @@ static char *new_token(guint8 hash[32])
   return text;
 }
 
-HfTokenPair *hf_auth_issue(HfAuth *auth, HfDbLink *link, const char *account_id, const char *family, const char *address,
+HfTokenPair *hf_auth_issue(HfAuth *auth, HfDbLink *link, const char *account_id, const char *family,
+                           const char *address,
                            gboolean short_refresh, GError **error)
 {
   guint8 access[32], refresh[32];
@@ -220,7 +221,8 @@ gboolean hf_auth_logout(HfAuth *auth, const char *access, GError **error)
 static gboolean sweep(HfDbLink *link, gpointer user, GError **error)
 {
   const gint64 *before = user;
-  return hf_db_exec(link, "DELETE FROM tokens WHERE refresh_expires < ?", HF_DB_VALUES(HF_DB_INT(*before)), NULL, error) &&
+  return hf_db_exec(link, "DELETE FROM tokens WHERE refresh_expires < ?", HF_DB_VALUES(HF_DB_INT(*before)), NULL,
+                    error) &&
          hf_db_exec(link, "DELETE FROM login_addresses WHERE last_failure < ?", HF_DB_VALUES(HF_DB_INT(*before)), NULL,
                     error);
 }

@@ -24,7 +24,8 @@ static gboolean read_key(int fd, const char *path, HfKey *key, GError **error)
   if (hf_sys->fstatat(fd, "", &status, AT_EMPTY_PATH) != 0)
     return hf_fail_errno(error, errno, "cannot read key file '%s'", path);
   if ((status.st_mode & 077) != 0)
-    return hf_fail(error, HF_ERROR_PERMISSION, "others may read the key file '%s'; chmod 600 it, and take new passwords "
+    return hf_fail(error, HF_ERROR_PERMISSION, "others may read the key file '%s'; chmod 600 it, and take new "
+                                               "passwords "
                    "if somebody has", path);
   gssize got = hf_read_full(fd, text, sizeof text, path, error);
   if (got < 0)
@@ -134,7 +135,8 @@ char *hf_vault_open_secret(HfVault *vault, const char *place, const char *id, GB
     }
     g_free(secret);
   }
-  hf_fail(error, HF_ERROR_DAMAGED, "the secret %s of '%s' does not open; was the key file replaced? give the secret anew",
+  hf_fail(error, HF_ERROR_DAMAGED, "the secret %s of '%s' does not open; was the key file replaced? give the secret "
+                                   "anew",
           place, id);
   return NULL;
 }

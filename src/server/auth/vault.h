@@ -14,7 +14,8 @@
 
 typedef struct HfVault HfVault;
 
-/* Opens the key file, or makes it when it is missing and `make` is TRUE. HF_ERROR_PERMISSION when others may read it. */
+/* Opens the key file, or makes it when it is missing and `make` is TRUE. HF_ERROR_PERMISSION when others may read
+ * it. */
 HfVault *hf_vault_open(const char *path, gboolean make, GError **error);
 void hf_vault_free(HfVault *vault); /* wipes */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfVault, hf_vault_free)

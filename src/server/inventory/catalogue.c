@@ -178,7 +178,8 @@ static gboolean add_file(HfDbLink *link, HfPointRow *point, GError **error)
                     HF_DB_VALUES(HF_DB_TEXT(point->file_id), HF_DB_TEXT(point->backup_id), HF_DB_TEXT(point->object_id),
                                  HF_DB_TEXT(name), HF_DB_INT(point->original_size), HF_DB_INT(point->stored_size),
                                  HF_DB_INT(percent(point->read_size, point->original_size)),
-                                 HF_DB_INT(percent(point->stored_size, point->read_size)), HF_DB_INT(point->time)), NULL,
+                                 HF_DB_INT(percent(point->stored_size, point->read_size)), HF_DB_INT(point->time)),
+                                     NULL,
                     error);
 }
 
@@ -229,7 +230,8 @@ gboolean hf_inv_point_add(const HfInventory *inv, HfBackupRow *backup, HfObjectR
 /* Files, objects and backups that no point is left of. */
 static gboolean forget_empty(HfDbLink *link, const char *repository_id, GError **error)
 {
-  return hf_db_exec(link, "DELETE FROM backup_files WHERE backup_id IN (SELECT id FROM backups WHERE repository_id = ?) "
+  return hf_db_exec(link, "DELETE FROM backup_files WHERE backup_id IN (SELECT id FROM backups WHERE repository_id = "
+                          "?) "
                           "AND NOT EXISTS (SELECT 1 FROM restore_points WHERE file_id = backup_files.id)",
                     HF_DB_VALUES(HF_DB_TEXT(repository_id)), NULL, error) &&
          hf_db_exec(link, "DELETE FROM backups WHERE repository_id = ? AND "
@@ -292,7 +294,8 @@ typedef struct Mark {
 static gboolean mark(HfDbLink *link, gpointer user, GError **error)
 {
   const Mark *work = user;
-  return hf_inv_exec_one(link, work->table, work->id, work->sql, HF_DB_VALUES(work->value, HF_DB_TEXT(work->id)), error);
+  return hf_inv_exec_one(link, work->table, work->id, work->sql, HF_DB_VALUES(work->value, HF_DB_TEXT(work->id)),
+                         error);
 }
 
 gboolean hf_inv_point_damaged(const HfInventory *inv, const char *id, gboolean damaged, GError **error)

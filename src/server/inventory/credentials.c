@@ -48,7 +48,8 @@ void hf_encryption_password_free(HfEncryptionPasswordRow *row)
 
 /* ---- sealed columns ---- */
 
-static gboolean put_secret(const HfInventory *inv, HfDbLink *link, const char *table, const char *column, const char *id,
+static gboolean put_secret(const HfInventory *inv, HfDbLink *link, const char *table, const char *column,
+                           const char *id,
                            const char *secret, GError **error)
 {
   if (secret == NULL)
@@ -59,7 +60,8 @@ static gboolean put_secret(const HfInventory *inv, HfDbLink *link, const char *t
   return sealed != NULL && hf_db_exec(link, sql, HF_DB_VALUES(HF_DB_BYTES(sealed), HF_DB_TEXT(id)), NULL, error);
 }
 
-static char *get_secret(const HfInventory *inv, const HfTable *table, const char *column, const char *id, GError **error)
+static char *get_secret(const HfInventory *inv, const HfTable *table, const char *column, const char *id,
+                        GError **error)
 {
   g_autofree char *place = g_strdup_printf("%s.%s", table->name, column);
   g_autofree char *sql = g_strdup_printf("SELECT %s FROM %s WHERE id = ?", column, table->name);
@@ -173,7 +175,8 @@ gboolean hf_inv_credential_change(const HfInventory *inv, const HfActor *actor, 
 static gboolean delete_credential(HfDbLink *link, gpointer user, GError **error)
 {
   const char *id = user;
-  return hf_inv_check_unused(link, "credential", id, "host", "SELECT name FROM hosts WHERE credentials_id = ?", error) &&
+  return hf_inv_check_unused(link, "credential", id, "host", "SELECT name FROM hosts WHERE credentials_id = ?",
+                             error) &&
          hf_inv_exec_one(link, &credentials, id, "DELETE FROM credentials WHERE id = ?", HF_DB_VALUES(HF_DB_TEXT(id)),
                          error);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Credentials for hosts, and encryption passwords of repositories. Secrets go in and are asked for apart from the rows. */
+/* Credentials for hosts, and encryption passwords of repositories. Secrets go in and are asked for apart from the
+ * rows. */
 #pragma once
 
 #include "server/inventory/inventory.h"
@@ -50,11 +51,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfEncryptionPasswordRow, hf_encryption_password_fr
 HfEncryptionPasswordRow *hf_inv_encryption_password_get(const HfInventory *inv, const char *id, GError **error);
 gboolean hf_inv_encryption_password_create(const HfInventory *inv, const HfActor *actor, HfEncryptionPasswordRow *row,
                                            const char *password, GError **error);
-/* Hint, and the password when it is not NULL. The password of a repository in use is changed there first: the caller's. */
+/* Hint, and the password when it is not NULL. The password of a repository in use is changed there first: the
+ * caller's. */
 gboolean hf_inv_encryption_password_change(const HfInventory *inv, const HfActor *actor,
                                            const HfEncryptionPasswordRow *row, const char *password, GError **error);
 /* HF_ERROR_EXISTS while a repository uses it. */
-gboolean hf_inv_encryption_password_delete(const HfInventory *inv, const HfActor *actor, const char *id, GError **error);
+gboolean hf_inv_encryption_password_delete(const HfInventory *inv, const HfActor *actor, const char *id,
+                                           GError **error);
 /* Caller: hf_secret_free. */
 char *hf_inv_encryption_password_secret(const HfInventory *inv, const char *id, GError **error);
 /* `*same`: is it this password? In constant time. */

@@ -122,7 +122,8 @@ gboolean hf_inv_host_create(const HfInventory *inv, const HfActor *actor, HfHost
   g_free(row->status);
   row->status = g_strdup(HF_HOST_UNAVAILABLE);
   row->created = hf_db_now();
-  return hf_inv_audited(&(HfChange){inv, actor, "create", &hf_table_hosts, row->id, row->name}, insert_host, row, error);
+  return hf_inv_audited(&(HfChange){inv, actor, "create", &hf_table_hosts, row->id, row->name}, insert_host, row,
+                        error);
 }
 
 static gboolean update_host(HfDbLink *link, gpointer user, GError **error)
@@ -184,7 +185,8 @@ static gboolean enrol(HfDbLink *link, gpointer user, GError **error)
   if (enrolment->identity == NULL || *enrolment->identity == '\0')
     return hf_fail(error, HF_ERROR_USAGE, "the host does not say who it is");
   g_autoptr(HfDbRows) rows = hf_db_query(link, "SELECT name, address FROM hosts WHERE identity = ? AND id <> ?",
-                                         HF_DB_VALUES(HF_DB_TEXT(enrolment->identity), HF_DB_TEXT(enrolment->id)), error);
+                                         HF_DB_VALUES(HF_DB_TEXT(enrolment->identity), HF_DB_TEXT(enrolment->id)),
+                                             error);
   if (rows == NULL)
     return FALSE;
   if (hf_db_next(rows, error))
@@ -215,7 +217,8 @@ static gboolean keep_facts(HfDbLink *link, gpointer user, GError **error)
   if (!hf_inv_check_json("the networks of the host", facts->networks, TRUE, error) ||
       !hf_inv_check_json("the roles of the host", facts->roles, FALSE, error))
     return FALSE;
-  const char *const columns[] = {"networks", "os_name", "os_version", "kernel", "architecture", "agent_version", "roles"};
+  const char *const columns[] = {"networks", "os_name", "os_version", "kernel", "architecture", "agent_version",
+                                 "roles"};
   const char *const values[] = {facts->networks, facts->os_name, facts->os_version, facts->kernel, facts->architecture,
                                 facts->agent_version, facts->roles};
   for (gsize i = 0; i < G_N_ELEMENTS(columns); i++) {
@@ -228,7 +231,8 @@ static gboolean keep_facts(HfDbLink *link, gpointer user, GError **error)
                          "UPDATE hosts SET processors = CASE WHEN ? > 0 THEN ? ELSE processors END, "
                          "memory = CASE WHEN ? > 0 THEN ? ELSE memory END WHERE id = ?",
                          HF_DB_VALUES(HF_DB_INT(facts->processors), HF_DB_INT(facts->processors),
-                                      HF_DB_INT(facts->memory), HF_DB_INT(facts->memory), HF_DB_TEXT(facts->id)), error);
+                                      HF_DB_INT(facts->memory), HF_DB_INT(facts->memory), HF_DB_TEXT(facts->id)),
+                                          error);
 }
 
 gboolean hf_inv_host_facts(const HfInventory *inv, const HfHostRow *facts, GError **error)
@@ -286,7 +290,8 @@ typedef struct Revocation {
 static gboolean put_revoked(HfDbLink *link, gpointer user, GError **error)
 {
   const Revocation *revocation = user;
-  HfAudit line = {.action = "revoke", .object_kind = "certificates", .object_id = revocation->serial, .object_name = ""};
+  HfAudit line = {.action = "revoke", .object_kind = "certificates", .object_id = revocation->serial,
+                  .object_name = ""};
   return hf_inv_exec_one(link, &certificates, revocation->serial,
                          "UPDATE certificates SET revoked = COALESCE(revoked, ?) WHERE serial = ?",
                          HF_DB_VALUES(HF_DB_INT(hf_db_now()), HF_DB_TEXT(revocation->serial)), error) &&

@@ -35,8 +35,8 @@ GPtrArray *hf_inv_hosts_load(const HfInventory *inv, GError **error);
 gboolean hf_inv_host_create(const HfInventory *inv, const HfActor *actor, HfHostRow *row, GError **error);
 /* Name, address, description, ports, credentials, ssh_host_key. */
 gboolean hf_inv_host_change(const HfInventory *inv, const HfActor *actor, const HfHostRow *row, GError **error);
-/* HF_ERROR_EXISTS while a repository, a proxy that works or a job names it. Its certificates are revoked, its writers in
- * repositories forgotten and its proxies that are disabled deleted. Backups and points stay. */
+/* HF_ERROR_EXISTS while a repository, a proxy that works or a job names it. Its certificates are revoked, its writers
+ * in repositories forgotten and its proxies that are disabled deleted. Backups and points stay. */
 gboolean hf_inv_host_delete(const HfInventory *inv, const HfActor *actor, const char *id, GError **error);
 
 /* Enrolment: the certificate that the host got, and what it says it is. HF_ERROR_EXISTS naming the other host when

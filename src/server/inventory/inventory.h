@@ -9,10 +9,11 @@
  *   order of their names. Rows own their strings; texts are never NULL but where the struct says so.
  * - hf_inv_X_create fills in `id` and `created` of the row it was given. hf_inv_X_change writes what the struct says an
  *   administrator may change and leaves the rest alone; figures and states have functions of their own, not audited.
- * - Values are checked: HF_ERROR_USAGE names the value. A name that is taken, a place that is in use, a thing that others
- *   need: HF_ERROR_EXISTS naming who holds it.
+ * - Values are checked: HF_ERROR_USAGE names the value. A name that is taken, a place that is in use, a thing that
+ *   others need: HF_ERROR_EXISTS naming who holds it.
  * - Each change by an administrator is audited, old and new, in the same transaction; so is its refusal.
- * - Times: microseconds since 1970 UTC, 0 for "not yet" (NULL in the table). Booleans are gboolean, 0 and 1 in the table.
+ * - Times: microseconds since 1970 UTC, 0 for "not yet" (NULL in the table). Booleans are gboolean, 0 and 1 in the
+ *   table.
  *
  * Threads: any.
  */

@@ -170,7 +170,8 @@ gboolean hf_inv_job_create(const HfInventory *inv, const HfActor *actor, HfJobRo
   row->last_result = g_strdup(HF_RESULT_NONE);
   row->created = row->modified = hf_db_now();
   JobWork work = {row, hosts};
-  return hf_inv_audited(&(HfChange){inv, actor, "create", &hf_table_jobs, row->id, row->name}, insert_job, &work, error);
+  return hf_inv_audited(&(HfChange){inv, actor, "create", &hf_table_jobs, row->id, row->name}, insert_job, &work,
+                        error);
 }
 
 /* A job has got another name: schedules that name it follow. */
@@ -219,7 +220,8 @@ gboolean hf_inv_job_change(const HfInventory *inv, const HfActor *actor, const H
                            GError **error)
 {
   JobWork work = {row, hosts};
-  return hf_inv_audited(&(HfChange){inv, actor, "change", &hf_table_jobs, row->id, row->name}, update_job, &work, error);
+  return hf_inv_audited(&(HfChange){inv, actor, "change", &hf_table_jobs, row->id, row->name}, update_job, &work,
+                        error);
 }
 
 static gboolean running(const HfJobRow *row)
@@ -236,7 +238,8 @@ static gboolean delete_job(HfDbLink *link, gpointer user, GError **error)
   if (running(row))
     return hf_fail(error, HF_ERROR_BUSY, "the job '%s' runs; stop it first", row->name);
   return hf_inv_check_unused(link, "job", id, "job", "SELECT name FROM jobs WHERE after_job_id = ?", error) &&
-         hf_inv_exec_one(link, &hf_table_jobs, id, "DELETE FROM jobs WHERE id = ?", HF_DB_VALUES(HF_DB_TEXT(id)), error);
+         hf_inv_exec_one(link, &hf_table_jobs, id, "DELETE FROM jobs WHERE id = ?", HF_DB_VALUES(HF_DB_TEXT(id)),
+                         error);
 }
 
 gboolean hf_inv_job_delete(const HfInventory *inv, const HfActor *actor, const char *id, GError **error)
@@ -304,7 +307,8 @@ static gboolean begin_run(HfDbLink *link, gpointer user, GError **error)
                                       HF_DB_INT(run->retry ? row->retries + 1 : 0), HF_DB_TEXT(run->id)), error);
 }
 
-gboolean hf_inv_job_begin(const HfInventory *inv, const char *id, const char *session_id, gboolean retry, GError **error)
+gboolean hf_inv_job_begin(const HfInventory *inv, const char *id, const char *session_id, gboolean retry,
+                          GError **error)
 {
   Run run = {.id = id, .session_id = session_id, .retry = retry};
   return hf_db_write(inv->db, begin_run, &run, error);

@@ -29,8 +29,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfJobRow, hf_job_free)
 HfJobRow *hf_inv_job_get(const HfInventory *inv, const char *id, GError **error);
 HfJobRow *hf_inv_job_find(const HfInventory *inv, const char *name, GError **error);
 GPtrArray *hf_inv_jobs_load(const HfInventory *inv, GError **error);
-/* `hosts`: ids of the hosts that the config names, ended by NULL. The schedule is parsed; a chain of jobs that comes back
- * to itself is HF_ERROR_USAGE. */
+/* `hosts`: ids of the hosts that the config names, ended by NULL. The schedule is parsed; a chain of jobs that comes
+ * back to itself is HF_ERROR_USAGE. */
 gboolean hf_inv_job_create(const HfInventory *inv, const HfActor *actor, HfJobRow *row, const char *const *hosts,
                            GError **error);
 /* Name, description, high_priority, repository, config, schedule, objects_count. `hosts` NULL: stay. */

@@ -173,7 +173,8 @@ gboolean hf_inv_check_range(const char *what, gint64 value, gint64 low, gint64 h
 {
   if (value >= low && value <= high)
     return TRUE;
-  return hf_fail(error, HF_ERROR_USAGE, "%s is %" G_GINT64_FORMAT "; it must be %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
+  return hf_fail(error, HF_ERROR_USAGE, "%s is %" G_GINT64_FORMAT "; it must be %" G_GINT64_FORMAT " to %"
+                 G_GINT64_FORMAT,
                  what, value, low, high);
 }
 

@@ -52,8 +52,8 @@ gboolean hf_record_insert(HfDbLink *link, const HfTable *table, gconstpointer ro
 /* Writes the fields that may change. */
 gboolean hf_record_update(HfDbLink *link, const HfTable *table, gconstpointer row, GError **error);
 
-/* A change by `actor`: runs `work` in a transaction, with an audit line of what the row was before and after; when it is
- * refused, a line about that. */
+/* A change by `actor`: runs `work` in a transaction, with an audit line of what the row was before and after; when it
+ * is refused, a line about that. */
 typedef struct HfChange {
   const HfInventory *inv;
   const HfActor *actor;

@@ -175,7 +175,8 @@ static gboolean delete_repository(HfDbLink *link, gpointer user, GError **error)
   const char *id = deletion->id;
   if (!hf_inv_check_unused(link, "repository", id, "job", "SELECT name FROM jobs WHERE repository_id = ?", error) ||
       (!deletion->forget_backups &&
-       !hf_inv_check_unused(link, "repository", id, "backup", "SELECT name FROM backups WHERE repository_id = ?", error)))
+       !hf_inv_check_unused(link, "repository", id, "backup", "SELECT name FROM backups WHERE repository_id = ?",
+                            error)))
     return FALSE;
   return hf_db_exec(link, "DELETE FROM backups WHERE repository_id = ?", HF_DB_VALUES(HF_DB_TEXT(id)), NULL, error) &&
          hf_db_exec(link, "DELETE FROM backup_objects WHERE NOT EXISTS "
@@ -348,7 +349,8 @@ static gboolean insert_proxy(HfDbLink *link, gpointer user, GError **error)
 {
   const HfProxyRow *row = user;
   return check_proxy(link, row, error) &&
-         hf_inv_check_unused(link, "host", row->host_id, "proxy", "SELECT name FROM proxies WHERE host_id = ?", error) &&
+         hf_inv_check_unused(link, "host", row->host_id, "proxy", "SELECT name FROM proxies WHERE host_id = ?",
+                             error) &&
          hf_record_insert(link, &proxies, row, error);
 }
 

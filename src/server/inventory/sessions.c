@@ -194,7 +194,8 @@ static gboolean fail_tasks(HfDbLink *link, const char *id, gint64 ended, gboolea
     HfTaskRow *task = g_ptr_array_index(open, i);
     gint64 usn = hf_db_count_up(link, "usn", error);
     if (usn < 0 ||
-        !hf_db_exec(link, "UPDATE task_sessions SET usn = ?, state = ?, result = ?, message = ?, ended = ? WHERE id = ?",
+        !hf_db_exec(link, "UPDATE task_sessions SET usn = ?, state = ?, result = ?, message = ?, ended = ? WHERE id = "
+                          "?",
                     HF_DB_VALUES(HF_DB_INT(usn), HF_DB_TEXT(HF_STATE_STOPPED), HF_DB_TEXT(HF_RESULT_FAILED),
                                  HF_DB_TEXT(cancelled ? "stopped" : "its session ended before it did"),
                                  HF_DB_INT(ended), HF_DB_TEXT(task->id)), NULL, error))

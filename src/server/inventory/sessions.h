@@ -97,13 +97,14 @@ typedef struct HfTaskFigures {
   gint64 processed_bytes, read_bytes, transferred_bytes;
   gint64 busy_source_us, busy_proxy_us, busy_network_us, busy_target_us, busy_throttle_us;
 } HfTaskFigures;
-/* Sets figures, rate (processed bytes a second), percent (of total; 99 at most until it ends) and the bottleneck: who was
- * busiest. The session's sizes become the sums over its tasks, its percent their mean weighted by total. */
+/* Sets figures, rate (processed bytes a second), percent (of total; 99 at most until it ends) and the bottleneck: who
+ * was busiest. The session's sizes become the sums over its tasks, its percent their mean weighted by total. */
 gboolean hf_inv_task_progress(const HfInventory *inv, const char *id, const HfTaskFigures *figures, GError **error);
 /* `figures`, `point_id` (row of restore_points), `algorithm` may be NULL: stay. */
 gboolean hf_inv_task_finish(const HfInventory *inv, const char *id, const char *result, const char *message,
                             const char *algorithm, const char *point_id, const HfTaskFigures *figures, GError **error);
-/* The row of the point that the task made, once the catalogue has it: the one thing that is told after the task's end. */
+/* The row of the point that the task made, once the catalogue has it: the one thing that is told after the task's
+ * end. */
 gboolean hf_inv_task_point(const HfInventory *inv, const char *id, const char *point_id, GError **error);
 /* The worst of the results of the session's tasks: Failed, Warning, Success; "None" without tasks. Static. NULL on
  * error. */

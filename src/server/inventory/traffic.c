@@ -80,7 +80,8 @@ static gboolean check_range(const char *rule, const char *first, const char *las
     return hf_fail(error, HF_ERROR_USAGE, "traffic rule '%s': '%s' is no IP address", rule,
                    low == NULL ? (first != NULL ? first : "") : (last != NULL ? last : ""));
   if (g_inet_address_get_family(low) != g_inet_address_get_family(high) || compare(low, high) > 0)
-    return hf_fail(error, HF_ERROR_USAGE, "traffic rule '%s': '%s' to '%s' is no range of addresses", rule, first, last);
+    return hf_fail(error, HF_ERROR_USAGE, "traffic rule '%s': '%s' to '%s' is no range of addresses", rule, first,
+                   last);
   return TRUE;
 }
 
@@ -109,8 +110,10 @@ static gint64 unit_bytes(const char *name)
 
 static gboolean fits(const HfTrafficRow *row, const char *source, const char *target)
 {
-  return (in_range(row->source_first, row->source_last, source) && in_range(row->target_first, row->target_last, target)) ||
-         (in_range(row->source_first, row->source_last, target) && in_range(row->target_first, row->target_last, source));
+  return (in_range(row->source_first, row->source_last, source) &&
+          in_range(row->target_first, row->target_last, target)) ||
+         (in_range(row->source_first, row->source_last, target) &&
+          in_range(row->target_first, row->target_last, source));
 }
 
 static gboolean holds_now(const HfTrafficRow *row, GTimeZone *zone, gint64 time)

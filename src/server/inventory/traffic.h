@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Traffic rules: limits for a pair of networks, by time of day. The first rule that fits a pair of addresses decides. */
+/* Traffic rules: limits for a pair of networks, by time of day. The first rule that fits a pair of addresses
+ * decides. */
 #pragma once
 
 #include "server/inventory/inventory.h"
@@ -28,9 +29,9 @@ gboolean hf_inv_traffic_replace(const HfInventory *inv, const HfActor *actor, GP
 /* Ended by NULL; g_strfreev. */
 char **hf_inv_preferred_networks(const HfInventory *inv, GError **error);
 
-/* Bytes a second that the rules allow between two addresses at `time`, 0 for no limit. `*rule` (may be NULL) is the rule
- * that decides, borrowed from `rules`, or NULL: connections that the same rule decides share one limit. A rule fits in
- * both directions. */
+/* Bytes a second that the rules allow between two addresses at `time`, 0 for no limit. `*rule` (may be NULL) is the
+ * rule that decides, borrowed from `rules`, or NULL: connections that the same rule decides share one limit. A rule
+ * fits in both directions. */
 gint64 hf_traffic_limit(GPtrArray *rules, const char *source, const char *target, GTimeZone *zone, gint64 time,
                         const HfTrafficRow **rule);
 /* TRUE when the address lies in one of the networks. */

@@ -54,7 +54,8 @@ static char *subject_of(const HfMailSettings *settings, const char *name, const 
 static gboolean add_tasks(GString *body, HfDbLink *link, const char *session_id, gint64 *count, GError **error)
 {
   g_autoptr(HfDbRows) rows =
-      hf_db_query(link, "SELECT name, result, processed_bytes, transferred_bytes, bottleneck, message FROM task_sessions "
+      hf_db_query(link, "SELECT name, result, processed_bytes, transferred_bytes, bottleneck, message FROM "
+                        "task_sessions "
                         "WHERE session_id = ? ORDER BY created, id", HF_DB_VALUES(HF_DB_TEXT(session_id)), error);
   if (rows == NULL)
     return FALSE;

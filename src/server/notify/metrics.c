@@ -59,7 +59,8 @@ static const Metric metrics[] = {
   {"holdfast_job_next_run_timestamp_seconds", "When the job begins next.",
    "SELECT name AS job, next_run FROM jobs WHERE next_run IS NOT NULL ORDER BY name", TRUE},
   {"holdfast_job_last_duration_seconds", "How long the job's last run took.",
-   "SELECT jobs.name AS job, sessions.ended - sessions.created FROM jobs JOIN sessions ON sessions.id = last_session_id "
+   "SELECT jobs.name AS job, sessions.ended - sessions.created FROM jobs JOIN sessions ON sessions.id = "
+   "last_session_id "
    "WHERE sessions.ended IS NOT NULL ORDER BY jobs.name", TRUE},
   {"holdfast_job_last_processed_bytes", "Bytes of the sources that the job's last run looked at.",
    "SELECT jobs.name AS job, processed_bytes FROM jobs JOIN sessions ON sessions.id = last_session_id "

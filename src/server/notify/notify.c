@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The two threads. Mails go through the table `events`, so that a restart loses none once its thread has seen it; events
- * for syslog wait in memory only.
+ * The two threads. Mails go through the table `events`, so that a restart loses none once its thread has seen it;
+ * events for syslog wait in memory only.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -223,7 +223,8 @@ static char *mail_password(HfNotify *notify, const HfMailSettings *settings, GEr
   return hf_vault_open_secret(notify->vault, "settings.mail", "password", settings->sealed_password, NULL, error);
 }
 
-static gboolean send_mail(HfNotify *notify, const HfMailSettings *settings, const HfMail *mail, gint *stop, GError **error)
+static gboolean send_mail(HfNotify *notify, const HfMailSettings *settings, const HfMail *mail, gint *stop,
+                          GError **error)
 {
   g_autoptr(HfSecret) password = mail_password(notify, settings, error);
   return password != NULL && hf_mail_send(settings, password, notify->name, mail, stop, error);
@@ -306,7 +307,8 @@ static char *session_message(HfDb *db, const char *session_id)
   const char *job = hf_db_is_null(rows, 4) ? "" : hf_db_text(rows, 4);
   const char *const pairs[] = {"session", session_id, "job", job, "type", hf_db_text(rows, 1), "result", result, NULL};
   const char *message = hf_db_text(rows, 3);
-  g_autofree char *text = g_strdup_printf("'%s' ended: %s%s%s", hf_db_text(rows, 0), result, *message != '\0' ? ": " : "",
+  g_autofree char *text = g_strdup_printf("'%s' ended: %s%s%s", hf_db_text(rows, 0), result,
+                                          *message != '\0' ? ": " : "",
                                           message);
   return hf_syslog_message(severity, hf_db_now(), "session-ended", pairs, text);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Telling the world: mail of job results (SMTP by libcurl), events to a syslog server (RFC 5424), counters for Prometheus.
+ * Telling the world: mail of job results (SMTP by libcurl), events to a syslog server (RFC 5424), counters for
+ * Prometheus.
  *
  * INVARIANTS
- * 1. Telling never holds up who has something to tell: hf_notify_* put an event into a bounded queue and return. When it
- *    is full the oldest waiting event is dropped and counted.
+ * 1. Telling never holds up who has something to tell: hf_notify_* put an event into a bounded queue and return. When
+ *    it is full the oldest waiting event is dropped and counted.
  * 2. Mail is tried again (after 1, 5, 15, 60 minutes) and survives a restart in the table `events`; then a line of the
  *    session's log and the audit trail say that it was given up. Syslog is tried again while the queue has room.
  *
@@ -72,8 +73,8 @@ typedef enum HfSeverity { /* RFC 5424 */
   HF_SEVERITY_NOTICE = 5,
   HF_SEVERITY_INFO = 6,
 } HfSeverity;
-/* An event for syslog. `id`: a word, its MSGID ("host-lost"). `pairs`: names and values of the structured data, ended by
- * NULL; may be NULL itself. */
+/* An event for syslog. `id`: a word, its MSGID ("host-lost"). `pairs`: names and values of the structured data, ended
+ * by NULL; may be NULL itself. */
 void hf_notify_event(HfNotify *notify, HfSeverity severity, const char *id, const char *const *pairs,
                      const char *format, ...) G_GNUC_PRINTF(5, 6);
 /* Sends a test mail and waits for it (at most 30 s): what the mail server said is in the error. */

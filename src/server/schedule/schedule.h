@@ -3,7 +3,8 @@
  * When does a job run next? A schedule is a JSON object, kept as the interface has it (every part may be missing):
  *
  *   {"runAutomatically": true,
- *    "daily": {"isEnabled": true, "localTime": "22:00", "dailyKind": "Everyday|WeekDays|SelectedDays", "days": ["Monday"]},
+ *    "daily": {"isEnabled": true, "localTime": "22:00", "dailyKind": "Everyday|WeekDays|SelectedDays",
+ *              "days": ["Monday"]},
  *    "monthly": {"isEnabled": true, "localTime": "22:00", "dayNumberInMonth": "First|Second|Third|Fourth|Last|OnDay",
  *                "dayOfWeek": "Saturday", "dayOfMonth": 15, "isLastDayOfMonth": false, "months": ["January"]},
  *    "periodically": {"isEnabled": true, "periodicallyKind": "Seconds|Minutes|Hours|Days", "frequency": 15,
@@ -16,9 +17,9 @@
  *   WINDOW = {"days": [{"day": "Monday", "hours": "0,0,1,...24 of them: 1 allowed, 0 denied"}]}; days that are missing
  *   are allowed when the WINDOW has no days at all, else denied.
  *
- * Times are local to the zone of the server. The clocks change twice a year: a time that does not exist that day runs at
- * the first moment after the gap; a time that exists twice runs at the first; periods count real minutes from the local
- * midnight; an hour of a window that exists twice is allowed or denied both times.
+ * Times are local to the zone of the server. The clocks change twice a year: a time that does not exist that day runs
+ * at the first moment after the gap; a time that exists twice runs at the first; periods count real minutes from the
+ * local midnight; an hour of a window that exists twice is allowed or denied both times.
  *
  * Everything here but HfScheduler is pure. Times: microseconds since 1970 UTC.
  */

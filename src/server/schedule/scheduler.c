@@ -196,7 +196,8 @@ static Job *find(GPtrArray *jobs, const char *id)
 static Job *chain_due(GPtrArray *jobs, const Job *job, gint64 now)
 {
   Job *before = job->after_id == NULL ? NULL : find(jobs, job->after_id);
-  if (before == NULL || !idle(before) || before->ended == 0 || before->cancelled || retry_time(before) > now - OLD_RETRY)
+  if (before == NULL || !idle(before) || before->ended == 0 || before->cancelled ||
+      retry_time(before) > now - OLD_RETRY)
     return NULL;
   return before->ended > MAX(job->last_run, job->modified) && now - before->ended < OLD_CHAIN ? before : NULL;
 }

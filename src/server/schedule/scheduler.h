@@ -20,8 +20,8 @@ typedef enum HfStartReason {
 } HfStartReason;
 
 typedef struct HfSchedulerCalls {
-  /* Start this job; returns at once, hf_inv_job_begin done. What it says by its error is audited and the job's next run stays planned.
-   * `session_id` is that of the run before for AFTER (its job) and RETRY, else NULL. */
+  /* Start this job; returns at once, hf_inv_job_begin done. What it says by its error is audited and the job's next run
+   * stays planned. `session_id` is that of the run before for AFTER (its job) and RETRY, else NULL. */
   gboolean (*start)(gpointer user, const char *job_id, HfStartReason reason, const char *session_id, GError **error);
   /* The window of a running job has closed: stop it (gracefully; resumable). */
   void (*stop)(gpointer user, const char *job_id, const char *session_id);

@@ -66,7 +66,8 @@ gboolean peer_mail_start(Peer *peer, const char *folder, int port, gboolean tls)
 {
   char *probe[] = {"/usr/bin/python3", "-c", "import aiosmtpd", NULL};
   int status = -1;
-  if (!g_spawn_sync(NULL, probe, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status, NULL) || status != 0)
+  if (!g_spawn_sync(NULL, probe, NULL, G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, NULL, NULL, &status, NULL) ||
+      status != 0)
     return FALSE;
   g_autofree char *script = g_build_filename(g_getenv("MAIL_SINK"), NULL);
   g_autofree char *number = g_strdup_printf("%d", port);

@@ -92,8 +92,9 @@ void test_postgresql_start(void)
   char *argv[] = {program, "-D", data, "-k", cluster, "-c", "listen_addresses=", "-c", "logging_collector=off",
                   "-c", "log_min_messages=fatal", NULL};
   GError *error = NULL;
-  g_spawn_async(cluster, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL,
-                become_server, other_account(), &server, &error);
+  g_spawn_async(cluster, argv, NULL,
+                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, become_server,
+                other_account(), &server, &error);
   g_assert_no_error(error);
   for (guint i = 0; i < 300 && !answers(); i++)
     g_usleep(100000);

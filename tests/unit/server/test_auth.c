@@ -182,7 +182,8 @@ static void test_accounts(TestPlace *place)
   test_refused(&error, HF_ERROR_NOT_FOUND, ann);
 
   /* The trail: old and new, no hash, refusals too. */
-  g_autofree char *change = test_text(place->db, "SELECT old_value || '|' || new_value FROM audit WHERE action = 'change' "
+  g_autofree char *change = test_text(place->db, "SELECT old_value || '|' || new_value FROM audit WHERE action = "
+                                                 "'change' "
                                                  "AND result = 'ok'");
   MEMBER(change, "\"role\":\"operator\"");
   MEMBER(change, "\"role\":\"administrator\"");

@@ -21,8 +21,8 @@ static void test_dialect(void)
   g_assert_cmpstr(open, ==, "'?");
   g_autofree char *line = hf_db_short_sql("SELECT\n1");
   g_assert_cmpstr(line, ==, "SELECT 1");
-  g_autofree char *cut = hf_db_short_sql("0123456789012345678901234567890123456789012345678901234567890123456789012345678"
-                                         "90123");
+  g_autofree char *cut = hf_db_short_sql("0123456789012345678901234567890123456789"
+                                         "01234567890123456789012345678901234567890123");
   g_assert_cmpuint(strlen(cut), ==, 80);
 }
 
@@ -33,7 +33,8 @@ static gboolean put_values(HfDbLink *link, gpointer user, GError **error)
   (void)user;
   static const guint8 bytes[] = {0, 1, 0xff, '\'', '\\', 0};
   gint64 changed = 0;
-  g_assert_true(hf_db_exec(link, "CREATE TABLE things (id TEXT PRIMARY KEY, number BIGINT, words TEXT)", HF_DB_NONE, NULL,
+  g_assert_true(hf_db_exec(link, "CREATE TABLE things (id TEXT PRIMARY KEY, number BIGINT, words TEXT)", HF_DB_NONE,
+                           NULL,
                            error));
   g_assert_true(hf_db_exec(link, "INSERT INTO things (id, number, words) VALUES (?, ?, ?), (?, ?, ?), (?, ?, ?)",
                            HF_DB_VALUES(HF_DB_TEXT("a"), HF_DB_INT(G_MAXINT64), HF_DB_TEXT("gr\xc3\xbc\xc3\x9f 'x' ?"),
@@ -41,12 +42,16 @@ static gboolean put_values(HfDbLink *link, gpointer user, GError **error)
                                         HF_DB_NULL, HF_DB_TEXT("bad \xff byte")), &changed, error));
   g_assert_cmpint(changed, ==, 3);
   g_autoptr(GBytes) nothing = g_bytes_new(NULL, 0);
-  g_assert_true(hf_db_exec(link, "INSERT INTO settings (name, value) VALUES ('k', ?)", HF_DB_VALUES(HF_DB_TEXT("v")), NULL,
+  g_assert_true(hf_db_exec(link, "INSERT INTO settings (name, value) VALUES ('k', ?)", HF_DB_VALUES(HF_DB_TEXT("v")),
+                           NULL,
                            error));
-  return hf_db_exec(link, "INSERT INTO credentials (id, username, description, type, sealed_password, sealed_passphrase, "
-                          "sealed_private_key, ssh_port, authentication, elevate_to_root, add_to_sudoers, use_su, created, "
+  return hf_db_exec(link, "INSERT INTO credentials (id, username, description, type, sealed_password, "
+                          "sealed_passphrase, "
+                          "sealed_private_key, ssh_port, authentication, elevate_to_root, add_to_sudoers, use_su, "
+                          "created, "
                           "modified) VALUES ('i', 'u', '', 'Linux', ?, ?, ?, 0, 'Password', 0, 0, 0, 1, 1)",
-                    HF_DB_VALUES(HF_DB_BLOB(bytes, sizeof bytes), HF_DB_BYTES(nothing), HF_DB_BYTES(NULL)), NULL, error);
+                    HF_DB_VALUES(HF_DB_BLOB(bytes, sizeof bytes), HF_DB_BYTES(nothing), HF_DB_BYTES(NULL)), NULL,
+                        error);
 }
 
 static void test_values(TestPlace *place)
@@ -125,7 +130,8 @@ static void test_errors(TestPlace *place)
   GError *error = NULL;
   test_open(place);
   test_exec(place->db, "INSERT INTO settings (name, value) VALUES ('a', 'b')");
-  g_assert_false(hf_db_write(place->db, run_sql, (gpointer)"INSERT INTO settings (name, value) VALUES ('a', 'c')", &error));
+  g_assert_false(hf_db_write(place->db, run_sql, (gpointer)"INSERT INTO settings (name, value) VALUES ('a', 'c')",
+                             &error));
   test_refused(&error, HF_ERROR_EXISTS, "INSERT INTO settings");
   g_assert_false(hf_db_write(place->db, run_sql,
                              (gpointer)"INSERT INTO preferred_networks (id, position) VALUES ('x', 1)", &error));
@@ -140,7 +146,8 @@ static void test_errors(TestPlace *place)
 
   g_autoptr(HfDbLink) link = hf_db_read(place->db, &error);
   gint64 value = 0;
-  g_assert_false(hf_db_query_int(link, "SELECT 1 FROM settings WHERE name = ?", HF_DB_VALUES(HF_DB_TEXT("none")), &value,
+  g_assert_false(hf_db_query_int(link, "SELECT 1 FROM settings WHERE name = ?", HF_DB_VALUES(HF_DB_TEXT("none")),
+                                 &value,
                                  &error));
   test_refused(&error, HF_ERROR_NOT_FOUND, "no row");
   g_assert_null(hf_db_setting(link, "none", &error));

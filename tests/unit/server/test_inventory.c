@@ -247,7 +247,8 @@ static void test_certificates(TestPlace *place)
   const HfInventory *inv = &place->inv;
   g_autofree char *alpha = test_host(place, "alpha");
   HfCertificateRow row = {.serial = (char *)"0a", .host_id = alpha, .subject = (char *)"alpha",
-                          .fingerprint = (char *)"ff", .issued = hf_db_now(), .expires = hf_db_now() + G_USEC_PER_SEC * 60};
+                          .fingerprint = (char *)"ff", .issued = hf_db_now(), .expires = hf_db_now() +
+                              G_USEC_PER_SEC * 60};
   g_assert_true(hf_inv_certificate_add(inv, &row, &error));
   row.serial = (char *)"0b";
   row.issued++;
@@ -457,14 +458,17 @@ static void test_traffic(TestPlace *place)
   /* Only in its hours; the rule decides nevertheless. */
   HfTrafficRow *slow = g_ptr_array_index(got, 0);
   slow->window_enabled = TRUE;
-  replace(&slow->windows, "{\"days\":[{\"day\":\"Thursday\",\"hours\":\"1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\"}]}");
+  replace(&slow->windows, "{\"days\":[{\"day\":\"Thursday\",\"hours\":"
+          "\"1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0\"}]}");
   g_assert_cmpint(hf_traffic_limit(got, "10.0.0.5", "10.1.2.3", zone, 0, NULL), ==, 1000000);
-  g_assert_cmpint(hf_traffic_limit(got, "10.0.0.5", "10.1.2.3", zone, 3600 * G_GINT64_CONSTANT(1000000), &decides), ==, 0);
+  g_assert_cmpint(hf_traffic_limit(got, "10.0.0.5", "10.1.2.3", zone, 3600 * G_GINT64_CONSTANT(1000000), &decides), ==,
+                  0);
   g_assert_true(decides == slow);
   /* One is changed, one is gone, one stays. */
   g_ptr_array_remove_index(got, 1);
   g_assert_true(hf_inv_traffic_replace(inv, &test_actor, got, NULL, &error));
-  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM audit WHERE action = 'change'"), ==, 2); /* and its place */
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM audit WHERE action = 'change'"), ==,
+                  2); /* and its place */
   g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM audit WHERE action = 'delete'"), ==, 1);
   g_auto(GStrv) none = hf_inv_preferred_networks(inv, &error);
   g_assert_cmpuint(g_strv_length(none), ==, 0);
@@ -498,7 +502,8 @@ static void test_traffic_refused(TestPlace *place)
     test_refused(&error, HF_ERROR_USAGE, wrong[i].holds);
   }
   g_autoptr(GPtrArray) none = g_ptr_array_new();
-  g_assert_false(hf_inv_traffic_replace(&place->inv, &test_actor, none, (const char *const[]){"10.0.0.0/99", NULL}, &error));
+  g_assert_false(hf_inv_traffic_replace(&place->inv, &test_actor, none, (const char *const[]){"10.0.0.0/99", NULL},
+                                        &error));
   test_refused(&error, HF_ERROR_USAGE, "no network");
   g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM traffic_rules"), ==, 0);
 }
@@ -667,7 +672,8 @@ static void test_catalogue(TestPlace *place)
   g_autoptr(HfBackupRow) backup_row = hf_inv_backup_get(inv, backup, &error);
   g_assert_cmpint(backup_row->created, ==, 10 * G_USEC_PER_SEC);
   g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM backup_files"), ==, 5);
-  g_assert_cmpint(test_number(place->db, "SELECT dedup_ratio * 1000 + compress_ratio FROM backup_files LIMIT 1"), ==, 50020);
+  g_assert_cmpint(test_number(place->db, "SELECT dedup_ratio * 1000 + compress_ratio FROM backup_files LIMIT 1"), ==,
+                  50020);
 
   g_assert_true(hf_inv_point_damaged(inv, one, TRUE, &error));
   g_assert_true(hf_inv_point_lock(inv, one, 77, &error));

@@ -12,7 +12,8 @@
 static void test_syslog_message(void)
 {
   static const char *const pairs[] = {"job", "a\"b\\c]d", "odd name", "\xff", NULL};
-  g_autofree char *message = hf_syslog_message(HF_SEVERITY_ERROR, G_GINT64_CONSTANT(1700000000123456), "host lost", pairs,
+  g_autofree char *message = hf_syslog_message(HF_SEVERITY_ERROR, G_GINT64_CONSTANT(1700000000123456), "host lost",
+                                               pairs,
                                                "line\nbreak \xc3\xbc");
   g_assert_true(g_str_has_prefix(message, "<27>1 2023-11-14T22:13:20.123456Z "));
   g_assert_nonnull(strstr(message, " host-lost [holdfast@32473 job=\"a\\\"b\\\\c\\]d\" odd-name=\"\xef\xbf\xbd\"] "
@@ -27,9 +28,11 @@ static void test_mail_text(void)
   HfMailSettings settings = {.from = (char *)"from@example.org", .to = to};
   HfMail mail = {(char *)"plain\r\nBcc: all@example.org", (char *)"body \xc3\xbc\n"};
   g_autofree char *text = hf_mail_text(&settings, "server", &mail);
-  g_assert_nonnull(strstr(text, "\r\nTo: a@example.org, b@example.org\r\nSubject: plain  Bcc: all@example.org\r\nDate: "));
+  g_assert_nonnull(strstr(text, "\r\nTo: a@example.org, b@example.org\r\nSubject: plain  Bcc: all@example.org\r\nDate: "
+                                ""));
   g_assert_nonnull(strstr(text, "\r\n\r\nYm9keSDDvAo=\r\n"));
-  HfMail foreign = {(char *)"Gr\xc3\xbc\xc3\x9f" "e von einem sehr langen Betreff, der in mehr als ein Wort zerf\xc3\xa4llt",
+  HfMail foreign = {(char *)"Gr\xc3\xbc\xc3\x9f" "e von einem sehr langen Betreff, der in mehr als ein Wort "
+                                                 "zerf\xc3\xa4llt",
                     (char *)""};
   g_autofree char *encoded = hf_mail_text(&settings, "server", &foreign);
   g_assert_nonnull(strstr(encoded, "\r\nSubject: =?UTF-8?B?R3LDvMOfZSB2b24"));
@@ -92,7 +95,8 @@ static void test_settings(TestPlace *place)
   g_assert_true(got->mail.on_warning && !got->mail.on_success);
   g_assert_cmpint(got->syslog.transport, ==, HF_SYSLOG_TLS);
   g_assert_cmpstr(got->syslog.ca_file, ==, "/ca.pem");
-  g_autoptr(HfSecret) secret = hf_vault_open_secret(place->vault, "settings.mail", "password", got->mail.sealed_password,
+  g_autoptr(HfSecret) secret = hf_vault_open_secret(place->vault, "settings.mail", "password",
+                                                    got->mail.sealed_password,
                                                     NULL, &error);
   g_assert_cmpstr(secret, ==, "hush");
   g_autofree char *stored = test_text(place->db, "SELECT value FROM settings WHERE name = 'notify'");

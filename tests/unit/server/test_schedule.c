@@ -66,7 +66,8 @@ static void test_daily(void)
   check_next("{\"runAutomatically\":\"true\",\"daily\":{\"isEnabled\":true,\"localTime\":\"06:30\",\"dailyKind\":"
              "\"selecteddays\",\"days\":[\"monday\",\"Thursday\"]},\"monthly\":null}",
              "UTC", "2026-11-22 12:00", "2026-11-23 06:30");
-  check_next("{\"runAutomatically\":true,\"daily\":{\"isEnabled\":true,\"localTime\":\"06:30\",\"dailyKind\":\"WeekDays\"}}",
+  check_next("{\"runAutomatically\":true,\"daily\":{\"isEnabled\":true,\"localTime\":\"06:30\",\"dailyKind\":"
+             "\"WeekDays\"}}",
              "UTC", "2026-11-20 12:00", "2026-11-23 06:30");
   check_next("{\"runAutomatically\":false,\"daily\":{\"isEnabled\":true}}", "UTC", "2026-11-20 12:00", NULL);
   check_next("{}", "UTC", "2026-11-20 12:00", NULL);
@@ -84,7 +85,8 @@ static void test_changes_of_the_clock(void)
   check_next(DAILY("02:15"), "Australia/Lord_Howe", "2026-10-03 12:00", "2026-10-03 15:30");
   /* Midnight itself does not exist. */
   check_next(DAILY("00:00"), "Africa/Cairo", "2026-04-23 12:00", "2026-04-23 22:00");
-  check_next("{\"runAutomatically\":true,\"periodically\":{\"isEnabled\":true,\"periodicallyKind\":\"Hours\",\"frequency\":2}}",
+  check_next("{\"runAutomatically\":true,\"periodically\":{\"isEnabled\":true,\"periodicallyKind\":\"Hours\","
+             "\"frequency\":2}}",
              "Europe/Berlin", "2026-03-29 00:30", "2026-03-29 01:00"); /* 0:00 and two real hours: 03:00 */
 }
 
@@ -95,7 +97,8 @@ static void test_monthly(void)
              "2026-11-29 04:00");
   check_next(MONTHLY("\"dayNumberInMonth\":\"Second\",\"dayOfWeek\":\"Tuesday\""), "UTC", "2026-11-22 12:00",
              "2026-12-08 04:00");
-  check_next(MONTHLY("\"dayNumberInMonth\":\"OnDay\",\"dayOfMonth\":31"), "UTC", "2026-11-22 12:00", "2026-12-31 04:00");
+  check_next(MONTHLY("\"dayNumberInMonth\":\"OnDay\",\"dayOfMonth\":31"), "UTC", "2026-11-22 12:00", "2026-12-31 "
+                                                                                                     "04:00");
   check_next(MONTHLY("\"isLastDayOfMonth\":true,\"months\":[\"February\"]"), "UTC", "2026-11-22 12:00",
              "2027-02-28 04:00");
   check_next(MONTHLY("\"dayNumberInMonth\":\"First\""), "UTC", "2026-11-22 12:00", "2026-12-05 04:00");
@@ -104,7 +107,8 @@ static void test_monthly(void)
 }
 
 #define PERIODIC(kind, count, rest) \
-  "{\"runAutomatically\":true,\"periodically\":{\"isEnabled\":true,\"periodicallyKind\":\"" kind "\",\"frequency\":" count \
+  "{\"runAutomatically\":true,\"periodically\":{\"isEnabled\":true,\"periodicallyKind\":\"" kind "\"," \
+  "\"frequency\":" count \
   rest "}}"
 
 static void test_periodic(void)
@@ -137,7 +141,8 @@ static void test_rest(void)
   g_assert_false(hf_schedule_runs_missed(after));
   g_assert_false(hf_schedule_continuous(after));
 
-  g_autoptr(HfSchedule) always = parsed("{\"runAutomatically\":true,\"continuously\":{\"isEnabled\":true,\"backupWindow\":"
+  g_autoptr(HfSchedule) always = parsed("{\"runAutomatically\":true,\"continuously\":{\"isEnabled\":true,"
+                                        "\"backupWindow\":"
                                         "{\"days\":[{\"day\":\"Sunday\",\"hours\":\"" NIGHT "\"}]}}}");
   g_assert_true(hf_schedule_continuous(always));
   g_assert_true(hf_schedule_runs_missed(always));
@@ -173,7 +178,8 @@ static void test_text(void)
   check_text(PERIODIC("Days", "2", ""), "every 2 days");
   check_text(PERIODIC("Seconds", "30", ""), "every 30 seconds");
   check_text("{}", "not scheduled");
-  check_text("{\"runAutomatically\":true,\"daily\":{\"isEnabled\":true,\"dailyKind\":\"WeekDays\"},\"monthly\":{\"isEnabled\":"
+  check_text("{\"runAutomatically\":true,\"daily\":{\"isEnabled\":true,\"dailyKind\":\"WeekDays\"},"
+             "\"monthly\":{\"isEnabled\":"
              "true,\"localTime\":\"03:00\"},\"continuously\":{\"isEnabled\":true},\"afterThisJob\":{\"isEnabled\":true,"
              "\"jobName\":\"a\"}}",
              "on some days at 00:00, monthly at 03:00, continuously, after job 'a'");
@@ -183,7 +189,8 @@ static void test_wrong(void)
 {
   static const char *const wrong[] = {
     "[]", "{", "3", DAILY("24:00"), DAILY("22"), DAILY("22:00x"), DAILY("22:00:00 PM"),
-    "{\"daily\":{\"localTime\":5}}", "{\"daily\":{\"dailyKind\":\"Sometimes\"}}", "{\"daily\":{\"days\":[\"Someday\"]}}",
+    "{\"daily\":{\"localTime\":5}}", "{\"daily\":{\"dailyKind\":\"Sometimes\"}}",
+        "{\"daily\":{\"days\":[\"Someday\"]}}",
     "{\"monthly\":{\"dayNumberInMonth\":\"Fifth\"}}", "{\"monthly\":{\"dayOfMonth\":32}}",
     "{\"monthly\":{\"months\":[\"Brumaire\"]}}", "{\"monthly\":{\"dayOfWeek\":1}}",
     PERIODIC("Minutes", "0", ""), PERIODIC("Weeks", "1", ""), PERIODIC("Hours", "1", ",\"startTimeWithinAnHour\":60"),
@@ -192,7 +199,8 @@ static void test_wrong(void)
     "{\"periodically\":{\"backupWindow\":{\"days\":[{\"day\":\"Monday\",\"hours\":\"1,1\"}]}}}",
     "{\"continuously\":{\"backupWindow\":{\"days\":[{\"day\":\"Monday\",\"hours\":\"" ALL_DAY ",1\"}]}}}",
     "{\"backupWindow\":{\"isEnabled\":true,\"backupWindow\":{\"days\":[{\"day\":\"X\"}]}}}",
-    "{\"afterThisJob\":{\"isEnabled\":true}}", "{\"retry\":{\"retryCount\":-1}}", "{\"retry\":{\"awaitMinutes\":\"x\"}}",
+    "{\"afterThisJob\":{\"isEnabled\":true}}", "{\"retry\":{\"retryCount\":-1}}",
+        "{\"retry\":{\"awaitMinutes\":\"x\"}}",
     "{\"missedRun\":\"Maybe\"}",
   };
   for (gsize i = 0; i < G_N_ELEMENTS(wrong); i++) {
@@ -259,15 +267,18 @@ static void add_names(GString *json, const char *const *names, guint n_names, gu
 static char *case_json(const Case *c)
 {
   GString *json = g_string_new("{\"runAutomatically\":true");
-  g_string_append_printf(json, ",\"daily\":{\"isEnabled\":%s,\"localTime\":\"%02d:%02d\",\"dailyKind\":\"SelectedDays\","
+  g_string_append_printf(json, ",\"daily\":{\"isEnabled\":%s,\"localTime\":\"%02d:%02d\",\"dailyKind\":"
+                               "\"SelectedDays\","
                                "\"days\":[", c->daily ? "true" : "false", c->hour, c->minute);
   add_names(json, weekdays, 7, c->days);
-  g_string_append_printf(json, "]},\"monthly\":{\"isEnabled\":%s,\"localTime\":\"%02d:%02d\",\"dayNumberInMonth\":\"%s\","
+  g_string_append_printf(json, "]},\"monthly\":{\"isEnabled\":%s,\"localTime\":\"%02d:%02d\","
+                               "\"dayNumberInMonth\":\"%s\","
                                "\"dayOfWeek\":\"%s\",\"dayOfMonth\":%d,\"isLastDayOfMonth\":%s,\"months\":[",
                          c->monthly ? "true" : "false", c->hour, c->minute, numbers[c->number], weekdays[c->weekday],
                          MAX(c->in_month, 1), c->number == 5 && c->in_month == 0 ? "true" : "false");
   add_names(json, months, 12, c->months);
-  g_string_append_printf(json, "]},\"periodically\":{\"isEnabled\":%s,\"periodicallyKind\":\"Minutes\",\"frequency\":%d,"
+  g_string_append_printf(json, "]},\"periodically\":{\"isEnabled\":%s,\"periodicallyKind\":\"Minutes\","
+                               "\"frequency\":%d,"
                                "\"startTimeWithinAnHour\":%d}", c->periodic ? "true" : "false", c->period, c->offset);
   if (c->limited) {
     g_autofree char *hours = hours_text(c->hours);

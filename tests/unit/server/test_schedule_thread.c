@@ -33,7 +33,8 @@ static void add_line(Asked *asked, const char *word, const char *job_id)
   g_mutex_unlock(&asked->mutex);
 }
 
-static gboolean on_start(gpointer user, const char *job_id, HfStartReason reason, const char *session_id, GError **error)
+static gboolean on_start(gpointer user, const char *job_id, HfStartReason reason, const char *session_id,
+                         GError **error)
 {
   static const char *const words[] = {"planned", "missed", "after", "retry"};
   Asked *asked = user;
@@ -132,7 +133,8 @@ static void test_planned(TestPlace *place)
   end_run(place, job, HF_RESULT_SUCCESS);
   hf_scheduler_ended(scheduler, job, "x");
   expect(asked, 1, "planned often");
-  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM jobs WHERE name = 'manual' AND next_run IS NULL"), ==, 1);
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM jobs WHERE name = 'manual' AND next_run IS NULL"), ==,
+                  1);
   /* Disabled: nothing is planned any more. */
   end_run(place, job, HF_RESULT_SUCCESS);
   g_assert_true(hf_inv_job_switch(&place->inv, &test_actor, job, TRUE, NULL));
@@ -223,7 +225,8 @@ static void test_window_closes(TestPlace *place)
   g_autoptr(GString) hours = g_string_new(NULL);
   for (int i = 0; i < 24; i++)
     g_string_append_printf(hours, "%s%d", i == 0 ? "" : ",", i == open);
-  g_autoptr(GString) json = g_string_new("{\"runAutomatically\":true,\"backupWindow\":{\"isEnabled\":true,\"backupWindow\":"
+  g_autoptr(GString) json = g_string_new("{\"runAutomatically\":true,\"backupWindow\":{\"isEnabled\":true,"
+                                         "\"backupWindow\":"
                                          "{\"days\":[");
   static const char *const days[] = {"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"};
   for (gsize i = 0; i < G_N_ELEMENTS(days); i++)

@@ -99,7 +99,7 @@ CREATE TABLE hosts (
   address TEXT NOT NULL,         -- DNS name or IP address that the server calls
   description TEXT NOT NULL,
   type TEXT NOT NULL,            -- LinuxHost
-  ports TEXT NOT NULL,           -- JSON: ports that differ from the catalogue, service id -> first port (or [first, last])
+  ports TEXT NOT NULL,           -- JSON: ports unlike the catalogue: service id -> port, or [first, last]
   networks TEXT NOT NULL,        -- JSON: addresses of the host as it told them
   credentials_id TEXT REFERENCES credentials (id),
   status TEXT NOT NULL,          -- Available, Unavailable
