@@ -148,23 +148,44 @@ static void act_role(const Act *act)
   answer(act, NULL, error);
 }
 
-static void act_space(const Act *act)
+typedef struct SpaceQuestion {
+  HfAsk *ask;
+  char *path;
+} SpaceQuestion;
+
+/* A file system that does not answer must not hold up the keeper. */
+static gpointer space_thread(gpointer user)
 {
+  SpaceQuestion *question = user;
   GError *error = NULL;
   GBytes *bytes = NULL;
   struct statvfs status;
-  g_auto(HfInstallerPath) path = { 0 };
-  if (hf_installer_path_decode(act->order->body, &path, &error)) {
-    if (statvfs(path.path, &status) < 0) {
-      hf_fail_errno(&error, errno, "cannot ask for the space of '%s'", path.path);
-    } else {
-      guint64 unit = status.f_frsize;
-      HfInstallerSpace space = { .total = status.f_blocks * unit, .free = status.f_bavail * unit,
-                                 .used = (status.f_blocks - status.f_bfree) * unit, .filesystem = status.f_fsid };
-      bytes = hf_installer_space_encode(&space, &error);
-    }
+  if (statvfs(question->path, &status) < 0) {
+    hf_fail_errno(&error, errno, "cannot ask for the space of '%s'", question->path);
+  } else {
+    guint64 unit = status.f_frsize;
+    HfInstallerSpace space = { .total = status.f_blocks * unit, .free = status.f_bavail * unit,
+                               .used = (status.f_blocks - status.f_bfree) * unit, .filesystem = status.f_fsid };
+    bytes = hf_installer_space_encode(&space, &error);
   }
-  answer(act, bytes, error);
+  hf_ask_done(question->ask, bytes, error);
+  hf_ask_unref(question->ask);
+  g_free(question->path);
+  g_free(question);
+  return NULL;
+}
+
+static void act_space(const Act *act)
+{
+  GError *error = NULL;
+  g_auto(HfInstallerPath) path = { 0 };
+  if (!hf_installer_path_decode(act->order->body, &path, &error)) {
+    answer(act, NULL, error);
+    return;
+  }
+  SpaceQuestion *question = g_new0(SpaceQuestion, 1);
+  *question = (SpaceQuestion){ hf_ask_ref(act->ask), g_strdup(path.path) };
+  g_thread_unref(g_thread_new("hf-space", space_thread, question));
 }
 
 /* ---- certificates ---- */

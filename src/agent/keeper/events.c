@@ -20,15 +20,16 @@ static void event_free(gpointer item)
 {
   HfEvent *event = item;
   g_bytes_unref(event->body);
-  g_ref_string_release(event->name);
+  g_free(event->name);
   g_free(event);
 }
 
+/* Shares nothing: it goes to another thread. */
 static HfEvent *event_copy(const HfEvent *event)
 {
   HfEvent *copy = g_memdup2(event, sizeof *event);
-  g_bytes_ref(copy->body);
-  g_ref_string_acquire(copy->name);
+  copy->body = g_bytes_new(g_bytes_get_data(event->body, NULL), g_bytes_get_size(event->body));
+  copy->name = g_strdup(event->name);
   return copy;
 }
 
@@ -116,7 +117,7 @@ void hf_events_add(HfEvents *events, HfEventKind kind, guint64 task, const char 
   if (kind == HF_EVENT_PROGRESS || kind == HF_EVENT_RESULT)
     drop_progress(events, task);
   HfEvent *event = g_new0(HfEvent, 1);
-  *event = (HfEvent){ ++events->last, kind, task, g_ref_string_new(name), hf_clock_real_ns(), body };
+  *event = (HfEvent){ ++events->last, kind, task, g_strdup(name), hf_clock_real_ns(), body };
   g_queue_push_tail(&events->queue, event);
   if (is_line(event)) {
     events->lines++;
