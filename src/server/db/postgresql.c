@@ -10,6 +10,7 @@
 #include "server/db/driver.h"
 
 #define MAX_STATEMENTS 256
+#define VERSION_UNIT (100 * 100) /* 150018 is 15.18 */
 /* Types by the numbers of the catalogue pg_type, which never change. */
 #define OID_BOOL 16
 #define OID_BYTEA 17
@@ -137,8 +138,8 @@ static HfDbConnection *pg_connect(const char *where, gboolean writer, char **ver
     return NULL;
   }
   if (version != NULL)
-    *version = g_strdup_printf("PostgreSQL %d.%d", PQserverVersion(pg->handle) / 10000,
-                               PQserverVersion(pg->handle) % 10000);
+    *version = g_strdup_printf("PostgreSQL %d.%d", PQserverVersion(pg->handle) / VERSION_UNIT,
+                               PQserverVersion(pg->handle) % VERSION_UNIT);
   return &pg->base;
 }
 

@@ -9,7 +9,7 @@
 #include "base/sys.h"
 #include "server/db/driver.h"
 
-#define BUSY_TIMEOUT_MS 10000
+#define BUSY_TIMEOUT_MS (10 * 1000)
 #define MAX_STATEMENTS 256
 
 typedef struct Lite {

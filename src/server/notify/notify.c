@@ -237,7 +237,8 @@ static void give_up(HfNotify *notify, const Waiting *waiting, const GError *prob
                   .object_id = waiting->session_id != NULL ? waiting->session_id : "",
                   .object_name = waiting->mail->subject, .refused = problem};
   if (waiting->session_id != NULL)
-    hf_inv_log(&inv, waiting->session_id, HF_LINE_WARNING, "the mail about this session was given up", problem->message,
+    hf_inv_log(&inv, waiting->session_id, HF_LINE_WARNING, "the mail about this session was given up",
+               problem != NULL ? problem->message : "",
                NULL, NULL);
   hf_audit_note(notify->db, &hf_actor_server, &line, NULL);
 }
