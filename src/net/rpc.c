@@ -211,17 +211,17 @@ static GBytes *read_body(HfRpc *rpc, guint32 length, GError **error)
 {
   if (length == 0)
     return g_bytes_new_static("", 0);
-  guint8 *bytes = g_try_malloc(length);
+  guint8 *bytes = hf_bodies_get(rpc->bodies, length);
   if (bytes == NULL) {
     (void)hf_fail(error, HF_ERROR_FAILED, "out of memory for %u bytes from '%s'", length,
                   hf_channel_peer(rpc->channel));
     return NULL;
   }
   if (!hf_channel_read(rpc->channel, bytes, length, error)) {
-    g_free(bytes);
+    hf_bodies_put(bytes);
     return NULL;
   }
-  return g_bytes_new_take(bytes, length);
+  return hf_bodies_take(bytes, length);
 }
 
 static const HfRpcMethod *find_method(const HfRpc *rpc, guint16 number)
@@ -565,6 +565,7 @@ HfRpc *hf_rpc_new(HfChannel *channel, const HfRpcOptions *options, GError **erro
   rpc->incoming = g_hash_table_new(NULL, NULL);
   rpc->next_call = 1;
   rpc->queued = g_byte_array_new();
+  rpc->bodies = hf_bodies_new();
   g_queue_init(&rpc->jobs);
   rpc->workers = g_ptr_array_new();
   if (greet(rpc, error) && start_threads(rpc, error))
@@ -617,6 +618,7 @@ void hf_rpc_free(HfRpc *rpc)
   g_hash_table_unref(rpc->outgoing);
   g_hash_table_unref(rpc->incoming);
   g_byte_array_unref(rpc->queued);
+  hf_bodies_unref(rpc->bodies);
   g_clear_error(&rpc->reason);
   hf_rpc_hello_clear(&rpc->theirs);
   g_mutex_clear(&rpc->begin_lock);

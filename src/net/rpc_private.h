@@ -13,11 +13,13 @@
 #pragma once
 
 #include "net/rpc.h"
+#include "net/rpc_body.h"
 #include "net/rpc_frame.h"
 
 struct HfRpc {
   HfChannel *channel;
   HfRpcOptions options; /* defaults filled in */
+  HfBodies *bodies;
   HfRpcHello theirs;
   guint version;
   guint32 window;      /* what each call begins with, inwards */
