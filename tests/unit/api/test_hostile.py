@@ -169,6 +169,7 @@ class Hostile(restcase.Case):
                         problems.append(status)
             except (OSError, http.client.HTTPException):
                 pass  # the port is closed
+            client.close()
 
         threads = [threading.Thread(target=work) for _ in range(16)]
         for thread in threads:
