@@ -10,7 +10,7 @@ OPTION_KEYS = {'name', 'letter', 'type', 'value', 'help', 'default', 'values', '
                'field', 'complete'}
 POSITIONAL_KEYS = {'name', 'help', 'field', 'min', 'max', 'complete'}
 VERB_KEYS = {'name', 'section', 'summary', 'description', 'common', 'json', 'positional', 'option', 'example',
-             'exclusive', 'one_of', 'forms'}
+             'exclusive', 'one_of', 'forms', 'optional'}
 MOST_OPTIONS = 64  # groups of options are bit masks
 
 
@@ -57,6 +57,11 @@ def positional_form(positional):
     return text + ('...' if positional['max'] == 0 else '')
 
 
+def may_lack(option, verb):
+    """An option of a common set as this verb takes it."""
+    return dict(option, required=False) if option['name'] in verb.get('optional', []) else option
+
+
 def fill_verb(verb, commons):
     name = verb['name']
     require(set(verb) <= VERB_KEYS, f"verb '{name}': unknown key in {sorted(verb)}")
@@ -70,7 +75,8 @@ def fill_verb(verb, commons):
         fill_positional(positional)
     verb['sets'] = [('Options', verb['option'])] if verb['option'] else []
     for common in verb['common']:
-        verb['sets'].append((commons[common]['title'], commons[common]['option']))
+        options = [may_lack(option, verb) for option in commons[common]['option']]
+        verb['sets'].append((commons[common]['title'], options))
         verb['exclusive'] = verb['exclusive'] + commons[common].get('exclusive', [])
     verb['options'] = [option for _, options in verb['sets'] for option in options]
     verb.setdefault('forms', [' '.join(['[OPTION]...'] + [positional_form(p) for p in verb['positional']])])
@@ -84,7 +90,7 @@ def check_verb(verb):
     require(len(names) == len(set(names)), f"verb '{name}': an option stands there twice")
     require(len(letters) == len(set(letters)), f"verb '{name}': a letter stands there twice")
     require(len(names) <= MOST_OPTIONS, f"verb '{name}': more than {MOST_OPTIONS} options")
-    for group in verb['exclusive'] + verb['one_of']:
+    for group in verb['exclusive'] + verb['one_of'] + [verb.get('optional', [])]:
         for member in group:
             require(member in names, f"verb '{name}': a group names '{member}', which it does not take")
     open_ended = [p for p in verb['positional'] if p['max'] == 0]

@@ -5,12 +5,14 @@
 #include "base/report.h"
 #include "base/work.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/verbs.h"
 
 /* What a verb works with; all borrowed. */
 struct HfCli {
   HfOutput *output; /* standard output: results */
   HfReport *report; /* standard error: progress and warnings */
+  HfProgressView *progress; /* what the report shows itself in */
   HfCancel *cancel; /* set by SIGINT and SIGTERM */
 };
 

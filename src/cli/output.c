@@ -51,10 +51,15 @@ gboolean hf_output_reader_gone(const HfOutput *output)
   return output->errnum == EPIPE;
 }
 
-gboolean hf_output_finish(HfOutput *output, GError **error)
+void hf_output_flush(HfOutput *output)
 {
   if (fflush(output->stream) != 0 && output->errnum == 0)
     output->errnum = errno;
+}
+
+gboolean hf_output_finish(HfOutput *output, GError **error)
+{
+  hf_output_flush(output);
   return hf_output_check(output, error);
 }
 

@@ -32,6 +32,8 @@ gboolean hf_output_is_json(const HfOutput *output);
 /* HF_ERROR_IO once something could not be written (HF_ERROR_CANCELLED when the reader has gone away). */
 gboolean hf_output_check(HfOutput *output, GError **error);
 gboolean hf_output_reader_gone(const HfOutput *output);
+/* Hands to the system what was printed so far: for what is read while it grows. Failures stick. */
+void hf_output_flush(HfOutput *output);
 /* As check, after everything was handed to the system. */
 gboolean hf_output_finish(HfOutput *output, GError **error);
 

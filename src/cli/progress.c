@@ -47,6 +47,14 @@ static void erase_bar(HfProgressView *view)
   view->on_line = FALSE;
 }
 
+void hf_progress_hide(HfProgressView *view)
+{
+  gboolean shown = view->on_line;
+  erase_bar(view);
+  if (shown)
+    fflush(view->stream);
+}
+
 static void show_warning(gpointer user, const char *path, const char *message)
 {
   HfProgressView *view = user;
@@ -154,7 +162,8 @@ char *hf_progress_line(const HfProgress *progress, double rate, double seconds, 
   } else {
     append_duration(line, seconds);
   }
-  g_string_append_printf(line, "  %" G_GUINT64_FORMAT " files", progress->files_done);
+  if (progress->files_done > 0 || progress->files_total > 0)
+    g_string_append_printf(line, "  %" G_GUINT64_FORMAT " files", progress->files_done);
   if (line->len > width)
     g_string_truncate(line, width);
   return g_string_free(line, FALSE);

@@ -28,5 +28,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfProgressView, hf_progress_free)
 /* A report that shows itself in `view`, which must outlive it. */
 HfReport *hf_progress_report(HfProgressView *view);
 
-/* The line of the bar in at most `width` columns: `rate` in bytes a second, `seconds` since the start. Caller frees. */
+/* Takes the bar off the terminal, for a line of standard output to stand there; the next progress brings it back. */
+void hf_progress_hide(HfProgressView *view);
+
+/* The line of the bar in at most `width` columns: `rate` in bytes a second, `seconds` since the start; files are left
+ * out when none were counted. Caller frees. */
 char *hf_progress_line(const HfProgress *progress, double rate, double seconds, gsize width);

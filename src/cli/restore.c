@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "cli/fleet.h"
 #include "cli/open.h"
 
 static void print_result(HfCli *cli, const HfPointInfo *info, const char *target, const HfRestoreResult *result,
@@ -52,8 +53,36 @@ static gboolean restore_disk(HfRepo *repo, const HfPointInfo *info, const HfOpti
   return hf_restore_disk(repo, info, &restore, result, error);
 }
 
+/* TRUE when `value` was said on the command line and not by the variable that stands for it. */
+static gboolean was_said(const char *value, const char *variable)
+{
+  return value != NULL && g_strcmp0(value, g_getenv(variable)) != 0;
+}
+
+/* A repository that is named is opened here, unless a server is named more plainly: on the command line. */
+static gboolean by_server(const HfOptions *options)
+{
+  return options->repository == NULL || (was_said(options->server, "HOLDFAST_SERVER") &&
+                                         !was_said(options->repository, "HOLDFAST_REPOSITORY"));
+}
+
+static gboolean check_local(const HfOptions *options, GError **error)
+{
+  if (was_said(options->server, "HOLDFAST_SERVER"))
+    return hf_fail(error, HF_ERROR_USAGE, "'--repository' and '--server' exclude each other; leave one out");
+  if (options->only[0] != NULL || options->target != NULL || options->job != NULL || options->follow)
+    return hf_fail(error, HF_ERROR_USAGE, "'--path', '--target', '--job' and '--follow' are for a restore by a server; "
+                   "leave them out, or leave out '--repository' and HOLDFAST_REPOSITORY");
+  return options->to != NULL || options->disk_to != NULL ||
+         hf_fail(error, HF_ERROR_USAGE, "'restore' needs '--to' or '--disk-to'");
+}
+
 gboolean hf_verb_restore(const HfOptions *options, HfCli *cli, GError **error)
 {
+  if (by_server(options))
+    return hf_fleet_restore(options, cli, error);
+  if (!check_local(options, error))
+    return FALSE;
   g_autoptr(HfRepo) repo = hf_cli_open_repository(cli, options, TRUE, error);
   if (repo == NULL)
     return FALSE;

@@ -138,6 +138,27 @@ static void test_no_repository(void)
   g_unsetenv("HOLDFAST_PASSWORD");
 }
 
+/* restore works on a repository that is named, else by a server; what is missing for both is said. */
+static void test_restore_worlds(void)
+{
+  assert_run("restore -r /r latest", 2, "", "'restore' needs '--to' or '--disk-to'");
+  assert_run("restore -r /r latest --to d --follow", 2, "", "are for a restore by a server");
+  assert_run("restore -r /r latest --to d --target /d", 2, "", "are for a restore by a server");
+  assert_run("restore -r /r --server s latest --to d", 2, "", "'--repository' and '--server' exclude each other");
+  assert_run("restore web1 --full-path", 2, "", "'--full-path' is for a repository that is opened here");
+  assert_run("restore web1 --disk-to /d", 2, "", "'--disk-to' is for a repository");
+  assert_run("restore web1 --to /tmp/back", 2, "", "at a server '--to' names the host");
+  assert_run("restore web1 --target back", 2, "", "'back' of '--target' is no absolute path");
+  assert_run("restore web1 etc", 2, "", "'etc' is no absolute path");
+  assert_run("restore web1", 1, "", "'restore' needs '--repository REPO' (or HOLDFAST_REPOSITORY)");
+  assert_run("restore web1", 1, "", "run 'holdfast login SERVER'");
+  g_setenv("HOLDFAST_REPOSITORY", "/nonexistent/repository", TRUE);
+  assert_run("restore latest --to d", 1, "", "'/nonexistent/repository'");
+  /* A server that is named on the command line goes before the variable. */
+  assert_run("restore --server nowhere latest", 1, "", "you are not logged in at 'nowhere:");
+  g_unsetenv("HOLDFAST_REPOSITORY");
+}
+
 /* The texts fit 80 columns, and each example stands on a line of its own. */
 static void test_texts_fit(void)
 {
@@ -154,7 +175,7 @@ static void test_texts_fit(void)
 
 int main(int argc, char **argv)
 {
-  g_test_init(&argc, &argv, NULL);
+  g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
   g_test_add_func("/cli/cli/help", test_help);
   g_test_add_func("/cli/cli/version", test_version);
   g_test_add_func("/cli/cli/errors", test_errors);
@@ -162,6 +183,7 @@ int main(int argc, char **argv)
   g_test_add_func("/cli/cli/benchmark-storage", test_benchmark_storage);
   g_test_add_func("/cli/cli/full", test_full);
   g_test_add_func("/cli/cli/no-repository", test_no_repository);
+  g_test_add_func("/cli/cli/restore-worlds", test_restore_worlds);
   g_test_add_func("/cli/cli/texts-fit", test_texts_fit);
   return g_test_run();
 }

@@ -150,7 +150,6 @@ static void test_rules(void)
 {
   assert_bad("points", "give it, or set HOLDFAST_REPOSITORY");
   assert_bad("copy -r /r", "'copy' needs '--to REPO'");
-  assert_bad("restore -r /r latest", "'restore' needs '--to' or '--disk-to'");
   assert_bad("restore -r /r latest --to a --disk-to b", "'--to' and '--disk-to' exclude each other");
   assert_bad("verify -r /r --stored --content", "'--stored' and '--content' exclude each other");
   assert_bad("points -r /r --key-file a --password-file b", "exclude each other");

@@ -26,6 +26,8 @@ static void test_line(void)
   progress.bytes_total = 0;
   assert_line(&progress, 1 << 20, 3661, 100, "1.0 GiB  1.0 MiB/s  1:01:01  12 files");
   assert_line(&progress, 1 << 20, 3661, 10, "1.0 GiB  1");
+  progress.files_done = 0;
+  assert_line(&progress, 1 << 20, 3661, 100, "1.0 GiB  1.0 MiB/s  1:01:01");
 }
 
 /* More than was announced is still 100 %. */

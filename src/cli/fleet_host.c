@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The verbs host list, show, add, rescan and remove. */
+#include "base/error.h"
+#include "cli/fleet.h"
+#include "cli/secretfile.h"
+
+#define SERVERS "/api/v1/backupInfrastructure/managedServers"
+
+gboolean hf_verb_host_list(const HfOptions *options, HfCli *cli, GError **error)
+{
+  static const HfFleetColumn columns[] = {
+    { { .title = "NAME", .shrink = TRUE }, "name", HF_CELL_TEXT },
+    { { .title = "ADDRESS", .shrink = TRUE }, "address", HF_CELL_TEXT },
+    { { .title = "STATUS" }, "status", HF_CELL_TEXT },
+    { { .title = "SYSTEM", .shrink = TRUE }, "osName", HF_CELL_TEXT },
+    { { .title = "AGENT" }, "agentVersion", HF_CELL_TEXT },
+    { { .title = "LAST SEEN" }, "lastSeen", HF_CELL_TIME },
+    { { .title = "SAYS", .shrink = TRUE }, "statusMessage", HF_CELL_TEXT },
+  };
+  g_auto(HfFleet) fleet = { 0 };
+  return hf_fleet_open(&fleet, options, cli, error) &&
+         hf_fleet_print_list(&fleet, hf_fleet_host.list, 0, columns, G_N_ELEMENTS(columns),
+                             "there are no hosts; 'holdfast host add' adds one", error);
+}
+
+gboolean hf_verb_host_show(const HfOptions *options, HfCli *cli, GError **error)
+{
+  static const HfFleetColumn columns[] = {
+    { { .title = "name" }, "name", HF_CELL_TEXT },
+    { { .title = "id" }, "id", HF_CELL_TEXT },
+    { { .title = "address" }, "address", HF_CELL_TEXT },
+    { { .title = "description" }, "description", HF_CELL_TEXT },
+    { { .title = "status" }, "status", HF_CELL_TEXT },
+    { { .title = "says" }, "statusMessage", HF_CELL_TEXT },
+    { { .title = "the server itself" }, "isServer", HF_CELL_FLAG },
+    { { .title = "system" }, "osName", HF_CELL_TEXT },
+    { { .title = "release" }, "osVersion", HF_CELL_TEXT },
+    { { .title = "kernel" }, "kernel", HF_CELL_TEXT },
+    { { .title = "architecture" }, "architecture", HF_CELL_TEXT },
+    { { .title = "processors" }, "processors", HF_CELL_NUMBER },
+    { { .title = "memory" }, "memory", HF_CELL_SIZE },
+    { { .title = "agent" }, "agentVersion", HF_CELL_TEXT },
+    { { .title = "roles" }, "roles", HF_CELL_JSON },
+    { { .title = "ports" }, "ports", HF_CELL_JSON },
+    { { .title = "networks" }, "networks", HF_CELL_LIST },
+    { { .title = "certificate" }, "certificateFingerprint", HF_CELL_TEXT },
+    { { .title = "SSH host key" }, "sshHostKey", HF_CELL_TEXT },
+    { { .title = "enrolled" }, "enrolled", HF_CELL_TIME },
+    { { .title = "last seen" }, "lastSeen", HF_CELL_TIME },
+  };
+  g_auto(HfFleet) fleet = { 0 };
+  if (!hf_fleet_open(&fleet, options, cli, error))
+    return FALSE;
+  hf_autojson json_t *host = hf_fleet_find(&fleet, &hf_fleet_host, options->host_name, error);
+  if (host == NULL)
+    return FALSE;
+  hf_fleet_print_object(cli, host, columns, G_N_ELEMENTS(columns));
+  return TRUE;
+}
+
+/* ---- host add ---- */
+
+static gboolean add_by_token(HfFleet *fleet, const HfOptions *options, json_t **session, GError **error)
+{
+  hf_autosecret HfBuffer token = HF_BUFFER_INIT;
+  if (options->token == NULL &&
+      !hf_fleet_password(fleet->cli, options->token_file, "token of the agent", "--token-file", FALSE, &token, error))
+    return FALSE;
+  json_t *body = json_pack("{s:s, s:s}", "name", options->host_name, "token",
+                           options->token != NULL ? options->token : (const char *)token.data);
+  if (body == NULL)
+    return hf_fail(error, HF_ERROR_USAGE, "the name of the host, or its token, is not UTF-8");
+  if (options->description != NULL)
+    json_object_set_new(body, "description", json_string(options->description));
+  return hf_fleet_ask(fleet, "POST", hf_fleet_host.list, body, session, error);
+}
+
+/* The key that the host must show: as it was given, or asked from it and confirmed. Caller frees. */
+static char *host_key(HfFleet *fleet, const HfOptions *options, GError **error)
+{
+  if (options->fingerprint != NULL)
+    return g_strdup(options->fingerprint);
+  hf_autojson json_t *shown = NULL;
+  json_t *body = json_pack("{s:s, s:s}", "serverName", options->host_name, "type", "LinuxHost");
+  if (body == NULL ||
+      !hf_fleet_ask(fleet, "POST", "/api/v1/connectionCertificate",
+                    (hf_json_put(body, "port", json_integer((json_int_t)options->ssh_port)), body), &shown, error))
+    return NULL;
+  const char *fingerprint = hf_json_text(shown, "fingerprint");
+  g_autofree char *question =
+    g_strdup_printf("the SSH key of '%s' is %s\nIs that the key of this host ('ssh-keygen -lf "
+                    "/etc/ssh/ssh_host_ed25519_key.pub' there tells)?",
+                    options->host_name, fingerprint);
+  g_autofree char *refusal = g_strdup_printf("the SSH key of '%s' is %s; compare it, and give it with --fingerprint",
+                                             options->host_name, fingerprint);
+  return hf_fleet_confirm(fleet->cli, question, refusal, error) ? g_strdup(fingerprint) : NULL;
+}
+
+/* What proves the user to the host, used once and not kept: a key, or a password. NULL with an error. */
+static json_t *single_use(HfFleet *fleet, const HfOptions *options, GError **error)
+{
+  json_t *login = json_pack("{s:s, s:s, s:b, s:I}", "username", options->ssh, "type", "Linux", "elevateToRoot",
+                            !options->no_sudo, "SSHPort", (json_int_t)options->ssh_port);
+  hf_autosecret HfBuffer password = HF_BUFFER_INIT;
+  g_autofree char *prompt = g_strdup_printf("password of '%s' at '%s'", options->ssh, options->host_name);
+  gboolean got = TRUE;
+  if (options->key != NULL) {
+    json_t *key = hf_fleet_secret_file(options->key, error);
+    got = key != NULL;
+    hf_json_put(login, "authenticationType", json_string("SshKey"));
+    if (got)
+      hf_json_put(login, "privateKey", key);
+  }
+  if (got && (options->key == NULL || options->password_file != NULL)) {
+    got = hf_fleet_password(fleet->cli, options->password_file, prompt, "--password-file or --key", FALSE, &password,
+                            error);
+    if (got)
+      hf_json_put(login, options->key == NULL ? "password" : "passphrase", json_string((const char *)password.data));
+  }
+  if (options->key == NULL)
+    hf_json_put(login, "authenticationType", json_string("Password"));
+  if (got)
+    return login;
+  json_decref(login);
+  return NULL;
+}
+
+static gboolean add_by_ssh(HfFleet *fleet, const HfOptions *options, json_t **session, GError **error)
+{
+  g_autofree char *key = host_key(fleet, options, error);
+  if (key == NULL)
+    return FALSE;
+  hf_autojson json_t *body =
+    json_pack("{s:s, s:s, s:s}", "name", options->host_name, "type", "LinuxHost", "sshFingerprint", key);
+  if (options->description != NULL)
+    hf_json_put(body, "description", json_string(options->description));
+  if (options->credential != NULL) {
+    g_autofree char *id = hf_fleet_id(fleet, &hf_fleet_credential, options->credential, error);
+    if (id == NULL)
+      return FALSE;
+    hf_json_put(body, "credentialsStorageType", json_string("Permanent"));
+    hf_json_put(body, "credentialsId", json_string(id));
+  } else {
+    json_t *login = single_use(fleet, options, error);
+    if (login == NULL)
+      return FALSE;
+    hf_json_put(body, "credentialsStorageType", json_string("SingleUse"));
+    hf_json_put(body, "singleUseCredentials", login);
+  }
+  return hf_fleet_ask(fleet, "POST", SERVERS, json_incref(body), session, error);
+}
+
+gboolean hf_verb_host_add(const HfOptions *options, HfCli *cli, GError **error)
+{
+  g_auto(HfFleet) fleet = { 0 };
+  hf_autojson json_t *session = NULL;
+  gboolean token = options->token != NULL || options->token_file != NULL;
+  return hf_fleet_open(&fleet, options, cli, error) &&
+         (token ? add_by_token : add_by_ssh)(&fleet, options, &session, error) &&
+         hf_fleet_started(&fleet, session, !options->no_wait, error);
+}
+
+/* ---- host rescan, host remove ---- */
+
+static gboolean act(const HfOptions *options, HfCli *cli, const char *method, const char *what, GError **error)
+{
+  g_auto(HfFleet) fleet = { 0 };
+  hf_autojson json_t *session = NULL;
+  if (!hf_fleet_open(&fleet, options, cli, error))
+    return FALSE;
+  g_autofree char *id = hf_fleet_id(&fleet, &hf_fleet_host, options->host_name, error);
+  g_autofree char *path = id == NULL ? NULL : g_strdup_printf(SERVERS "/%s%s", id, what);
+  return path != NULL && hf_fleet_ask(&fleet, method, path, NULL, &session, error) &&
+         hf_fleet_started(&fleet, session, !options->no_wait, error);
+}
+
+gboolean hf_verb_host_rescan(const HfOptions *options, HfCli *cli, GError **error)
+{
+  return act(options, cli, "POST", "/rescan", error);
+}
+
+gboolean hf_verb_host_remove(const HfOptions *options, HfCli *cli, GError **error)
+{
+  return act(options, cli, "DELETE", "", error);
+}
