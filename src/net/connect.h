@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Making TCP connections. Sockets come close-on-exec, without delay (TCP_NODELAY) and with keepalive (30 seconds idle,
- * 3 probes 10 seconds apart). Any thread.
+ * 3 probes 10 seconds apart), and do not block: channels wait by themselves. Any thread.
  */
 #pragma once
 
