@@ -104,9 +104,11 @@ class Process:
 
 
 class Agent:
-    def __init__(self, fleet, name):
+    def __init__(self, fleet, name, address=None, prefix=()):
         self.fleet = fleet
         self.name = name
+        self.address = address or fleet.address
+        self.prefix = list(prefix)
         self.folder = fleet.folder / f'agent-{name}'
         self.folder.mkdir()
         self.installer, self.transport, first = free_ports(3)
@@ -114,12 +116,12 @@ class Agent:
         self.id = None
         self.process = None
         self.config = self.folder / 'agent.conf'
-        self.config.write_text(f'[agent]\naddress = 127.0.0.1\nuser = {getpass.getuser()}\n[ports]\ninstaller = {self.installer}\n'
+        self.config.write_text(f'[agent]\naddress = {self.address}\nuser = {getpass.getuser()}\n[ports]\ninstaller = {self.installer}\n'
                                f'transport = {self.transport}\nchannels = {self.channels[0]}-{self.channels[1]}\n',
                                encoding='ascii')
 
     def argv(self, verb, *more):
-        return [self.fleet.program('holdfast-agent'), verb, *more, '--config', self.config, '--state',
+        return [*self.prefix, self.fleet.program('holdfast-agent'), verb, *more, '--config', self.config, '--state',
                 self.folder / 'state', '--runtime', self.folder / 'run']
 
     def start(self):
@@ -152,7 +154,8 @@ class Agent:
 
 
 class Fleet:
-    def __init__(self, folder, build, env=None):
+    def __init__(self, folder, build, env=None, address='127.0.0.1'):
+        self.address = address
         self.folder = pathlib.Path(folder)
         self.build = pathlib.Path(build)
         self.env = env or {}
@@ -179,7 +182,7 @@ class Fleet:
 
     def start_server(self, *more):
         config = self.folder / 'server.conf'
-        config.write_text(f'[server]\nport = {self.port}\naddress = 127.0.0.1\nname = test\n', encoding='ascii')
+        config.write_text(f'[server]\nport = {self.port}\naddress = {self.address}\nname = test\n', encoding='ascii')
         log = self.folder / 'server.log'
         begun = log.stat().st_size if log.exists() else 0
         self.server = Process([self.program('holdfast-server'), 'run', '--config', config, '--state',
@@ -213,7 +216,7 @@ class Fleet:
         if body is not None:
             data = (urllib.parse.urlencode(body) if form else json.dumps(body)).encode()
             headers['Content-Type'] = 'application/x-www-form-urlencoded' if form else 'application/json'
-        request = urllib.request.Request(f'https://127.0.0.1:{self.port}{path}', data=data, headers=headers,
+        request = urllib.request.Request(f'https://{self.address}:{self.port}{path}', data=data, headers=headers,
                                          method=method)
         context = ssl._create_unverified_context()  # the fleet's own authority; checked by tests of the interface
         try:
@@ -268,14 +271,15 @@ class Fleet:
 
     # ---- What there is. ----
 
-    def add_agent(self, name):
-        agent = Agent(self, name)
+    def add_agent(self, name, address=None, prefix=()):
+        """`prefix`: words before the program's, to start it elsewhere (a network namespace)."""
+        agent = Agent(self, name, address, prefix)
         self.agents.append(agent)
         token = new_token()
         (agent.folder / 'token').write_text(token, encoding='ascii')
         enroll = Process(agent.argv('enroll', '--json', '--token-file', agent.folder / 'token'), agent.folder / 'enroll')
         wait_for('the agent to listen', 30, lambda: '"port"' in enroll.output())
-        session = self.post('/api/v1/holdfast/hosts', {'name': f'127.0.0.1:{agent.installer}', 'description': name,
+        session = self.post('/api/v1/holdfast/hosts', {'name': f'{agent.address}:{agent.installer}', 'description': name,
                                                        'token': token})
         wait_for('the enrolment', 30, lambda: not enroll.alive())
         if '"host"' not in enroll.output():

@@ -7,18 +7,45 @@
 #include "base/clock.h"
 #include "base/error.h"
 
+/* Each takes several round trips to its far end: all at once they take as long as one. */
+typedef struct Opening {
+  HfWorker *worker;
+  guint index;
+  GThread *thread;
+  HfChannel *channel;
+  GError *why;
+} Opening;
+
+static gpointer open_link(gpointer data)
+{
+  Opening *opening = data;
+  opening->channel = hf_worker_link(opening->worker, opening->index, &opening->why);
+  return NULL;
+}
+
 static GPtrArray *open_links(HfWorker *worker, const HfWorkRepository *where, GError **error)
 {
+  Opening openings[HF_TASK_LINKS_MAX] = { { 0 } };
   g_autoptr(GPtrArray) channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
-  if (where->links == 0)
-    hf_fail(error, HF_ERROR_USAGE, "the order gives no connection to '%s'", where->location);
-  for (guint i = 0; i < where->links; i++) {
-    HfChannel *channel = hf_worker_link(worker, where->first_link + i, error);
-    if (channel == NULL)
-      return NULL;
-    g_ptr_array_add(channels, channel);
+  if (where->links == 0 || where->links > HF_TASK_LINKS_MAX) {
+    hf_fail(error, HF_ERROR_USAGE, "the order gives %u connections to '%s'", where->links, where->location);
+    return NULL;
   }
-  return where->links == 0 ? NULL : g_steal_pointer(&channels);
+  for (guint i = 0; i < where->links; i++) {
+    openings[i] = (Opening){ .worker = worker, .index = where->first_link + i };
+    openings[i].thread = g_thread_new("link", open_link, &openings[i]);
+  }
+  for (guint i = 0; i < where->links; i++) {
+    g_thread_join(openings[i].thread);
+    if (openings[i].channel != NULL)
+      g_ptr_array_add(channels, openings[i].channel);
+  }
+  for (guint i = 0; i < where->links; i++) {
+    if (openings[i].why != NULL && channels->len < where->links && (error == NULL || *error == NULL))
+      g_propagate_error(error, g_steal_pointer(&openings[i].why));
+    g_clear_error(&openings[i].why);
+  }
+  return channels->len == where->links ? g_steal_pointer(&channels) : NULL;
 }
 
 static gboolean check_fingerprint(const HfRepo *repo, const HfWorkRepository *where, GError **error)

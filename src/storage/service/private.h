@@ -10,17 +10,19 @@
 
 typedef struct HfSmalls HfSmalls;
 typedef struct HfRunCache HfRunCache;
+typedef struct HfAhead HfAhead;
 
 typedef struct HfServiceStore {
   HfStore store;
   GPtrArray *channels, *connections; /* of HfChannel*, of HfRpc*: side by side, owned */
   HfServiceVisit visit;
   HfSmalls *smalls;
+  HfAhead *ahead;
   HfRunCache *runs;
   gint next;        /* connection of the next call, atomic */
   GMutex lock;      /* guards what follows */
   GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
-  guint64 waited_us, busy_us; /* of calls that have ended */
+  guint64 waited_us, busy_us;
 } HfServiceStore;
 
 /* The connection whose turn it is. */
@@ -46,6 +48,18 @@ void hf_run_cache_free(HfRunCache *cache);
  * fetched whole, or no file can be made. */
 gboolean hf_run_cache_read(HfRunCache *cache, HfServiceStore *service, const char *name, guint64 offset, void *bytes,
                            gsize length, gboolean *here, GError **error);
+
+/* What a listing said of a run's length; FALSE when none did. */
+void hf_run_cache_note(HfRunCache *cache, const char *name, guint64 size);
+gboolean hf_run_cache_size(HfRunCache *cache, const char *name, guint64 *size);
+
+/* ---- ahead.c: listings that were asked for before they are needed. Each is used once, and soon. Thread-safe. ---- */
+HfAhead *hf_ahead_new(void);
+void hf_ahead_free(HfAhead *ahead);
+/* Takes `call` over. */
+void hf_ahead_put(HfAhead *ahead, const char *prefix, HfCall *call);
+/* The caller's; NULL when there is none, or it is too old. */
+HfCall *hf_ahead_take(HfAhead *ahead, const char *prefix);
 
 /* ---- sink.c ---- */
 HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);

@@ -21,6 +21,8 @@ typedef struct Run {
   GMutex lock; /* held while it is fetched */
   int fd;      /* -1: not here */
   gboolean tried;
+  gboolean noted;
+  guint64 size; /* where `noted` */
 } Run;
 
 struct HfRunCache {
@@ -83,6 +85,24 @@ static Run *get_run(HfRunCache *cache, const char *name)
   return run;
 }
 
+void hf_run_cache_note(HfRunCache *cache, const char *name, guint64 size)
+{
+  Run *run = get_run(cache, name);
+  HF_LOCK(&run->lock);
+  run->noted = TRUE;
+  run->size = size;
+}
+
+gboolean hf_run_cache_size(HfRunCache *cache, const char *name, guint64 *size)
+{
+  if (!g_str_has_prefix(name, "index/"))
+    return FALSE;
+  Run *run = get_run(cache, name);
+  HF_LOCK(&run->lock);
+  *size = run->size;
+  return run->noted;
+}
+
 static char *local_path(const HfRunCache *cache, const char *name)
 {
   return cache->folder == NULL ? NULL : g_build_filename(cache->folder, strrchr(name, '/') + 1, NULL);
@@ -138,10 +158,15 @@ static int keep(const char *path, const guint8 *bytes, gsize length)
 
 static gboolean fetch(HfRunCache *cache, HfServiceStore *service, Run *run, const char *name, GError **error)
 {
-  guint64 size;
+  guint64 size = run->size;
   g_autofree char *path = local_path(cache, name);
-  if (!hf_store_size(&service->store, name, &size, error))
-    return FALSE;
+  g_auto(HfVaultName) request = { .name = g_strdup(name) };
+  g_auto(HfVaultSize) reply = { 0 };
+  if (!run->noted) {
+    if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, error))
+      return FALSE;
+    size = reply.size;
+  }
   run->tried = TRUE;
   if (size > RUN_MAX)
     return TRUE;

@@ -114,6 +114,8 @@ static gboolean service_size(HfStore *store, const char *name, guint64 *size, GE
     *size = g_bytes_get_size(small);
     return TRUE;
   }
+  if (hf_run_cache_size(service->runs, name, size))
+    return TRUE;
   g_auto(HfVaultName) request = { .name = g_strdup(name) };
   g_auto(HfVaultSize) reply = { 0 };
   if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, error))
@@ -137,6 +139,8 @@ static gboolean take_listing(HfServiceStore *service, GBytes *piece, HfStoreList
                      service->store.location);
     if (entry->content != NULL && g_bytes_get_size(entry->content) == entry->size)
       hf_smalls_add(service->smalls, entry->name, entry->content);
+    if (g_str_has_prefix(entry->name, "index/"))
+      hf_run_cache_note(service->runs, entry->name, entry->size);
     if (func != NULL && !func(entry->name, entry->size, user, error))
       return FALSE;
   }
@@ -153,20 +157,37 @@ static GPtrArray *receive_all(HfCall *call, GError **error)
   return end ? g_steal_pointer(&pieces) : NULL;
 }
 
-static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
+static HfCall *ask_list(HfServiceStore *service, const char *prefix, GError **error)
 {
-  HfServiceStore *service = self(store);
   g_auto(HfVaultList) list = { .prefix = g_strdup(prefix),
                                .content_max = hf_smalls_wants(prefix) ? HF_SERVICE_CONTENT_MAX : 0 };
   g_autoptr(GBytes) request = hf_vault_list_encode(&list, error);
-  g_autoptr(HfCall) call =
-    request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_LIST, request, error);
+  return request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_LIST, request, error);
+}
+
+static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
+{
+  HfServiceStore *service = self(store);
+  HfCall *early = hf_ahead_take(service->ahead, prefix);
+  g_autoptr(HfCall) call = early != NULL ? early : ask_list(service, prefix, error);
   g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
   g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
   for (guint i = 0; reply != NULL && i < pieces->len; i++)
     if (!take_listing(service, pieces->pdata[i], func, user, error))
       return FALSE;
   return reply != NULL;
+}
+
+/* A session begins by looking at all of these, one after the other. Asked for at once they cost one round trip. What
+ * may not be listed comes out when it is asked for. */
+static void look_ahead(HfServiceStore *service)
+{
+  static const char *const prefixes[] = { "index/", "data/", "meta/", "gc/", "damage/", "points/", "sessions/" };
+  for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++) {
+    HfCall *call = ask_list(service, prefixes[i], NULL);
+    if (call != NULL)
+      hf_ahead_put(service->ahead, prefixes[i], call);
+  }
 }
 
 /* ---- Writing. An object is kept in memory until its commit: what is put here is small. ---- */
@@ -219,6 +240,9 @@ static gboolean service_put_commit(HfPut *base, GError **error)
     at += part.iov_len;
   }
   g_autoptr(GBytes) reply = hf_call_finish(call, error);
+  /* From here on the marks are those that this session has to know (session.h E2). */
+  if (reply != NULL && g_str_has_prefix(base->name, "sessions/") && g_str_has_suffix(base->name, "/open"))
+    look_ahead(service);
   return reply != NULL;
 }
 
@@ -253,6 +277,7 @@ static gboolean service_usage(HfStore *store, HfStoreUsage *usage, GError **erro
 static void service_free(HfStore *store)
 {
   HfServiceStore *service = self(store);
+  hf_ahead_free(service->ahead);
   g_ptr_array_unref(service->connections);
   g_ptr_array_unref(service->channels);
   g_ptr_array_unref(service->sinks);
@@ -280,36 +305,56 @@ static const HfStoreOps service_ops = {
   .sink_free = hf_service_sink_free,
 };
 
+/* The hello of each connection is a round trip: all at once. */
+typedef struct Greeting {
+  HfChannel *channel;
+  const HfRpcOptions *options;
+  GThread *thread;
+  HfRpc *rpc;
+  GError *why;
+} Greeting;
+
+static gpointer greet(gpointer data)
+{
+  Greeting *greeting = data;
+  greeting->rpc = hf_rpc_new(greeting->channel, greeting->options, &greeting->why);
+  return NULL;
+}
+
 static gboolean connect_all(HfServiceStore *service, const HfServiceOptions *options, GError **error)
 {
+  guint count = service->channels->len;
   HfRpcOptions rpc_options = { .cancel = options->cancel };
+  g_autofree Greeting *greetings = g_new0(Greeting, count);
   hf_service_rpc_options(&rpc_options);
-  for (guint i = 0; i < service->channels->len; i++) {
-    HfRpc *rpc = hf_rpc_new(service->channels->pdata[i], &rpc_options, error);
-    if (rpc == NULL)
-      return FALSE;
-    g_ptr_array_add(service->connections, rpc);
+  for (guint i = 0; i < count; i++) {
+    greetings[i] = (Greeting){ .channel = service->channels->pdata[i], .options = &rpc_options };
+    greetings[i].thread = g_thread_new("hello", greet, &greetings[i]);
   }
-  return TRUE;
+  gboolean good = TRUE;
+  for (guint i = 0; i < count; i++) {
+    g_thread_join(greetings[i].thread);
+    if (greetings[i].rpc != NULL)
+      g_ptr_array_add(service->connections, greetings[i].rpc);
+    else if (good)
+      g_propagate_error(error, g_steal_pointer(&greetings[i].why));
+    good = good && greetings[i].rpc != NULL;
+    g_clear_error(&greetings[i].why);
+  }
+  return good;
 }
 
 static gboolean visit(HfServiceStore *service, GError **error)
 {
   g_auto(HfVaultVisit) answer = { 0 };
-  for (guint i = 0; i < service->connections->len; i++) {
-    g_autoptr(HfCall) call = hf_rpc_begin(service->connections->pdata[i], HF_VAULT_METHOD_VISIT, NULL, error);
-    g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
-    g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
-    if (reply == NULL)
+  g_autoptr(HfCall) call = hf_rpc_begin(service->connections->pdata[0], HF_VAULT_METHOD_VISIT, NULL, error);
+  g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
+  g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
+  if (reply == NULL || !hf_vault_visit_decode(reply, &answer, error))
+    return FALSE;
+  for (guint i = 0; i < pieces->len; i++)
+    if (!take_listing(service, pieces->pdata[i], NULL, NULL, error))
       return FALSE;
-    if (i > 0)
-      continue;
-    if (!hf_vault_visit_decode(reply, &answer, error))
-      return FALSE;
-    for (guint k = 0; k < pieces->len; k++)
-      if (!take_listing(service, pieces->pdata[k], NULL, NULL, error))
-        return FALSE;
-  }
   service->visit = (HfServiceVisit){ answer.rights, answer.kept, answer.seconds };
   return TRUE;
 }
@@ -324,6 +369,7 @@ HfStore *hf_service_store_new(GPtrArray *channels, const HfServiceOptions *optio
   service->connections = g_ptr_array_new_with_free_func((GDestroyNotify)hf_rpc_free);
   service->sinks = g_ptr_array_new();
   service->smalls = hf_smalls_new();
+  service->ahead = hf_ahead_new();
   service->runs = hf_run_cache_new(options->cache_folder);
   g_mutex_init(&service->lock);
   if (connect_all(service, options, error) && visit(service, error))

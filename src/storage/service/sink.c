@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "storage/service/private.h"
@@ -64,11 +65,16 @@ static Lane *take_lane(HfServiceSink *sink)
   return &sink->lanes[first];
 }
 
+/* The time that this takes is the network's: credit, and room in the socket. */
 static gboolean send(HfServiceSink *sink, Lane *lane, const struct iovec *parts, int count, GError **error)
 {
+  gint64 begun = hf_clock_monotonic_us();
   if (lane->call == NULL)
     lane->call = hf_rpc_begin(lane->rpc, HF_VAULT_METHOD_SINK, sink->request, error);
-  return lane->call != NULL && hf_call_send(lane->call, parts, count, error);
+  gboolean sent = lane->call != NULL && hf_call_send(lane->call, parts, count, error);
+  HF_LOCK(&sink->service->lock);
+  sink->service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
+  return sent;
 }
 
 gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struct iovec *stored, int count,
@@ -112,9 +118,6 @@ static gboolean drain(HfServiceSink *sink, GError **error)
       continue;
     g_autoptr(GBytes) reply = hf_call_finish(lane->call, good ? error : NULL);
     good = good && reply != NULL;
-    g_mutex_lock(&sink->service->lock);
-    sink->service->waited_us += hf_call_waits(lane->call).send_us;
-    g_mutex_unlock(&sink->service->lock);
     g_clear_pointer(&lane->call, hf_call_free);
   }
   return good;
