@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -143,7 +144,8 @@ static json_t *status_document(const HfSettings *settings, const HfMembership *i
   }
   g_autofree char *path = g_build_filename(settings->runtime, "status", NULL);
   json_t *live = running ? json_load_file(path, 0, NULL) : NULL;
-  if (live != NULL)
+  /* One that was killed leaves its last words behind. */
+  if (live != NULL && kill((pid_t)json_integer_value(json_object_get(live, "pid")), 0) == 0)
     json_object_update(document, live);
   json_decref(live);
   return document;

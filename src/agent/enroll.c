@@ -18,7 +18,7 @@
 
 #define MARK "enrolling"
 #define TOKENS "enrolment"
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS (10 * 1000)
 #define SESSION_MS 60000
 #define PORT_SECONDS 15 /* for the keeper to leave the port */
 

@@ -13,7 +13,7 @@
 #include "net/connect.h"
 #include "net/tls.h"
 
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS (10 * 1000)
 #define VISITORS_MAX 16u
 
 typedef struct Installer {

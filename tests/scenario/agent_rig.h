@@ -64,9 +64,11 @@ gboolean rig_wait_note(Rig *rig, const char *text, guint seconds);
 #define WAIT_FOR(condition, seconds) \
   G_STMT_START { \
     gint64 wait_end = g_get_monotonic_time() + (gint64)(seconds) * G_TIME_SPAN_SECOND; \
-    while (!(condition) && g_get_monotonic_time() < wait_end) \
+    gboolean came_true = FALSE; \
+    while (!(came_true = (condition)) && g_get_monotonic_time() < wait_end) \
       g_usleep(20000); \
-    g_assert_true(condition); \
+    if (!came_true) \
+      g_error("not within %d seconds: %s", (int)(seconds), #condition); \
   } G_STMT_END
 
 /* A port of 127.0.0.1 that nobody has. */

@@ -15,7 +15,7 @@
 
 #include <glib.h>
 
-#define HF_EVENTS_LINES 10000u
+#define HF_EVENTS_LINES 8192u
 #define HF_EVENTS_LINE_BYTES (2u << 20)
 
 typedef enum HfEventKind {

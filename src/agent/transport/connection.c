@@ -7,9 +7,9 @@
 #include "net/connect.h"
 #include "net/preamble.h"
 
-#define HANDSHAKE_MS 10000
+#define HANDSHAKE_MS (10 * 1000)
 #define FIRST_MS 3000 /* for the transport port, before the channel port is tried */
-#define DIAL_MS 10000
+#define DIAL_MS (10 * 1000)
 
 /* ---- inward ---- */
 

@@ -7,7 +7,7 @@
 #include "ports/catalogue/catalogue.h"
 #include "server/hosts/private.h"
 
-#define CONNECT_MS 10000
+#define CONNECT_MS (10 * 1000)
 #define HANDSHAKE_MS 15000
 #define CALL_MS 30000
 #define AGAIN_US 300000

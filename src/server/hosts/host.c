@@ -7,7 +7,7 @@
 #include "net/connect.h"
 #include "server/hosts/private.h"
 
-#define CONNECT_MS 10000
+#define CONNECT_MS (10 * 1000)
 #define HANDSHAKE_MS 15000
 #define HELLO_MS 30000
 #define BACKOFF_MAX_SECONDS 30

@@ -16,7 +16,7 @@
 #define SECOND_NS G_GINT64_CONSTANT(1000000000)
 #define LINK_SECONDS 60u
 #define FIRST_MS 3000 /* for the transport port, before the channel port is tried */
-#define CALL_MS 10000
+#define CALL_MS (10 * 1000)
 #define LIST_MS 60000
 #define BLOCK (256u << 10)
 

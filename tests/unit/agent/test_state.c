@@ -103,7 +103,8 @@ static void test_kept(void)
   char *base = make_folder(), *folder = g_build_filename(base, "tasks", NULL);
   g_autoptr(GError) error = NULL;
   g_autoptr(GBytes) result = g_bytes_new("result", 6);
-  const HfKeptTask one = { 12, (char *)"name-1", (char *)"backup", 5, NULL }, two = { 3, (char *)"name-2", (char *)"copy", 6, NULL };
+  const HfKeptTask one = { 12, (char *)"name-1", (char *)"backup", 5, NULL };
+  const HfKeptTask two = { 3, (char *)"name-2", (char *)"copy", 6, NULL };
   g_autoptr(GPtrArray) none = hf_kept_tasks_load(folder, &error);
   g_assert_cmpuint(none->len, ==, 0);
   g_assert_true(hf_kept_task_begin(folder, &one, &error));
