@@ -122,8 +122,8 @@ static gboolean give_order(HfJobsRun *run, const Source *source, const HfReposit
       !hf_jobs_way_open(jobs, &ways[1], target, mover, HF_TICKET_READ | HF_TICKET_COPY, NULL, COPY_STREAMS, FALSE,
                         error))
     return FALSE;
-  hf_jobs_way_links(&ways[0], links);
-  hf_jobs_way_links(&ways[1], links + 1);
+  hf_jobs_way_links(&ways[0], "backup-repository", links);
+  hf_jobs_way_links(&ways[1], "backup-repository", links + 1);
   return jobs->parts.hosts.order(jobs->parts.hosts.user, mover, task_id, "copy", encoded, secret, links,
                                  G_N_ELEMENTS(links), error);
 }

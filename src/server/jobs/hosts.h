@@ -15,6 +15,7 @@ typedef struct HfJobLink {
   HfId token;              /* what is shown there */
   guint16 transport_port;  /* 0: the range only */
   guint16 channel_port;    /* 0: none */
+  const char *role;        /* of the port catalogue: as what the host of the task calls there; static */
 } HfJobLink;
 
 /* A ticket of the repository service of a host (agent/ticket.h says what the members mean). */

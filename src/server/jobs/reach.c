@@ -59,12 +59,12 @@ void hf_jobs_way_close(HfJobsWay *way)
   hf_wipe(way, sizeof *way);
 }
 
-void hf_jobs_way_links(const HfJobsWay *way, HfJobLink *links)
+void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links)
 {
   for (guint i = 0; i < way->ticket.streams; i++)
     links[i] = (HfJobLink){ .host_id = way->host_id, .token = way->ticket.token,
                             .transport_port = way->open.transport_port,
-                            .channel_port = i < way->open.ports ? way->open.channel_ports[i] : 0 };
+                            .channel_port = i < way->open.ports ? way->open.channel_ports[i] : 0, .role = role };
 }
 
 /* ---- Doors. ---- */

@@ -59,6 +59,16 @@ static GBytes *make_order(HfJobs *jobs, const Restore *restore, GError **error)
   return hf_work_restore_encode(&order, error);
 }
 
+/* A host with a repository is the mount server of that, and reads backups as such. */
+static const char *role_of(HfJobs *jobs, const char *host_id)
+{
+  g_autoptr(GPtrArray) rows = hf_inv_repositories_load(jobs->inv, NULL);
+  for (guint i = 0; rows != NULL && i < rows->len; i++)
+    if (g_str_equal(((HfRepositoryRow *)rows->pdata[i])->host_id, host_id))
+      return "mount-server";
+  return "backup-proxy";
+}
+
 static gboolean give_order(HfJobs *jobs, const Restore *restore, const char *task_id, HfJobsWay *way, GError **error)
 {
   guint32 domain;
@@ -74,7 +84,7 @@ static gboolean give_order(HfJobs *jobs, const Restore *restore, const char *tas
   if (order == NULL || !hf_jobs_way_open(jobs, way, restore->repository, restore->host_id, HF_TICKET_READ, NULL,
                                          RESTORE_STREAMS, FALSE, error))
     return FALSE;
-  hf_jobs_way_links(way, links);
+  hf_jobs_way_links(way, role_of(jobs, restore->host_id), links);
   return jobs->parts.hosts.order(jobs->parts.hosts.user, restore->host_id, task_id, "restore", order, secret, links,
                                  RESTORE_STREAMS, error);
 }

@@ -128,7 +128,7 @@ static gboolean give_order(BackupTask *task, HfJobsWay *way, GError **error)
   if (order == NULL || !hf_jobs_way_open(jobs, way, task->backup->repository, task->object->host_id, HF_TICKET_WRITE,
                                          &writer, HF_JOBS_STREAMS, FALSE, error))
     return FALSE;
-  hf_jobs_way_links(way, links);
+  hf_jobs_way_links(way, "backup-proxy", links);
   return hf_inv_task_resume(jobs->inv, task->row->id, ORDERED, error) &&
     jobs->parts.hosts.order(jobs->parts.hosts.user, task->object->host_id, task->row->id, "backup", order, secret,
                             links, HF_JOBS_STREAMS, error);

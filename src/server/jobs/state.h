@@ -106,7 +106,7 @@ gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *r
 void hf_jobs_way_close(HfJobsWay *way);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfJobsWay, hf_jobs_way_close)
 /* Links of a task that goes this way. */
-void hf_jobs_way_links(const HfJobsWay *way, HfJobLink *links);
+void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links);
 
 /* A repository that this server has opened itself. */
 typedef struct HfJobsDoor {

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Managed hosts: sessions that add, look at and remove them, and what hosts tell into the right rows. Stands between
+ * server/hosts (connections) and the database.
+ */
+#pragma once
+
+#include "server/hosts/hosts.h"
+#include "server/jobs/jobs.h"
+
+/* What the connections tell, into the inventory and to the runner. `user` of the table is an HfManaged. */
+typedef struct HfManaged {
+  const HfInventory *inv;
+  HfNotify *notify; /* may be NULL */
+  HfJobs *jobs;     /* both are set before hosts are called */
+  HfHosts *hosts;
+} HfManaged;
+void hf_managed_ops(HfManaged *managed, HfHostsOps *ops);
+/* Begins to call all hosts of the database that are enrolled, and tells what is revoked. */
+gboolean hf_managed_start(HfManaged *managed, GError **error);
+
+/* A host to be added: by SSH or by token. Strings are copied; secrets are the caller's. */
+typedef struct HfManagedWish {
+  const char *address;        /* a name or an address; "HOST:PORT" with another installer port */
+  const char *description;
+  const char *token;          /* by token; else by SSH: */
+  const char *credential_id;  /* or the single-use values */
+  const char *user, *password, *private_key, *passphrase;
+  const char *host_key;       /* that the host must have */
+  gboolean sudo;
+  guint16 ssh_port;           /* 0: the usual one */
+  const char *package, *program; /* what is installed by SSH; both NULL: it is there */
+} HfManagedWish;
+gboolean hf_managed_add(HfManaged *managed, const HfActor *actor, const HfManagedWish *wish, char **session,
+                        GError **error);
+gboolean hf_managed_rescan(HfManaged *managed, const HfActor *actor, const char *host_id, char **session,
+                           GError **error);
+gboolean hf_managed_remove(HfManaged *managed, const HfActor *actor, const char *host_id, char **session,
+                           GError **error);
