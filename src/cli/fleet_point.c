@@ -18,11 +18,13 @@ typedef struct PointSearch {
   json_t *rows;
 } PointSearch;
 
+/* `filter` names what `id` is of; both NULL for all points. */
 static gboolean add_points(PointSearch *search, const char *filter, const char *id, GError **error)
 {
+  /* The pair that may be missing comes last: a name that is missing ends the list. */
   g_autofree char *path =
-    hf_fleet_query(POINTS, filter, id, "repositoryIdFilter", search->repository, "nameFilter", search->name,
-                   "timeBeforeFilter", search->before, "timeAfterFilter", search->after, NULL);
+    hf_fleet_query(POINTS, "repositoryIdFilter", search->repository, "nameFilter", search->name, "timeBeforeFilter",
+                   search->before, "timeAfterFilter", search->after, filter, id, NULL);
   hf_autojson json_t *more = hf_fleet_list(search->fleet, path, 0, error);
   return more != NULL && json_array_extend(search->rows, more) == 0;
 }
@@ -122,7 +124,13 @@ gboolean hf_verb_point_list(const HfOptions *options, HfCli *cli, GError **error
 
 /* ---- One point. ---- */
 
-static json_t *point_by_digits(HfFleet *fleet, const char *text, gboolean *several, GError **error)
+static gboolean looks_like_digits(const char *text)
+{
+  return strspn(text, "0123456789abcdefABCDEF-") == strlen(text);
+}
+
+/* NULL without an error when no id begins so. */
+static json_t *point_by_digits(HfFleet *fleet, const char *text, GError **error)
 {
   if (hf_fleet_is_id(text)) {
     g_autofree char *path = hf_fleet_path(POINTS "/%s", text);
@@ -135,8 +143,7 @@ static json_t *point_by_digits(HfFleet *fleet, const char *text, gboolean *sever
   {
     if (!hf_fleet_is_start_of(text, hf_json_text(row, "id")) && !hf_fleet_is_start_of(text, hf_json_text(row, "point")))
       continue;
-    *several = found != NULL;
-    if (*several) {
+    if (found != NULL) {
       hf_fail(error, HF_ERROR_USAGE, "the ids of several points begin with '%s'; give more digits: %s, %s", text,
               hf_json_text(found, "id"), hf_json_text(row, "id"));
       return NULL;
@@ -230,9 +237,8 @@ static json_t *point_by_name(HfFleet *fleet, const char *text, const char *job, 
 
 json_t *hf_fleet_point(HfFleet *fleet, const char *text, const char *job, GError **error)
 {
-  gboolean several = FALSE;
   g_autoptr(GError) problem = NULL;
-  json_t *point = point_by_digits(fleet, text, &several, &problem);
+  json_t *point = looks_like_digits(text) ? point_by_digits(fleet, text, &problem) : NULL;
   if (point != NULL)
     return point;
   if (problem == NULL)

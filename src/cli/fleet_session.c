@@ -34,9 +34,40 @@ gboolean hf_verb_session_list(const HfOptions *options, HfCli *cli, GError **err
                              "there are no such sessions", error);
 }
 
-/* The newest session of that name; with the job's name that is its last run. */
+static json_t *get_session(HfFleet *fleet, const char *id, GError **error)
+{
+  g_autofree char *path = hf_fleet_path(SESSIONS "/%s", id);
+  return hf_fleet_get(fleet, path, error);
+}
+
+/* The last session of the job of that name, *job TRUE; NULL with an error, or without one when there is no such job. */
+static json_t *find_of_job(HfFleet *fleet, const char *name, gboolean *job, GError **error)
+{
+  g_autofree char *path = hf_fleet_query("/api/v1/jobs/states", "nameFilter", name, NULL);
+  hf_autojson json_t *rows = hf_fleet_list(fleet, path, 0, error);
+  json_t *row;
+  size_t index;
+  *job = rows == NULL;
+  json_array_foreach(rows, index, row)
+  {
+    if (g_strcmp0(hf_json_text(row, "name"), name) != 0)
+      continue;
+    *job = TRUE;
+    const char *id = hf_json_text(row, "sessionId");
+    if (id != NULL)
+      return get_session(fleet, id, error);
+    hf_fail(error, HF_ERROR_NOT_FOUND, "job '%s' has not run yet; 'holdfast job start' runs it", name);
+  }
+  return NULL;
+}
+
+/* The last run of the job of that name, else the newest session of that name. */
 static json_t *find_name(HfFleet *fleet, const char *name, GError **error)
 {
+  gboolean job;
+  json_t *last = find_of_job(fleet, name, &job, error);
+  if (job)
+    return last;
   g_autofree char *path =
     hf_fleet_query(SESSIONS, "nameFilter", name, "orderColumn", "CreationTime", "orderAsc", "false", NULL);
   hf_autojson json_t *rows = hf_fleet_list(fleet, path, 1, error);
@@ -50,10 +81,8 @@ static json_t *find_name(HfFleet *fleet, const char *name, GError **error)
 
 static json_t *find_session(HfFleet *fleet, const char *text, GError **error)
 {
-  if (hf_fleet_is_id(text)) {
-    g_autofree char *path = hf_fleet_path(SESSIONS "/%s", text);
-    return hf_fleet_get(fleet, path, error);
-  }
+  if (hf_fleet_is_id(text))
+    return get_session(fleet, text, error);
   hf_autojson json_t *rows = hf_fleet_list(fleet, SESSIONS "?orderColumn=CreationTime&orderAsc=false", SEARCHED, error);
   json_t *row, *found = NULL;
   size_t index;

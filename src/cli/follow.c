@@ -176,14 +176,14 @@ static gboolean judge(HfFleet *fleet, json_t *session, GError **error)
 {
   const char *result = hf_json_text(session, "result.result"), *message = hf_json_text(session, "result.message");
   const char *name = hf_json_text(session, "name");
-  gboolean said = message != NULL && *message != '\0';
-  if (g_strcmp0(result, "Failed") == 0 || hf_json_flag(session, "result.isCanceled"))
-    return hf_fail(error, hf_json_flag(session, "result.isCanceled") ? HF_ERROR_CANCELLED : HF_ERROR_FAILED,
-                   "'%s' %s%s%s", name, hf_json_flag(session, "result.isCanceled") ? "was stopped" : "failed",
-                   said ? ": " : "", said ? message : "");
-  if (g_strcmp0(result, "Warning") == 0)
-    hf_report_warning(fleet->cli->report, NULL, "'%s' ended with warnings%s%s", name, said ? ": " : "",
-                      said ? message : "");
+  gboolean stopped = hf_json_flag(session, "result.isCanceled"), said = message != NULL && *message != '\0';
+  if (g_strcmp0(result, "Success") == 0)
+    return TRUE;
+  if (g_strcmp0(result, "Warning") != 0)
+    return hf_fail(error, stopped ? HF_ERROR_CANCELLED : HF_ERROR_FAILED, "'%s' %s%s%s", name,
+                   stopped ? "was stopped" : "failed", said ? ": " : "", said ? message : "");
+  hf_report_warning(fleet->cli->report, NULL, "'%s' %s%s%s", name, stopped ? "was stopped" : "ended with warnings",
+                    said ? ": " : "", said ? message : "");
   return TRUE;
 }
 
