@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/work.h"
 #include "net/pki.h"
+#include "ports/catalogue/catalogue.h"
 #include "server/hosts/identity.h"
 #include "server/inventory/repositories.h"
 #include "server/inventory/sessions.h"
@@ -312,6 +313,8 @@ static gboolean open_database(HfServer *server, const HfServerSettings *settings
   server->vault = server->db == NULL ? NULL : hf_vault_open(seal, TRUE, error);
   if (server->vault == NULL)
     return FALSE;
+  if (hf_db_kind(server->db) == HF_DB_POSTGRESQL)
+    g_message("row %s: connected to the database", hf_port_service("postgresql")->source->id);
   server->inventory = (HfInventory){ server->db, server->vault };
   server->auth = hf_auth_new(server->db, NULL, 0);
   return hf_auth_first_account(server->auth, password, error) && load_identity(server, settings, error) &&
@@ -357,7 +360,10 @@ static gboolean start_interface(HfServer *server, const HfServerSettings *settin
                         .port = settings->port, .certificate = server->certificate, .key = key };
   server->api = hf_api_start(&api, error);
   hf_pki_key_free(key);
-  return server->api != NULL;
+  if (server->api == NULL)
+    return FALSE;
+  g_message("row %s: listening on port %d", hf_port_service("rest")->source->id, hf_api_port(server->api));
+  return TRUE;
 }
 
 HfServer *hf_server_start(const HfServerSettings *settings, char **password, GError **error)

@@ -194,7 +194,9 @@ static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
   if (!hf_preamble_show(channel, link->token.b, by_channel ? 0 : (guint16)link->channel_port, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
-  g_message("row %s: connected to %s", *link->row != '\0' ? link->row : "-", name);
+  g_auto(GStrv) rows = g_strsplit(link->row, ">", 2);
+  const char *row = rows[0] == NULL ? "-" : by_channel && rows[1] != NULL ? rows[1] : rows[0];
+  g_message("row %s: connected to %s", row, name);
   return g_steal_pointer(&channel);
 }
 

@@ -6,6 +6,7 @@
 #include "crypto/crypto.h"
 #include "ports/catalogue/catalogue.h"
 #include "server/hosts/private.h"
+#include "server/hosts/rows.h"
 #include "server/hosts/ssh.h"
 
 #define TARGET "/usr/bin/holdfast-agent"
@@ -167,6 +168,12 @@ static HfSsh *log_in(const HfSshWish *wish, char **fingerprint, GError **error)
   gboolean in = wish->private_key != NULL ? hf_ssh_login_key(ssh, wish->private_key, wish->passphrase, error)
                                           : hf_ssh_login_password(ssh, wish->password != NULL ? wish->password : "",
                                                                   error);
+  if (in) {
+    /* What the host will be is not known yet. */
+    static const char *const any[] = { "backup-proxy", "backup-repository", NULL };
+    g_autofree char *rows = hf_rows_to("backup-server", any, "ssh");
+    g_message("row %s: logged in to %s", rows, wish->address);
+  }
   return in ? g_steal_pointer(&ssh) : NULL;
 }
 

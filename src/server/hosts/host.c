@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "net/connect.h"
 #include "server/hosts/private.h"
+#include "server/hosts/rows.h"
 
 #define CONNECT_MS (10 * 1000)
 #define HANDSHAKE_MS 15000
@@ -177,6 +178,15 @@ static void begin_session(HfHost *host)
 
 /* ---- sessions ---- */
 
+static void note_reached(HfHost *host, const char *address, int fd)
+{
+  if (!g_hostname_is_ip_address(address))
+    g_message("row %s: looked up '%s'", hf_rows_of_service("dns"), address);
+  HF_LOCK(&host->lock);
+  g_free(host->reached);
+  host->reached = hf_net_peer_address(fd);
+}
+
 static HfChannel *call(HfHost *host, GError **error)
 {
   const HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = host->id, .role = "installer" };
@@ -187,8 +197,12 @@ static HfChannel *call(HfHost *host, GError **error)
   int fd = hf_net_connect(address, port, CONNECT_MS, error);
   if (fd < 0)
     return NULL;
+  note_reached(host, address, fd);
   g_autofree char *peer = g_strdup_printf("host %s (%s port %u)", host->name, address, port);
-  return hf_tls_connect(host->hosts->tls, fd, &expect, peer, HANDSHAKE_MS, NULL, error);
+  HfChannel *channel = hf_tls_connect(host->hosts->tls, fd, &expect, peer, HANDSHAKE_MS, NULL, error);
+  if (channel != NULL)
+    hf_host_log_rows(host, "installer", peer);
+  return channel;
 }
 
 /* Lets hf_hosts_remove break the channel off; FALSE when it was quicker. */

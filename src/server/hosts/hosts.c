@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "ports/catalogue/catalogue.h"
 #include "server/hosts/private.h"
+#include "server/hosts/rows.h"
 
 /* ---- life ---- */
 
@@ -65,6 +66,17 @@ gboolean hf_hosts_set_identity(HfHosts *hosts, const HfServerIdentity *identity,
   return TRUE;
 }
 
+/* ---- rows ---- */
+
+void hf_host_log_rows(HfHost *host, const char *service, const char *peer)
+{
+  static const char *const any[] = { "backup-proxy", "backup-repository", "mount-server", NULL };
+  const HfHostsOps *ops = &host->hosts->ops;
+  const char *const *roles = ops->roles != NULL ? ops->roles(ops->user, host->id) : NULL;
+  g_autofree char *rows = hf_rows_to("backup-server", roles != NULL ? roles : any, service);
+  g_message("row %s: connected to %s", rows, peer);
+}
+
 /* ---- hosts ---- */
 
 static HfHost *host_new(HfHosts *hosts, const char *id, const char *name, const char *address, guint16 port)
@@ -93,6 +105,7 @@ void hf_host_unref(HfHost *host)
   g_free(host->name);
   g_free(host->address);
   g_free(host->why);
+  g_free(host->reached);
   g_mutex_clear(&host->ordering);
   g_mutex_clear(&host->lock);
   g_cond_clear(&host->changed);
@@ -117,6 +130,7 @@ static void move(HfHost *host, const char *address, guint16 port)
   if (strcmp(host->address, address) == 0 && host->port == port)
     return;
   g_free(host->address);
+  g_clear_pointer(&host->reached, g_free);
   host->address = g_strdup(address);
   host->port = port;
   host->nudged = TRUE;

@@ -36,6 +36,8 @@ typedef struct HfHostsOps {
   gboolean (*issued)(gpointer user, const char *host, const char *certificate, GError **error);
   /* The id of the host that this machine is already, or NULL; caller frees. */
   char *(*known)(gpointer user, const HfId *machine);
+  /* What the host is, by roles of the port catalogue (ended by NULL, static), or NULL while nobody knows. */
+  const char *const *(*roles)(gpointer user, const char *host);
 } HfHostsOps;
 
 /* `identity` is copied, `ops` too. Members of ops may be NULL. NULL with an error when the identity is not sound. */

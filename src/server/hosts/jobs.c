@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "server/hosts/private.h"
+#include "server/hosts/rows.h"
 
 /* A host that is away for a moment, or was not called yet since this server began, is worth waiting for. */
 static gboolean wait_for_host(HfHosts *hosts, const char *id, GError **error)
@@ -42,7 +43,26 @@ static void ticket_close(gpointer user, const char *id, const HfShortId *name)
   g_autoptr(GBytes) answer = hf_hosts_order(user, id, HF_INSTALLER_ACT_TICKET_CLOSE, body, NULL);
 }
 
-static gboolean add_link(HfHosts *hosts, HfInstallerTaskOrder *order, const HfJobLink *given, GError **error)
+/* The port that no row names is never tried. To itself a host needs none. */
+static void set_ways(HfInstallerLink *link, const HfJobLink *given, gboolean itself)
+{
+  g_auto(HfRowsData) rows = { 0 };
+  link->transport_port = given->transport_port;
+  link->channel_port = given->channel_port;
+  if (itself || given->role == NULL) {
+    link->row = g_strdup("");
+    return;
+  }
+  hf_rows_data(given->role, "backup-repository", &rows);
+  link->row = hf_rows_data_text(&rows);
+  if (*rows.transport == '\0')
+    link->transport_port = 0;
+  if (*rows.channels == '\0')
+    link->channel_port = 0;
+}
+
+static gboolean add_link(HfHosts *hosts, const char *id, HfInstallerTaskOrder *order, const HfJobLink *given,
+                         GError **error)
 {
   g_autoptr(HfHost) far = hf_host_ref(hosts, given->host_id, error);
   if (far == NULL)
@@ -51,11 +71,9 @@ static gboolean add_link(HfHosts *hosts, HfInstallerTaskOrder *order, const HfJo
   link->way = HF_INSTALLER_WAY_OUT;
   link->peer = g_strdup(given->host_id);
   link->token = given->token;
-  link->transport_port = given->transport_port;
-  link->channel_port = given->channel_port;
-  link->row = g_strdup("");
+  set_ways(link, given, strcmp(given->host_id, id) == 0);
   HF_LOCK(&far->lock);
-  link->address = g_strdup(far->address);
+  link->address = g_strdup(far->reached != NULL ? far->reached : far->address);
   return TRUE;
 }
 
@@ -67,7 +85,7 @@ static gboolean order_task(gpointer user, const char *id, const char *name, cons
   order.task = task != NULL ? g_bytes_ref(task) : g_bytes_new(NULL, 0);
   order.secret = secret != NULL ? g_bytes_ref(secret) : g_bytes_new(NULL, 0);
   for (guint i = 0; i < count; i++)
-    if (!add_link(user, &order, &links[i], error))
+    if (!add_link(user, id, &order, &links[i], error))
       return FALSE;
   return wait_for_host(user, id, error) && hf_hosts_run(user, id, &order, &started, error);
 }

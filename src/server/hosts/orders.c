@@ -10,6 +10,7 @@
 #include "net/connect.h"
 #include "net/preamble.h"
 #include "server/hosts/private.h"
+#include "server/hosts/rows.h"
 
 #define LABEL "holdfast order 1"
 #define ORDER_SECONDS 120 /* how long an order may be under way */
@@ -269,6 +270,13 @@ static HfChannel *connect_to(HfHost *host, const HfId *token, guint16 transport_
   if (!hf_preamble_show(channel, token->b, by_channel ? 0 : channel_port, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
+  if (transport_port == 0) {
+    hf_host_log_rows(host, "channels", peer);
+  } else {
+    static const char *const repository[] = { "backup-repository", NULL };
+    g_autofree char *rows = hf_rows_to("backup-server", repository, by_channel ? "channels" : "transport");
+    g_message("row %s: connected to %s", rows, peer);
+  }
   return g_steal_pointer(&channel);
 }
 

@@ -27,6 +27,7 @@ typedef struct HfHost {
   GCond changed;
   gboolean removed, nudged, available;
   char *why;       /* it does not answer, or NULL */
+  char *reached;   /* the address that answered last, or NULL: other hosts may have no name server */
   HfChannel *channel; /* while a session stands or begins */
   HfRpc *rpc;         /* while it is available */
   guint users;        /* of rpc, on other threads */
@@ -54,6 +55,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfHost, hf_host_unref)
 /* The session of the host for a call, or NULL with HF_ERROR_IO; given back by hf_host_leave. */
 HfRpc *hf_host_enter(HfHost *host, GError **error);
 void hf_host_leave(HfHost *host);
+
+/* Logs the rows of a connection from this server to a service of the host. */
+void hf_host_log_rows(HfHost *host, const char *service, const char *peer);
 
 /* The thread of a host: calls it until it is removed. */
 gpointer hf_host_thread(gpointer host);

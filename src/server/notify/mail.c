@@ -181,11 +181,16 @@ static int ask_stop(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_o
   return upload->stop != NULL && g_atomic_int_get(upload->stop) != 0;
 }
 
+static const char *service_of(const HfMailSettings *settings)
+{
+  return settings->tls == HF_MAIL_STARTTLS ? "submission" : "smtp";
+}
+
 static char *url_of(const HfMailSettings *settings, const char *name)
 {
   int port = settings->port;
   if (port == 0)
-    port = hf_port_service(settings->tls == HF_MAIL_STARTTLS ? "submission" : "smtp")->first;
+    port = hf_port_service(service_of(settings))->first;
   gboolean brackets = strchr(settings->host, ':') != NULL;
   return g_strdup_printf("smtp://%s%s%s:%d/%s", brackets ? "[" : "", settings->host, brackets ? "]" : "", port, name);
 }
@@ -245,6 +250,8 @@ gboolean hf_mail_send(const HfMailSettings *settings, const char *password, cons
   CURLcode result = curl_easy_perform(curl);
   curl_easy_cleanup(curl);
   curl_slist_free_all(to);
+  if (result == CURLE_OK)
+    g_message("row %s: sent mail by '%s'", hf_port_service(service_of(settings))->source->id, settings->host);
   return result == CURLE_OK || hf_fail(error, HF_ERROR_IO, "cannot send mail by '%s': %s", settings->host,
                                        *said != '\0' ? said : curl_easy_strerror(result));
 }

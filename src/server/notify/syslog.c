@@ -109,11 +109,16 @@ static int dial(const struct addrinfo *address)
   return hf_steal_fd(&fd);
 }
 
+static const HfPortService *service_of(const HfSyslogSettings *settings)
+{
+  return hf_port_service(settings->transport == HF_SYSLOG_TLS ? "syslog-tls" : "syslog");
+}
+
 static int dial_any(const HfSyslogSettings *settings, GError **error)
 {
   int port = settings->port;
   if (port == 0)
-    port = hf_port_service(settings->transport == HF_SYSLOG_TLS ? "syslog-tls" : "syslog")->first;
+    port = service_of(settings)->first;
   struct addrinfo hints = {.ai_socktype = settings->transport == HF_SYSLOG_UDP ? SOCK_DGRAM : SOCK_STREAM};
   struct addrinfo *addresses = NULL;
   g_autofree char *service = g_strdup_printf("%d", port);
@@ -145,6 +150,7 @@ HfSyslogLink *hf_syslog_connect(const HfSyslogSettings *settings, GError **error
     if (link->tls == NULL)
       return NULL;
   }
+  g_message("row %s: connected to the syslog server '%s'", service_of(settings)->source->id, settings->host);
   return g_steal_pointer(&link);
 }
 
