@@ -12,6 +12,8 @@
 #include "base/work.h"
 
 #define LOG_MAX (4 << 20)
+#define PROGRAM "holdfast-agent: "
+#define WARNING "warning: "
 
 static GMutex lock;
 static char *folder; /* NULL: no file */
@@ -41,6 +43,11 @@ static const char *level_name(GLogLevelFlags level)
   return level & G_LOG_LEVEL_WARNING ? "warning" : "info";
 }
 
+static const char *behind(const char *line, const char *prefix)
+{
+  return g_str_has_prefix(line, prefix) ? line + strlen(prefix) : line;
+}
+
 static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields, gsize n_fields,
                                    gpointer user G_GNUC_UNUSED)
 {
@@ -58,7 +65,7 @@ static GLogWriterOutput write_line(GLogLevelFlags level, const GLogField *fields
     free(text);
     json_decref(object);
   } else {
-    fprintf(stderr, "holdfast-agent: %s%s\n", level & G_LOG_LEVEL_WARNING ? "warning: " : "", message);
+    fprintf(stderr, PROGRAM "%s%s\n", level & G_LOG_LEVEL_WARNING ? WARNING : "", message);
   }
   if (folder != NULL) {
     g_autofree char *time = hf_clock_format_utc(hf_clock_real_ns());
@@ -72,6 +79,15 @@ void hf_log_open(gboolean json)
 {
   as_json = json;
   g_log_set_writer_func(write_line, NULL, NULL);
+}
+
+void hf_log_child(const char *line)
+{
+  const char *text = behind(line, PROGRAM);
+  if (g_str_has_prefix(text, WARNING))
+    g_warning("%s", behind(text, WARNING));
+  else
+    g_message("%s", text);
 }
 
 void hf_log_keep(const char *state)

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/log.h"
 #include "base/error.h"
 
 struct HfChild {
@@ -17,7 +18,8 @@ struct HfChild {
   GPid pid;
   int pidfd;
   HfControl *control;
-  guint watch_control, watch_end, watch_kill;
+  GIOChannel *said; /* its standard error */
+  guint watch_control, watch_end, watch_kill, watch_said;
   gboolean reaped;
   int status;
 };
@@ -59,6 +61,28 @@ static HfControlState drain(HfChild *child)
   return state;
 }
 
+/* What it printed goes to the log line by line; a line without an end counts when the child has ended. */
+static void take_lines(HfChild *child)
+{
+  g_autofree char *line = NULL;
+  gsize end;
+  while (g_io_channel_read_line(child->said, &line, NULL, &end, NULL) == G_IO_STATUS_NORMAL) {
+    line[end] = '\0';
+    hf_log_child(line);
+    g_clear_pointer(&line, g_free);
+  }
+}
+
+static gboolean on_said(GIOChannel *channel G_GNUC_UNUSED, GIOCondition condition, gpointer user)
+{
+  HfChild *child = user;
+  take_lines(child);
+  if (condition & G_IO_IN)
+    return G_SOURCE_CONTINUE;
+  child->watch_said = 0;
+  return G_SOURCE_REMOVE;
+}
+
 static gboolean on_control(int fd G_GNUC_UNUSED, GIOCondition condition G_GNUC_UNUSED, gpointer user)
 {
   HfChild *child = user;
@@ -82,6 +106,8 @@ static gboolean on_end(int fd G_GNUC_UNUSED, GIOCondition condition G_GNUC_UNUSE
   if (child->watch_control != 0)
     drain(child);
   drop_watch(&child->watch_control);
+  drop_watch(&child->watch_said);
+  take_lines(child);
   g_autofree char *how = describe(child->status);
   child->ops.ended(child, how, child->user);
   return G_SOURCE_REMOVE;
@@ -92,10 +118,16 @@ static gboolean spawn(HfChild *child, const char *program, const char *role, int
   g_autoptr(GError) why = NULL;
   const char *const arguments[] = { program, "--role", role, NULL };
   const int source = fd, target = HF_CONTROL_FD;
-  if (g_spawn_async_with_pipes_and_fds("/", arguments, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, -1, -1, -1, &source,
-                                       &target, 1, &child->pid, NULL, NULL, NULL, &why))
-    return TRUE;
-  return hf_fail(error, HF_ERROR_FAILED, "cannot start '%s --role %s': %s", program, role, why->message);
+  int said;
+  const GSpawnFlags flags = G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES;
+  if (!g_spawn_async_with_pipes_and_fds("/", arguments, NULL, flags, NULL, NULL, -1, -1, -1, &source, &target, 1,
+                                        &child->pid, NULL, NULL, &said, &why))
+    return hf_fail(error, HF_ERROR_FAILED, "cannot start '%s --role %s': %s", program, role, why->message);
+  child->said = g_io_channel_unix_new(said);
+  g_io_channel_set_close_on_unref(child->said, TRUE);
+  g_io_channel_set_encoding(child->said, NULL, NULL);
+  g_io_channel_set_flags(child->said, G_IO_FLAG_NONBLOCK, NULL);
+  return TRUE;
 }
 
 HfChild *hf_child_start(const char *program, const char *role, const HfChildOps *ops, gpointer user, GError **error)
@@ -114,6 +146,7 @@ HfChild *hf_child_start(const char *program, const char *role, const HfChildOps 
   child->control = g_steal_pointer(&control);
   child->watch_control = g_unix_fd_add(hf_control_fd(child->control), G_IO_IN | G_IO_HUP | G_IO_ERR, on_control, child);
   child->watch_end = g_unix_fd_add(child->pidfd, G_IO_IN, on_end, child);
+  child->watch_said = g_io_add_watch(child->said, G_IO_IN | G_IO_HUP | G_IO_ERR, on_said, child);
   return child;
 }
 
@@ -124,11 +157,13 @@ void hf_child_free(HfChild *child)
   drop_watch(&child->watch_control);
   drop_watch(&child->watch_end);
   drop_watch(&child->watch_kill);
+  drop_watch(&child->watch_said);
   if (!child->reaped) {
     signal_all(child, SIGKILL);
     HF_AGAIN(waitpid(child->pid, NULL, 0));
   }
   close(child->pidfd);
+  g_io_channel_unref(child->said);
   hf_control_free(child->control);
   g_free(child);
 }
