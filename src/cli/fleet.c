@@ -62,21 +62,17 @@ void hf_fleet_clear(HfFleet *fleet)
 
 /* ---- Asking. ---- */
 
-char *hf_fleet_query(const char *path, ...)
+char *hf_fleet_query(const char *path, const char *const *pairs)
 {
   GString *text = g_string_new(path);
-  va_list pairs;
-  va_start(pairs, path);
   char mark = strchr(path, '?') != NULL ? '&' : '?';
-  for (const char *name = va_arg(pairs, const char *); name != NULL; name = va_arg(pairs, const char *)) {
-    const char *value = va_arg(pairs, const char *);
-    if (value == NULL)
+  for (; pairs[0] != NULL; pairs += 2) {
+    if (pairs[1] == NULL)
       continue;
-    g_string_append_printf(text, "%c%s=", mark, name);
-    g_string_append_uri_escaped(text, value, NULL, FALSE);
+    g_string_append_printf(text, "%c%s=", mark, pairs[0]);
+    g_string_append_uri_escaped(text, pairs[1], NULL, FALSE);
     mark = '&';
   }
-  va_end(pairs);
   return g_string_free(text, FALSE);
 }
 
@@ -176,7 +172,7 @@ gboolean hf_fleet_each(HfFleet *fleet, const char *path, guint most, HfFleetRowF
   do {
     g_autofree char *from = g_strdup_printf("%" G_GINT64_FORMAT, skip);
     g_autofree char *limit = g_strdup_printf("%" G_GINT64_FORMAT, most > 0 ? MIN(PAGE, (gint64)most - skip) : PAGE);
-    g_autofree char *page = hf_fleet_query(path, "skip", from, "limit", limit, NULL);
+    g_autofree char *page = HF_QUERY(path, "skip", from, "limit", limit);
     hf_autojson json_t *answer = hf_fleet_get(fleet, page, error);
     if (answer == NULL)
       return FALSE;
@@ -185,7 +181,11 @@ gboolean hf_fleet_each(HfFleet *fleet, const char *path, guint most, HfFleetRowF
     if (!json_is_array(data))
       return hf_fail(error, HF_ERROR_INVALID, "the answer of '%s' to '%s' is no list", fleet->login->server.address,
                      path);
-    json_array_foreach(data, index, row) if (!func(row, user, error)) return FALSE;
+    json_array_foreach(data, index, row)
+    {
+      if (!func(row, user, error))
+        return FALSE;
+    }
     if (json_array_size(data) == 0)
       return TRUE;
     skip += (gint64)json_array_size(data);
@@ -262,8 +262,11 @@ static json_t *find_start(HfFleet *fleet, const HfFleetKind *kind, const char *n
   size_t index;
   if (all == NULL)
     return NULL;
-  json_array_foreach(all, index, row) if (hf_fleet_is_start_of(name, hf_json_text(row, "id")))
-    json_array_append(begun, row);
+  json_array_foreach(all, index, row)
+  {
+    if (hf_fleet_is_start_of(name, hf_json_text(row, "id")))
+      json_array_append(begun, row);
+  }
   if (json_array_size(begun) == 1)
     return json_incref(json_array_get(begun, 0));
   if (json_array_size(begun) == 0)
@@ -280,15 +283,18 @@ json_t *hf_fleet_find(HfFleet *fleet, const HfFleetKind *kind, const char *name,
     g_autofree char *path = g_strdup_printf("%s/%s", kind->list, id);
     return hf_fleet_get(fleet, path, error);
   }
-  g_autofree char *path = hf_fleet_query(kind->list, kind->filter, name, NULL);
+  g_autofree char *path = HF_QUERY(kind->list, kind->filter, name);
   hf_autojson json_t *rows = hf_fleet_list(fleet, path, 0, error), *same = json_array();
   if (rows == NULL)
     return NULL;
   json_t *row;
   size_t index;
   /* The filter knows '*' and no capitals; a name here is exact. */
-  json_array_foreach(rows, index, row) if (g_strcmp0(hf_json_text(row, kind->name), name) == 0)
-    json_array_append(same, row);
+  json_array_foreach(rows, index, row)
+  {
+    if (g_strcmp0(hf_json_text(row, kind->name), name) == 0)
+      json_array_append(same, row);
+  }
   if (json_array_size(same) == 1)
     return json_incref(json_array_get(same, 0));
   if (json_array_size(same) == 0)

@@ -30,9 +30,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfFleet, hf_fleet_clear)
 #define hf_autojson __attribute__((cleanup(hf_json_clear)))
 void hf_json_clear(json_t **value);
 
-/* An address with a query: names and values in turn, ended by NULL; values are escaped, pairs without value left out.
- * Caller frees. */
-char *hf_fleet_query(const char *path, ...) G_GNUC_NULL_TERMINATED;
+/* An address with a query. `pairs`: names and values in turn, ended by a NULL name; values are escaped, pairs without
+ * value left out. Caller frees. */
+char *hf_fleet_query(const char *path, const char *const *pairs);
+#define HF_QUERY(path, ...) hf_fleet_query(path, (const char *const[]){ __VA_ARGS__, NULL })
 /* printf for addresses: every argument is a text (%s) and is escaped. Caller frees. */
 char *hf_fleet_path(const char *format, ...) G_GNUC_PRINTF(1, 2);
 

@@ -126,8 +126,8 @@ gboolean hf_verb_audit(const HfOptions *options, HfCli *cli, GError **error)
   g_autofree char *after = NULL;
   if (options->since != NULL && !hf_fleet_since(options->since, &after, error))
     return FALSE;
-  g_autofree char *path = hf_fleet_query("/api/v1/holdfast/audit", "accountFilter", options->account, "actionFilter",
-                                         options->action, "timeAfterFilter", after, NULL);
+  g_autofree char *path = HF_QUERY("/api/v1/holdfast/audit", "accountFilter", options->account, "actionFilter",
+                                   options->action, "timeAfterFilter", after);
   return hf_fleet_open(&fleet, options, cli, error) &&
          hf_fleet_print_list(&fleet, path, (guint)options->last, columns, G_N_ELEMENTS(columns), "nothing is recorded",
                              error);

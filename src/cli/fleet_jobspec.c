@@ -71,7 +71,9 @@ static void put_for_all(json_t *job, const char *key, char *const *list)
   json_t *computer;
   size_t index;
   json_array_foreach(json_object_get(job, "computers"), index, computer)
+  {
     json_object_set_new(computer, key, texts(list));
+  }
 }
 
 static void set_mode(json_t *job, const char *mode, const char *kept)
@@ -82,9 +84,12 @@ static void set_mode(json_t *job, const char *mode, const char *kept)
   hf_json_put(job, "backupMode", json_string(mode));
   json_object_del(job, "files");
   json_object_del(job, "volumes");
-  json_array_foreach(json_object_get(job, "computers"), index, computer) for (guint i = 0; i < G_N_ELEMENTS(keys);
-                                                                              i++) if (g_strcmp0(keys[i], kept) != 0)
-    json_object_del(computer, keys[i]);
+  json_array_foreach(json_object_get(job, "computers"), index, computer)
+  {
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+      if (g_strcmp0(keys[i], kept) != 0)
+        json_object_del(computer, keys[i]);
+  }
 }
 
 static gboolean apply_source(HfFleet *fleet, const HfOptions *options, json_t *job, GError **error)
@@ -201,8 +206,8 @@ static gboolean apply_daily(const HfOptions *options, json_t *job, GError **erro
 
 static gboolean apply_schedule(HfFleet *fleet, const HfOptions *options, json_t *job, GError **error)
 {
-  guint64 frequency;
-  const char *unit;
+  guint64 frequency = 0;
+  const char *unit = NULL;
   if (options->days[0] != NULL && options->daily == NULL)
     return hf_fail(error, HF_ERROR_USAGE, "'--day' says on which days '--daily' runs; give that too");
   if (options->daily != NULL && !apply_daily(options, job, error))

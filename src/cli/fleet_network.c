@@ -51,7 +51,7 @@ static gboolean by_bits(const char *text, const char *slash, Address *first, Add
 gboolean hf_fleet_network(const char *text, char **first, char **last, GError **error)
 {
   const char *slash = strchr(text, '/'), *dash = strchr(text, '-');
-  Address from, to;
+  Address from = { 0 }, to = { 0 };
   if (slash != NULL) {
     if (!by_bits(text, slash, &from, &to, error))
       return FALSE;

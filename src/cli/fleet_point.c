@@ -22,9 +22,8 @@ typedef struct PointSearch {
 static gboolean add_points(PointSearch *search, const char *filter, const char *id, GError **error)
 {
   /* The pair that may be missing comes last: a name that is missing ends the list. */
-  g_autofree char *path =
-    hf_fleet_query(POINTS, "repositoryIdFilter", search->repository, "nameFilter", search->name, "timeBeforeFilter",
-                   search->before, "timeAfterFilter", search->after, filter, id, NULL);
+  g_autofree char *path = HF_QUERY(POINTS, "repositoryIdFilter", search->repository, "nameFilter", search->name,
+                                   "timeBeforeFilter", search->before, "timeAfterFilter", search->after, filter, id);
   hf_autojson json_t *more = hf_fleet_list(search->fleet, path, 0, error);
   return more != NULL && json_array_extend(search->rows, more) == 0;
 }
@@ -37,20 +36,23 @@ static gboolean add_points_of(PointSearch *search, const char *path, const char 
   size_t index;
   if (owners == NULL)
     return FALSE;
-  json_array_foreach(owners, index,
-                     owner) if (!add_points(search, filter, hf_json_text(owner, "id"), error)) return FALSE;
+  json_array_foreach(owners, index, owner)
+  {
+    if (!add_points(search, filter, hf_json_text(owner, "id"), error))
+      return FALSE;
+  }
   return TRUE;
 }
 
 static gboolean add_points_of_host(PointSearch *search, const char *host_id, GError **error)
 {
-  g_autofree char *path = hf_fleet_query("/api/v1/backupObjects", "computerIdFilter", host_id, NULL);
+  g_autofree char *path = HF_QUERY("/api/v1/backupObjects", "computerIdFilter", host_id);
   return add_points_of(search, path, "objectIdFilter", error);
 }
 
 static gboolean add_points_of_job(PointSearch *search, const char *job_id, GError **error)
 {
-  g_autofree char *path = hf_fleet_query("/api/v1/backups", "jobIdFilter", job_id, NULL);
+  g_autofree char *path = HF_QUERY("/api/v1/backups", "jobIdFilter", job_id);
   return add_points_of(search, path, "backupIdFilter", error);
 }
 
@@ -196,14 +198,17 @@ static gboolean search_name(PointSearch *search, const char *name, const char *j
   if (job == NULL)
     return TRUE;
   g_autofree char *job_id = hf_fleet_id(search->fleet, &hf_fleet_job, job, error);
-  g_autofree char *path = job_id == NULL ? NULL : hf_fleet_query("/api/v1/backups", "jobIdFilter", job_id, NULL);
+  g_autofree char *path = job_id == NULL ? NULL : HF_QUERY("/api/v1/backups", "jobIdFilter", job_id);
   hf_autojson json_t *backups = path == NULL ? NULL : hf_fleet_list(search->fleet, path, 0, error);
   if (backups == NULL)
     return FALSE;
   g_autoptr(GHashTable) wanted = g_hash_table_new(g_str_hash, g_str_equal);
   json_t *row;
   size_t index;
-  json_array_foreach(backups, index, row) g_hash_table_add(wanted, (gpointer)hf_json_text(row, "id"));
+  json_array_foreach(backups, index, row)
+  {
+    g_hash_table_add(wanted, (gpointer)hf_json_text(row, "id"));
+  }
   for (gsize i = json_array_size(search->rows); i-- > 0;) {
     const char *backup = hf_json_text(json_array_get(search->rows, i), "backupId");
     if (backup == NULL || !g_hash_table_contains(wanted, backup))

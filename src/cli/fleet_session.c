@@ -28,8 +28,8 @@ gboolean hf_verb_session_list(const HfOptions *options, HfCli *cli, GError **err
   if (options->since != NULL && !hf_fleet_since(options->since, &since, error))
     return FALSE;
   g_autofree char *path =
-    hf_fleet_query(SESSIONS, "jobIdFilter", job, "createdAfterFilter", since, "resultFilter",
-                   options->failed ? "Failed" : NULL, "orderColumn", "CreationTime", "orderAsc", "false", NULL);
+    HF_QUERY(SESSIONS, "jobIdFilter", job, "createdAfterFilter", since, "resultFilter",
+             options->failed ? "Failed" : NULL, "orderColumn", "CreationTime", "orderAsc", "false");
   return hf_fleet_print_list(&fleet, path, (guint)options->last, list_columns, G_N_ELEMENTS(list_columns),
                              "there are no such sessions", error);
 }
@@ -43,7 +43,7 @@ static json_t *get_session(HfFleet *fleet, const char *id, GError **error)
 /* The last session of the job of that name, *job TRUE; NULL with an error, or without one when there is no such job. */
 static json_t *find_of_job(HfFleet *fleet, const char *name, gboolean *job, GError **error)
 {
-  g_autofree char *path = hf_fleet_query("/api/v1/jobs/states", "nameFilter", name, NULL);
+  g_autofree char *path = HF_QUERY("/api/v1/jobs/states", "nameFilter", name);
   hf_autojson json_t *rows = hf_fleet_list(fleet, path, 0, error);
   json_t *row;
   size_t index;
@@ -68,8 +68,7 @@ static json_t *find_name(HfFleet *fleet, const char *name, GError **error)
   json_t *last = find_of_job(fleet, name, &job, error);
   if (job)
     return last;
-  g_autofree char *path =
-    hf_fleet_query(SESSIONS, "nameFilter", name, "orderColumn", "CreationTime", "orderAsc", "false", NULL);
+  g_autofree char *path = HF_QUERY(SESSIONS, "nameFilter", name, "orderColumn", "CreationTime", "orderAsc", "false");
   hf_autojson json_t *rows = hf_fleet_list(fleet, path, 1, error);
   if (rows == NULL)
     return NULL;

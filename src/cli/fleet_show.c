@@ -25,8 +25,11 @@ static char *words_of(json_t *list)
   GString *text = g_string_new(NULL);
   json_t *word;
   size_t index;
-  json_array_foreach(list, index, word) if (json_is_string(word))
-    g_string_append_printf(text, "%s%s", text->len > 0 ? " " : "", json_string_value(word));
+  json_array_foreach(list, index, word)
+  {
+    if (json_is_string(word))
+      g_string_append_printf(text, "%s%s", text->len > 0 ? " " : "", json_string_value(word));
+  }
   return g_string_free(text, FALSE);
 }
 

@@ -52,7 +52,10 @@ gboolean hf_verb_traffic_list(const HfOptions *options, HfCli *cli, GError **err
     hf_output_document(cli->output, json_incref(all));
     return TRUE;
   }
-  json_array_foreach(json_object_get(all, "trafficRules"), index, rule) json_array_append_new(rows, shown(rule));
+  json_array_foreach(json_object_get(all, "trafficRules"), index, rule)
+  {
+    json_array_append_new(rows, shown(rule));
+  }
   hf_fleet_print_rows(cli, rows, columns, G_N_ELEMENTS(columns), "there are no traffic rules: nothing is slowed");
   return TRUE;
 }

@@ -60,7 +60,10 @@ static gboolean show_log(Follower *follower, const char *kind, const char *id, c
       return FALSE;
     json_t *records = json_object_get(answer, "records"), *line;
     size_t index;
-    json_array_foreach(records, index, line) show_line(follower, name, line);
+    json_array_foreach(records, index, line)
+    {
+      show_line(follower, name, line);
+    }
     shown += (guint)json_array_size(records);
     g_hash_table_insert(follower->lines, g_strdup(id), GUINT_TO_POINTER(shown));
     if (json_array_size(records) == 0 || shown >= hf_json_int(answer, "totalRecords", 0))
@@ -110,7 +113,11 @@ static gboolean show_tasks(Follower *follower, gint64 percent, GError **error)
     return FALSE;
   json_t *task;
   size_t index;
-  json_array_foreach(tasks, index, task) if (!show_task(follower, task, &sums, error)) return FALSE;
+  json_array_foreach(tasks, index, task)
+  {
+    if (!show_task(follower, task, &sums, error))
+      return FALSE;
+  }
   HfReport *report = follower->fleet->cli->report;
   guint64 more = rise(&follower->bytes, sums.processed), stored = rise(&follower->stored, sums.transferred);
   /* How much there is in all is what the server's percentage makes of what was done. */

@@ -63,11 +63,11 @@ static void test_certificate(void)
 
 static void test_query(void)
 {
-  g_autofree char *none = hf_fleet_query("/a", NULL);
+  g_autofree char *none = HF_QUERY("/a", "x", NULL);
   g_assert_cmpstr(none, ==, "/a");
-  g_autofree char *some = hf_fleet_query("/a", "x", "1 & 2", "y", NULL, "z", "+*", NULL);
+  g_autofree char *some = HF_QUERY("/a", "x", "1 & 2", "y", NULL, "z", "+*");
   g_assert_cmpstr(some, ==, "/a?x=1%20%26%202&z=%2B%2A");
-  g_autofree char *more = hf_fleet_query("/a?b=c", "x", "1", NULL);
+  g_autofree char *more = HF_QUERY("/a?b=c", "x", "1");
   g_assert_cmpstr(more, ==, "/a?b=c&x=1");
   g_autofree char *path = hf_fleet_path("/a/%s/b/%s", "../x", "y?z");
   g_assert_cmpstr(path, ==, "/a/..%2Fx/b/y%3Fz");
