@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "agent/tasks/busy.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -60,6 +61,7 @@ static gboolean check_fingerprint(const HfRepo *repo, const HfWorkRepository *wh
 
 HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, guint64 rate, GError **error)
 {
+  hf_busy_start();
   g_autoptr(GPtrArray) channels = open_links(worker, where, error);
   if (channels == NULL)
     return NULL;
@@ -111,18 +113,16 @@ static guint64 processor_us(void)
     (guint64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-/* All threads together had `duration` times their number: what was neither computing nor waiting for the network was
- * waiting for the disk. */
 void hf_far_figures(const HfFar *far, HfWorkFigures *figures)
 {
   HfServiceTraffic traffic = hf_service_traffic(far->repo->store);
   figures->duration = (guint64)(hf_clock_monotonic_us() - far->begun);
+  figures->source = hf_busy_reading_us();
   figures->proxy = processor_us();
   figures->network += traffic.waited_us;
   figures->target += traffic.busy_us;
+  figures->written = hf_busy_writing_us();
   figures->throttle += far->throttle != NULL ? hf_throttle_waited_us(far->throttle) : 0;
   figures->sent += traffic.sent;
   figures->received += traffic.received;
-  guint64 had = figures->duration * hf_processors(), told = figures->proxy + figures->network;
-  figures->source = had > told ? had - told : 0;
 }

@@ -108,7 +108,9 @@ static gboolean end_task(HfJobsRun *run, const HfTaskRow *row, const HfJobsResul
   HfTaskFigures figures = { .duration_us = hf_db_now() - row->created, .total_bytes = (gint64)done.bytes,
                             .processed_bytes = (gint64)done.bytes, .read_bytes = (gint64)done.bytes,
                             .transferred_bytes = (gint64)MAX(result->wire_received, measured->received),
-                            .busy_target_us = (gint64)measured->source, .busy_proxy_us = (gint64)measured->proxy };
+                            .busy_target_us = (gint64)measured->written, .busy_proxy_us = (gint64)measured->proxy,
+                            .busy_network_us = (gint64)measured->network,
+                            .busy_throttle_us = (gint64)measured->throttle };
   if (told)
     log_missing(jobs, row->id, &done);
   if (result->why != NULL) {

@@ -1,27 +1,35 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Listings on their way. What a listing says is true when the service answered it: who uses it within SECONDS could have
- * asked then, and would have been told the same. Later ones are thrown away.
+ * Listings that were asked for before they are needed, or that came with the visit. What a listing says was true when
+ * the service answered it: who uses it within SECONDS could have asked then, and would have been told the same. What this
+ * store changes itself is never told from here (hf_ahead_forget).
+ *
+ * Marks: a listing of "gc/" is asked for after the session's `open` was put. A mark that comes later waits for that
+ * session, so that not knowing it does no harm (repo/session.h E2).
  */
+#include <string.h>
+
 #include "base/work.h"
 #include "storage/service/private.h"
 
 #define SECONDS 20
 
 typedef struct Early {
-  HfCall *call;
-  gint64 asked; /* monotonic microseconds */
+  HfCall *call;      /* under way; NULL: `pieces` are here */
+  GPtrArray *pieces; /* of GBytes* */
+  gint64 asked;      /* monotonic microseconds */
 } Early;
 
 struct HfAhead {
   GMutex lock;
-  GHashTable *calls; /* prefix to Early */
+  GHashTable *listings; /* prefix to Early */
 };
 
 static void early_free(gpointer data)
 {
   Early *early = data;
   hf_call_free(early->call);
+  g_clear_pointer(&early->pieces, g_ptr_array_unref);
   g_free(early);
 }
 
@@ -29,38 +37,61 @@ HfAhead *hf_ahead_new(void)
 {
   HfAhead *ahead = g_new0(HfAhead, 1);
   g_mutex_init(&ahead->lock);
-  ahead->calls = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, early_free);
+  ahead->listings = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, early_free);
   return ahead;
 }
 
 void hf_ahead_free(HfAhead *ahead)
 {
-  g_hash_table_unref(ahead->calls);
+  g_hash_table_unref(ahead->listings);
   g_mutex_clear(&ahead->lock);
   g_free(ahead);
 }
 
-void hf_ahead_put(HfAhead *ahead, const char *prefix, HfCall *call)
+static void put(HfAhead *ahead, const char *prefix, HfCall *call, GPtrArray *pieces)
 {
   Early *early = g_new0(Early, 1);
   early->call = call;
+  early->pieces = pieces;
   early->asked = g_get_monotonic_time();
   HF_LOCK(&ahead->lock);
-  g_hash_table_replace(ahead->calls, g_strdup(prefix), early);
+  g_hash_table_replace(ahead->listings, g_strdup(prefix), early);
 }
 
-HfCall *hf_ahead_take(HfAhead *ahead, const char *prefix)
+void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call)
 {
-  gpointer name, found;
-  g_mutex_lock(&ahead->lock);
-  gboolean there = g_hash_table_steal_extended(ahead->calls, prefix, &name, &found);
-  g_mutex_unlock(&ahead->lock);
-  if (!there)
-    return NULL;
-  Early *early = found;
-  HfCall *call =
-    g_get_monotonic_time() - early->asked < SECONDS * G_USEC_PER_SEC ? g_steal_pointer(&early->call) : NULL;
-  early_free(early);
-  g_free(name);
-  return call;
+  put(ahead, prefix, call, NULL);
+}
+
+void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces)
+{
+  put(ahead, prefix, NULL, g_ptr_array_ref(pieces));
+}
+
+void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces)
+{
+  *call = NULL;
+  *pieces = NULL;
+  HF_LOCK(&ahead->lock);
+  Early *early = g_hash_table_lookup(ahead->listings, prefix);
+  if (early == NULL)
+    return;
+  gboolean old = g_get_monotonic_time() - early->asked >= SECONDS * G_USEC_PER_SEC;
+  if (!old && early->call != NULL)
+    *call = g_steal_pointer(&early->call);
+  else if (!old)
+    *pieces = g_ptr_array_ref(early->pieces);
+  if (old || *call != NULL)
+    g_hash_table_remove(ahead->listings, prefix);
+}
+
+static gboolean covers(gpointer prefix, gpointer early G_GNUC_UNUSED, gpointer name)
+{
+  return g_str_has_prefix(name, prefix);
+}
+
+void hf_ahead_forget(HfAhead *ahead, const char *name)
+{
+  HF_LOCK(&ahead->lock);
+  g_hash_table_foreach_remove(ahead->listings, covers, (gpointer)name);
 }

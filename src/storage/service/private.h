@@ -22,6 +22,8 @@ typedef struct HfServiceStore {
   gint next;        /* connection of the next call, atomic */
   GMutex lock;      /* guards what follows */
   GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
+  gboolean dirty;   /* frames were sent since the last flush */
+  HfVaultFlushed flushed; /* what the last flush told */
   guint64 waited_us, busy_us;
 } HfServiceStore;
 
@@ -53,13 +55,17 @@ gboolean hf_run_cache_read(HfRunCache *cache, HfServiceStore *service, const cha
 void hf_run_cache_note(HfRunCache *cache, const char *name, guint64 size);
 gboolean hf_run_cache_size(HfRunCache *cache, const char *name, guint64 *size);
 
-/* ---- ahead.c: listings that were asked for before they are needed. Each is used once, and soon. Thread-safe. ---- */
+/* ---- ahead.c: listings that are known before they are needed, for some seconds. Thread-safe. ---- */
 HfAhead *hf_ahead_new(void);
 void hf_ahead_free(HfAhead *ahead);
-/* Takes `call` over. */
-void hf_ahead_put(HfAhead *ahead, const char *prefix, HfCall *call);
-/* The caller's; NULL when there is none, or it is too old. */
-HfCall *hf_ahead_take(HfAhead *ahead, const char *prefix);
+/* A listing that was asked for: takes `call` over. */
+void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call);
+/* A listing that is here: its pieces (GBytes*), of which a reference is taken. */
+void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces);
+/* What is known of it: the call (then the caller's, who may keep what it gives), or pieces (a reference), or neither. */
+void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces);
+/* This object is created or removed here: listings that would tell of it are void. */
+void hf_ahead_forget(HfAhead *ahead, const char *name);
 
 /* ---- sink.c ---- */
 HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "storage/service/private.h"
@@ -61,6 +62,7 @@ gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 off
                           GError **error)
 {
   HfCall *calls[FETCHES] = { NULL };
+  gint64 begun = hf_clock_monotonic_us();
   gsize asked = 0, taken = 0;
   gboolean good = TRUE;
   for (guint turn = 0; good && taken < length;) {
@@ -78,6 +80,8 @@ gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 off
   }
   for (guint i = 0; i < FETCHES; i++)
     hf_call_free(calls[i]);
+  HF_LOCK(&service->lock);
+  service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
   return good;
 }
 
@@ -165,28 +169,49 @@ static HfCall *ask_list(HfServiceStore *service, const char *prefix, GError **er
   return request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_LIST, request, error);
 }
 
+/* Long listings are used once; the others are read by several parts of the engine, one soon after the other. */
+static gboolean is_short(const char *prefix)
+{
+  return hf_smalls_wants(prefix) || g_str_equal(prefix, "sessions/");
+}
+
+static GPtrArray *get_listing(HfServiceStore *service, const char *prefix, GError **error)
+{
+  HfCall *early;
+  GPtrArray *pieces;
+  hf_ahead_take(service->ahead, prefix, &early, &pieces);
+  if (pieces != NULL)
+    return pieces;
+  g_autoptr(HfCall) call = early != NULL ? early : ask_list(service, prefix, error);
+  g_autoptr(GPtrArray) received = call == NULL ? NULL : receive_all(call, error);
+  g_autoptr(GBytes) reply = received == NULL ? NULL : hf_call_finish(call, error);
+  if (reply == NULL)
+    return NULL;
+  if (early != NULL && is_short(prefix))
+    hf_ahead_keep(service->ahead, prefix, received);
+  return g_steal_pointer(&received);
+}
+
 static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
 {
   HfServiceStore *service = self(store);
-  HfCall *early = hf_ahead_take(service->ahead, prefix);
-  g_autoptr(HfCall) call = early != NULL ? early : ask_list(service, prefix, error);
-  g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
-  g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
-  for (guint i = 0; reply != NULL && i < pieces->len; i++)
+  g_autoptr(GPtrArray) pieces = get_listing(service, prefix, error);
+  for (guint i = 0; pieces != NULL && i < pieces->len; i++)
     if (!take_listing(service, pieces->pdata[i], func, user, error))
       return FALSE;
-  return reply != NULL;
+  return pieces != NULL;
 }
 
 /* A session begins by looking at all of these, one after the other. Asked for at once they cost one round trip. What
  * may not be listed comes out when it is asked for. */
 static void look_ahead(HfServiceStore *service)
 {
-  static const char *const prefixes[] = { "index/", "data/", "meta/", "gc/", "damage/", "points/", "sessions/" };
+  static const char *const prefixes[] = { "index/",  "data/",   "meta/",     "mirror/", "gc/",
+                                          "damage/", "points/", "sessions/", "ring/",   "writers/" };
   for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++) {
     HfCall *call = ask_list(service, prefixes[i], NULL);
     if (call != NULL)
-      hf_ahead_put(service->ahead, prefixes[i], call);
+      hf_ahead_ask(service->ahead, prefixes[i], call);
   }
 }
 
@@ -227,6 +252,7 @@ static gboolean service_put_commit(HfPut *base, GError **error)
 {
   ServicePut *put = (ServicePut *)base;
   HfServiceStore *service = self(base->store);
+  hf_ahead_forget(service->ahead, base->name);
   g_auto(HfVaultName) name = { .name = g_strdup(base->name) };
   g_autoptr(GBytes) request = hf_vault_name_encode(&name, error);
   HfRpc *rpc = hf_service_rpc(service);
@@ -260,6 +286,7 @@ static gboolean service_remove(HfStore *store, const char *name, GError **error)
   HfServiceStore *service = self(store);
   g_auto(HfVaultName) request = { .name = g_strdup(name) };
   hf_smalls_remove(service->smalls, name);
+  hf_ahead_forget(service->ahead, name);
   return hf_vault_call_remove(hf_service_rpc(service), &request, -1, error);
 }
 
@@ -278,6 +305,9 @@ static void service_free(HfStore *store)
 {
   HfServiceStore *service = self(store);
   hf_ahead_free(service->ahead);
+  /* Each end takes a round trip: all at once. */
+  for (guint i = 0; i < service->connections->len; i++)
+    hf_rpc_close(service->connections->pdata[i]);
   g_ptr_array_unref(service->connections);
   g_ptr_array_unref(service->channels);
   g_ptr_array_unref(service->sinks);
@@ -355,6 +385,13 @@ static gboolean visit(HfServiceStore *service, GError **error)
   for (guint i = 0; i < pieces->len; i++)
     if (!take_listing(service, pieces->pdata[i], NULL, NULL, error))
       return FALSE;
+  /* Keyrings are opened at once: what they list goes out together. */
+  static const char *const folders[] = { "ring/", "writers/" };
+  for (gsize i = 0; answer.kept && i < G_N_ELEMENTS(folders); i++) {
+    HfCall *listing = ask_list(service, folders[i], NULL);
+    if (listing != NULL)
+      hf_ahead_ask(service->ahead, folders[i], listing);
+  }
   service->visit = (HfServiceVisit){ answer.rights, answer.kept, answer.seconds };
   return TRUE;
 }

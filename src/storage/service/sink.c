@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Frames on their way to the service. Each connection has one call a sink, opened with its first frame; a frame goes out
- * by the next connection that is free. Nothing waits for an answer before the flush.
+ * Frames on their way to the service. Every connection has a lane: a thread, a queue of a few frames, and one call,
+ * opened with its first frame. A frame goes to the lane with the shortest queue; who adds it waits only when all are
+ * full. So all connections are kept busy, however few threads seal, and sealing goes on while the network is at work.
+ *
+ * Memory: QUEUE_BYTES, or one frame, for each lane.
  */
 #include <string.h>
 
@@ -10,21 +13,87 @@
 #include "base/work.h"
 #include "storage/service/private.h"
 
+#define QUEUE_BYTES (4u << 20)
+
+typedef struct HfServiceSink HfServiceSink;
+
 typedef struct Lane {
-  GMutex lock; /* one frame at a time */
+  HfServiceSink *sink;
   HfRpc *rpc;
-  HfCall *call; /* NULL: not begun since the last flush */
+  GThread *thread; /* NULL until its first frame */
+  HfCall *call;    /* set by the thread, under the sink's lock; taken by a drain while the thread is idle */
+  GQueue queue;    /* of GBytes*: pieces; under the sink's lock, like what follows */
+  gsize bytes;     /* queued or being sent */
 } Lane;
 
-typedef struct HfServiceSink {
+struct HfServiceSink {
   HfSink sink;
   HfServiceStore *service;
   HfPackKind kind;
   GBytes *request;
   Lane *lanes;
   guint count;
-  gint next; /* atomic */
-} HfServiceSink;
+  GMutex lock; /* guards what follows */
+  GCond changed;
+  gboolean stop;
+  GError *failed; /* the first */
+};
+
+static gboolean fail_locked(HfServiceSink *sink, GError *why)
+{
+  if (sink->failed == NULL)
+    sink->failed = why;
+  else
+    g_clear_error(&why);
+  return FALSE;
+}
+
+static gboolean give_failure(const HfServiceSink *sink, GError **error)
+{
+  g_propagate_error(error, g_error_copy(sink->failed));
+  return FALSE;
+}
+
+/* ---- Lanes. ---- */
+
+static gboolean send_piece(Lane *lane, GBytes *piece, GError **error)
+{
+  struct iovec part = { (void *)g_bytes_get_data(piece, NULL), g_bytes_get_size(piece) };
+  HfCall *call = lane->call;
+  if (call == NULL) {
+    call = hf_rpc_begin(lane->rpc, HF_VAULT_METHOD_SINK, lane->sink->request, error);
+    HF_LOCK(&lane->sink->lock);
+    lane->call = call;
+  }
+  return call != NULL && hf_call_send(call, &part, 1, error);
+}
+
+static gpointer lane_main(gpointer data)
+{
+  Lane *lane = data;
+  HfServiceSink *sink = lane->sink;
+  g_mutex_lock(&sink->lock);
+  while (!sink->stop) {
+    GBytes *piece = g_queue_pop_head(&lane->queue);
+    if (piece == NULL) {
+      g_cond_wait(&sink->changed, &sink->lock);
+      continue;
+    }
+    gboolean lost = sink->failed != NULL;
+    g_mutex_unlock(&sink->lock);
+    GError *why = NULL;
+    gsize length = g_bytes_get_size(piece);
+    gboolean sent = lost || send_piece(lane, piece, &why);
+    g_bytes_unref(piece);
+    g_mutex_lock(&sink->lock);
+    if (!sent)
+      fail_locked(sink, why);
+    lane->bytes -= length;
+    g_cond_broadcast(&sink->changed);
+  }
+  g_mutex_unlock(&sink->lock);
+  return NULL;
+}
 
 HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GError **error)
 {
@@ -43,105 +112,153 @@ HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GErro
   sink->request = g_steal_pointer(&encoded);
   sink->count = service->connections->len;
   sink->lanes = g_new0(Lane, sink->count);
+  g_mutex_init(&sink->lock);
+  g_cond_init(&sink->changed);
   for (guint i = 0; i < sink->count; i++) {
-    g_mutex_init(&sink->lanes[i].lock);
+    sink->lanes[i].sink = sink;
     sink->lanes[i].rpc = service->connections->pdata[i];
+    g_queue_init(&sink->lanes[i].queue);
   }
   HF_LOCK(&service->lock);
   g_ptr_array_add(service->sinks, sink);
   return &sink->sink;
 }
 
-/* A lane that nobody is sending on, else the one whose turn it is; locked. */
-static Lane *take_lane(HfServiceSink *sink)
-{
-  guint first = (guint)g_atomic_int_add(&sink->next, 1) % sink->count;
-  for (guint i = 0; i < sink->count; i++) {
-    Lane *lane = &sink->lanes[(first + i) % sink->count];
-    if (g_mutex_trylock(&lane->lock))
-      return lane;
-  }
-  g_mutex_lock(&sink->lanes[first].lock);
-  return &sink->lanes[first];
-}
+/* ---- Adding. ---- */
 
-/* The time that this takes is the network's: credit, and room in the socket. */
-static gboolean send(HfServiceSink *sink, Lane *lane, const struct iovec *parts, int count, GError **error)
+static GBytes *make_piece(const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
+                          GError **error)
 {
-  gint64 begun = hf_clock_monotonic_us();
-  if (lane->call == NULL)
-    lane->call = hf_rpc_begin(lane->rpc, HF_VAULT_METHOD_SINK, sink->request, error);
-  gboolean sent = lane->call != NULL && hf_call_send(lane->call, parts, count, error);
-  HF_LOCK(&sink->service->lock);
-  sink->service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
-  return sent;
-}
-
-gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struct iovec *stored, int count,
-                             const HfId *ids, GError **error)
-{
-  HfServiceSink *sink = (HfServiceSink *)base;
   g_auto(HfVaultFrame) header = { .kind = frame->kind };
   memcpy(header.digest.b, frame->digest, sizeof frame->digest);
   for (guint i = 0; i < frame->blobs; i++)
     hf_vault_frame_add_ids(&header, &ids[i]);
   g_autoptr(GBytes) encoded = hf_vault_frame_encode(&header, error);
   if (encoded == NULL)
-    return FALSE;
-  gsize length;
+    return NULL;
+  gsize length, total = frame->stored_length;
   gconstpointer bytes = g_bytes_get_data(encoded, &length);
   guint32 prefix = GUINT32_TO_LE((guint32)length);
-  g_autofree struct iovec *parts = g_new(struct iovec, 2 + (gsize)count);
-  parts[0] = (struct iovec){ &prefix, sizeof prefix };
-  parts[1] = (struct iovec){ (void *)bytes, length };
-  memcpy(parts + 2, stored, (gsize)count * sizeof *stored);
-  Lane *lane = take_lane(sink);
-  gboolean sent = send(sink, lane, parts, 2 + count, error);
-  g_mutex_unlock(&lane->lock);
-  return sent;
+  guint8 *piece = g_try_malloc(sizeof prefix + length + total);
+  if (piece == NULL) {
+    hf_fail(error, HF_ERROR_FAILED, "out of memory for a frame of %zu bytes", total);
+    return NULL;
+  }
+  guint8 *at = piece;
+  memcpy(at, &prefix, sizeof prefix);
+  at += sizeof prefix;
+  memcpy(at, bytes, length);
+  at += length;
+  for (int i = 0; i < count; i++) {
+    memcpy(at, stored[i].iov_base, stored[i].iov_len);
+    at += stored[i].iov_len;
+  }
+  return g_bytes_new_take(piece, (gsize)(at - piece));
 }
 
-/* Ends the calls of all lanes first, then waits for each: one round trip for all. */
-static gboolean drain(HfServiceSink *sink, GError **error)
+/* The lane with the least to do, if it has room. */
+static Lane *find_lane(HfServiceSink *sink)
 {
-  gboolean good = TRUE;
-  for (guint i = 0; i < sink->count; i++) {
-    Lane *lane = &sink->lanes[i];
-    HF_LOCK(&lane->lock);
-    if (lane->call != NULL)
-      hf_call_end(lane->call, NULL); /* what is wrong comes out of the finish */
+  Lane *best = &sink->lanes[0];
+  for (guint i = 1; i < sink->count; i++)
+    if (sink->lanes[i].bytes < best->bytes)
+      best = &sink->lanes[i];
+  return best->bytes < QUEUE_BYTES ? best : NULL;
+}
+
+gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struct iovec *stored, int count,
+                             const HfId *ids, GError **error)
+{
+  HfServiceSink *sink = (HfServiceSink *)base;
+  GBytes *piece = make_piece(frame, stored, count, ids, error);
+  if (piece == NULL)
+    return FALSE;
+  gint64 begun = hf_clock_monotonic_us();
+  Lane *lane = NULL;
+  g_mutex_lock(&sink->lock);
+  while (sink->failed == NULL && (lane = find_lane(sink)) == NULL)
+    g_cond_wait(&sink->changed, &sink->lock);
+  gboolean good = sink->failed == NULL || give_failure(sink, error);
+  if (good) {
+    lane->bytes += g_bytes_get_size(piece);
+    g_queue_push_tail(&lane->queue, piece);
+    if (lane->thread == NULL)
+      lane->thread = g_thread_new("lane", lane_main, lane);
+    g_cond_broadcast(&sink->changed);
+  } else {
+    g_bytes_unref(piece);
   }
-  for (guint i = 0; i < sink->count; i++) {
-    Lane *lane = &sink->lanes[i];
-    HF_LOCK(&lane->lock);
-    if (lane->call == NULL)
-      continue;
-    g_autoptr(GBytes) reply = hf_call_finish(lane->call, good ? error : NULL);
-    good = good && reply != NULL;
-    g_clear_pointer(&lane->call, hf_call_free);
-  }
+  g_mutex_unlock(&sink->lock);
+  HF_LOCK(&sink->service->lock);
+  sink->service->dirty = TRUE;
+  sink->service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
   return good;
 }
 
-/* All sinks of the store: metadata that another sink sent may name what is still under way here. */
+/* ---- Flushing. ---- */
+
+static gboolean wait_until_sent(HfServiceSink *sink, GError **error)
+{
+  HF_LOCK(&sink->lock);
+  for (guint i = 0; i < sink->count; i++)
+    while (sink->failed == NULL && sink->lanes[i].bytes > 0)
+      g_cond_wait(&sink->changed, &sink->lock);
+  return sink->failed == NULL || give_failure(sink, error);
+}
+
+/* Ends the calls of all lanes first, then waits for each: one round trip for all. The lanes are idle meanwhile. */
+static gboolean drain(HfServiceSink *sink, GError **error)
+{
+  GError *why = NULL;
+  if (!wait_until_sent(sink, error))
+    return FALSE;
+  for (guint i = 0; i < sink->count; i++)
+    if (sink->lanes[i].call != NULL)
+      hf_call_end(sink->lanes[i].call, NULL); /* what is wrong comes out of the finish */
+  for (guint i = 0; i < sink->count; i++) {
+    Lane *lane = &sink->lanes[i];
+    if (lane->call == NULL)
+      continue;
+    g_autoptr(GBytes) reply = hf_call_finish(lane->call, why == NULL ? &why : NULL);
+    g_clear_pointer(&lane->call, hf_call_free);
+  }
+  if (why == NULL)
+    return TRUE;
+  HF_LOCK(&sink->lock);
+  fail_locked(sink, why);
+  return give_failure(sink, error);
+}
+
+static gboolean flush_service(HfServiceStore *service, GError **error)
+{
+  g_auto(HfVaultFlushed) reply = { 0 };
+  if (!hf_vault_call_flush(service->connections->pdata[0], &reply, -1, error))
+    return FALSE;
+  HF_LOCK(&service->lock);
+  service->flushed = reply;
+  service->busy_us = reply.busy;
+  return TRUE;
+}
+
+/* All sinks of the store at once. What was flushed with another sink, and nothing came since, is not flushed again. */
 gboolean hf_service_sink_flush(HfSink *base, HfSinkTotals *totals, GError **error)
 {
   HfServiceSink *sink = (HfServiceSink *)base;
   HfServiceStore *service = sink->service;
   g_mutex_lock(&service->lock);
   g_autoptr(GPtrArray) sinks = g_ptr_array_copy(service->sinks, NULL, NULL);
+  gboolean dirty = service->dirty;
+  service->dirty = FALSE;
   g_mutex_unlock(&service->lock);
   for (guint i = 0; i < sinks->len; i++)
     if (!drain(sinks->pdata[i], error))
       return FALSE;
-  g_auto(HfVaultFlushed) reply = { 0 };
-  if (!hf_vault_call_flush(service->connections->pdata[0], &reply, -1, error))
+  if (dirty && !flush_service(service, error))
     return FALSE;
-  g_mutex_lock(&service->lock);
-  service->busy_us = reply.busy;
-  g_mutex_unlock(&service->lock);
-  *totals = sink->kind == HF_PACK_DATA ? (HfSinkTotals){ reply.data, reply.data_second }
-                                       : (HfSinkTotals){ reply.meta, reply.meta_second };
+  HF_LOCK(&service->lock);
+  const HfVaultFlushed *flushed = &service->flushed;
+  *totals = sink->kind == HF_PACK_DATA ? (HfSinkTotals){ flushed->data, flushed->data_second }
+                                       : (HfSinkTotals){ flushed->meta, flushed->meta_second };
   return TRUE;
 }
 
@@ -151,10 +268,23 @@ void hf_service_sink_free(HfSink *base)
   g_mutex_lock(&sink->service->lock);
   g_ptr_array_remove(sink->service->sinks, sink);
   g_mutex_unlock(&sink->service->lock);
+  g_mutex_lock(&sink->lock);
+  sink->stop = TRUE;
+  g_cond_broadcast(&sink->changed);
+  for (guint i = 0; i < sink->count; i++)
+    if (sink->lanes[i].call != NULL)
+      hf_call_cancel(sink->lanes[i].call); /* wakes its thread */
+  g_mutex_unlock(&sink->lock);
   for (guint i = 0; i < sink->count; i++) {
-    hf_call_free(sink->lanes[i].call);
-    g_mutex_clear(&sink->lanes[i].lock);
+    Lane *lane = &sink->lanes[i];
+    if (lane->thread != NULL)
+      g_thread_join(lane->thread);
+    hf_call_free(lane->call);
+    g_queue_clear_full(&lane->queue, (GDestroyNotify)g_bytes_unref);
   }
+  g_clear_error(&sink->failed);
+  g_mutex_clear(&sink->lock);
+  g_cond_clear(&sink->changed);
   g_free(sink->lanes);
   g_bytes_unref(sink->request);
   g_free(sink);
