@@ -105,6 +105,9 @@ gboolean hf_fleet_print_list(HfFleet *fleet, const char *path, guint most, const
 /* One thing: a line for each column that has a value, or with --json the object. */
 void hf_fleet_print_object(HfCli *cli, json_t *object, const HfFleetColumn *columns, guint n_columns);
 
+/* As text only: what a list of states says of one thing besides. */
+gboolean hf_fleet_print_state(HfFleet *fleet, const char *list, const char *id, const HfFleetColumn *columns,
+                              guint n_columns, GError **error);
 /* The first moment of what people write ("2026-11-22", "2026-11-22T10:00") as the interface wants it; caller frees. */
 gboolean hf_fleet_since(const char *text, char **time, GError **error);
 /* "removed job 'x'", or with --json an object with the id. TRUE always. */

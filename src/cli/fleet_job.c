@@ -47,12 +47,18 @@ gboolean hf_verb_job_show(const HfOptions *options, HfCli *cli, GError **error)
     { { .title = "disabled" }, "isDisabled", HF_CELL_FLAG },
     { { .title = "reads" }, "backupMode", HF_CELL_TEXT },
     { { .title = "copies" }, "sourceObjects.includes", HF_CELL_JSON },
-    { { .title = "repository" }, "storage.backupRepositoryId", HF_CELL_TEXT },
-    { { .title = "repository" }, "target.backupRepositoryId", HF_CELL_TEXT },
     { { .title = "keeps" }, "storage.retentionPolicy", HF_CELL_JSON },
     { { .title = "keeps besides" }, "storage.gfsPolicy", HF_CELL_JSON },
     { { .title = "schedule" }, "schedule", HF_CELL_JSON },
     { { .title = "scripts" }, "guestProcessing", HF_CELL_JSON },
+  };
+  static const HfFleetColumn state_columns[] = {
+    { { .title = "repository   " }, "repositoryName", HF_CELL_TEXT },
+    { { .title = "runs" }, "nextRunPolicy", HF_CELL_TEXT },
+    { { .title = "status" }, "status", HF_CELL_TEXT },
+    { { .title = "last run" }, "lastRun", HF_CELL_TIME },
+    { { .title = "last result" }, "lastResult", HF_CELL_TEXT },
+    { { .title = "next run" }, "nextRun", HF_CELL_TIME },
   };
   g_auto(HfFleet) fleet = { 0 };
   if (!hf_fleet_open(&fleet, options, cli, error))
@@ -64,7 +70,8 @@ gboolean hf_verb_job_show(const HfOptions *options, HfCli *cli, GError **error)
   hf_fleet_print_object(cli, job, columns, G_N_ELEMENTS(columns));
   if (*hosts != '\0')
     hf_output_text(cli->output, "%-13s  %s\n", "hosts", hosts);
-  return TRUE;
+  return hf_fleet_print_state(&fleet, STATES, hf_json_text(job, "id"), state_columns, G_N_ELEMENTS(state_columns),
+                              error);
 }
 
 /* ---- create, change ---- */

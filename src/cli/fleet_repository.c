@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/fleet.h"
 
+#define STATES "/api/v1/backupInfrastructure/repositories/states"
 #define MEGABYTE 1000000u
 #define HARDENED "LinuxHardened"
 
@@ -22,9 +23,8 @@ gboolean hf_verb_repository_list(const HfOptions *options, HfCli *cli, GError **
   };
   g_auto(HfFleet) fleet = { 0 };
   return hf_fleet_open(&fleet, options, cli, error) &&
-         hf_fleet_print_list(&fleet, "/api/v1/backupInfrastructure/repositories/states", 0, columns,
-                             G_N_ELEMENTS(columns), "there are no repositories; 'holdfast repository add' makes one",
-                             error);
+         hf_fleet_print_list(&fleet, STATES, 0, columns, G_N_ELEMENTS(columns),
+                             "there are no repositories; 'holdfast repository add' makes one", error);
 }
 
 gboolean hf_verb_repository_show(const HfOptions *options, HfCli *cli, GError **error)
@@ -34,12 +34,18 @@ gboolean hf_verb_repository_show(const HfOptions *options, HfCli *cli, GError **
     { { .title = "id" }, "id", HF_CELL_TEXT },
     { { .title = "description" }, "description", HF_CELL_TEXT },
     { { .title = "type" }, "type", HF_CELL_TEXT },
-    { { .title = "host" }, "hostId", HF_CELL_TEXT },
     { { .title = "path" }, "repository.path", HF_CELL_TEXT },
     { { .title = "immutable days" }, "repository.makeRecentBackupsImmutableDays", HF_CELL_NUMBER },
     { { .title = "tasks at once" }, "repository.maxTaskCount", HF_CELL_NUMBER },
     { { .title = "limit, MB a second" }, "repository.readWriteRate", HF_CELL_NUMBER },
     { { .title = "fingerprint" }, "uniqueId", HF_CELL_TEXT },
+  };
+  static const HfFleetColumn state_columns[] = {
+    { { .title = "host               " }, "hostName", HF_CELL_TEXT },
+    { { .title = "online" }, "isOnline", HF_CELL_FLAG },
+    { { .title = "capacity" }, "capacityGB", HF_CELL_GIB },
+    { { .title = "free" }, "freeGB", HF_CELL_GIB },
+    { { .title = "used" }, "usedSpaceGB", HF_CELL_GIB },
   };
   g_auto(HfFleet) fleet = { 0 };
   if (!hf_fleet_open(&fleet, options, cli, error))
@@ -48,7 +54,8 @@ gboolean hf_verb_repository_show(const HfOptions *options, HfCli *cli, GError **
   if (found == NULL)
     return FALSE;
   hf_fleet_print_object(cli, found, columns, G_N_ELEMENTS(columns));
-  return TRUE;
+  return hf_fleet_print_state(&fleet, STATES, hf_json_text(found, "id"), state_columns, G_N_ELEMENTS(state_columns),
+                              error);
 }
 
 /* ---- add, change ---- */

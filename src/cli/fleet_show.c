@@ -121,6 +121,18 @@ void hf_fleet_print_object(HfCli *cli, json_t *object, const HfFleetColumn *colu
   hf_output_document(cli->output, json_incref(object));
 }
 
+gboolean hf_fleet_print_state(HfFleet *fleet, const char *list, const char *id, const HfFleetColumn *columns,
+                              guint n_columns, GError **error)
+{
+  if (hf_output_is_json(fleet->cli->output))
+    return TRUE;
+  g_autofree char *path = HF_QUERY(list, "idFilter", id);
+  hf_autojson json_t *rows = hf_fleet_list(fleet, path, 1, error);
+  if (json_array_size(rows) > 0)
+    hf_fleet_print_object(fleet->cli, json_array_get(rows, 0), columns, n_columns);
+  return rows != NULL;
+}
+
 gboolean hf_fleet_done(HfCli *cli, const char *done, const HfFleetKind *kind, const char *name, const char *id)
 {
   hf_output_note(cli->output, "%s %s '%s'\n", done, kind->word, name);

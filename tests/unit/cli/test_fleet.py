@@ -347,7 +347,9 @@ class Verbs(Fleet):
         self.assertEqual(found['repository']['makeRecentBackupsImmutableDays'], 14)
         self.assertEqual(found['repository']['maxTaskCount'], 2)
         self.assertEqual(found['repository']['readWriteRate'], 21)
-        self.assertIn('14', self.holdfast('repository', 'show', 'vault'))
+        shown = self.holdfast('repository', 'show', 'vault')
+        self.assertRegex(shown, r'(?m)^immutable days\s+14$')
+        self.assertRegex(shown, r'(?m)^host\s+web1.example$')
         self.holdfast('repository', 'change', 'vault', '--name', 'safe', '--tasks', 8, '--immutable', 20)
         found = self.document('repository', 'show', 'safe')
         self.assertEqual((found['repository']['maxTaskCount'], found['description']), (8, 'locked'))
@@ -465,6 +467,7 @@ class Jobs(Fleet):
         self.assertEqual((scripts['user'], scripts['timeoutSeconds']), ('postgres', 60))
         shown = self.holdfast('job', 'show', 'web')
         self.assertIn('web1.example: /etc /srv', shown)
+        self.assertRegex(shown, r'(?m)^repository\s+first$')
         self.assertIn('web', self.holdfast('job', 'list'))
 
     def test_change(self):
