@@ -68,6 +68,30 @@ static gboolean host_rescan(gpointer data, const HfApiActor *by, const char *hos
   return hf_managed_rescan(((HfProgramActions *)data)->managed, &actor, host_id, session, error);
 }
 
+static gboolean host_upgrade(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
+{
+  const HfProgramActions *real = data;
+  HfActor actor = actor_of(by);
+  gboolean package = real->agent_package != NULL;
+  const char *path = package ? real->agent_package : real->agent_program;
+  if (path == NULL)
+    return hf_fail(error, HF_ERROR_UNSUPPORTED, "this server has no agent for hosts; name one with 'agent-package' in "
+                   "its configuration");
+  HfManagedAgent agent = { .path = path, .package = package, .version = HF_VERSION };
+  return hf_managed_upgrade(real->managed, &actor, host_id, &agent, session, error);
+}
+
+static gboolean host_logs(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  return hf_managed_logs(((HfProgramActions *)data)->managed, &actor, host_id, session, error);
+}
+
+static GBytes *host_logs_read(gpointer data, const char *host_id, GError **error)
+{
+  return hf_managed_logs_read(((HfProgramActions *)data)->managed, host_id, error);
+}
+
 static gboolean host_remove(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
 {
   HfActor actor = actor_of(by);
@@ -176,8 +200,8 @@ static gboolean search(gpointer data, const char *mount_id, const char *path, co
                        gpointer to, GError **error)
 {
   Sink given = { sink, to };
-  return hf_jobs_search(((HfProgramActions *)data)->jobs, mount_id, *path == '\0' ? "/" : path, text, give_entry, &given,
-                        error);
+  HfJobs *jobs = ((HfProgramActions *)data)->jobs;
+  return hf_jobs_search(jobs, mount_id, *path == '\0' ? "/" : path, text, give_entry, &given, error);
 }
 
 static gboolean restore(gpointer data, const HfApiActor *by, const HfApiRestoreSpec *spec, char **session,
@@ -205,7 +229,8 @@ void hf_program_actions(HfProgramActions *real, HfApiActions *actions)
     .data = real,
     .job_start = job_start, .job_stop = job_stop, .job_retry = job_retry, .session_stop = session_stop,
     .jobs_changed = jobs_changed,
-    .host_add = host_add, .host_rescan = host_rescan, .host_remove = host_remove, .host_key = host_key,
+    .host_add = host_add, .host_rescan = host_rescan, .host_upgrade = host_upgrade,
+    .host_logs = host_logs, .host_logs_read = host_logs_read, .host_remove = host_remove, .host_key = host_key,
     .repository_create = repository_create, .repository_rescan = repository_rescan,
     .repository_remove = repository_remove,
     .backup_delete = backup_delete, .health_check = health_check,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The whole backup server: state folder, database, authority, hosts, jobs, schedule, interface; put together in the order
- * in which they need each other, and taken apart in the other.
+ * The whole backup server: state folder, database, authority, hosts, jobs, schedule, interface; put together in the
+ * order in which they need each other, and taken apart in the other.
  *
  * The state folder (mode 0700) holds server.db unless the database is elsewhere, seal.key (opens the secrets in the
- * database; keep a copy of it apart), server.pem (the interface's certificate when none was given) and index/ (a cache).
+ * database; keep a copy of it apart), server.pem (the interface's certificate when none was given) and index/ (a
+ * cache).
  */
 #pragma once
 
@@ -22,8 +23,8 @@ typedef struct HfServerSettings {
   char *certificate, *key; /* files (PEM) for the interface; NULL: one by the internal authority */
   char *agent_package, *agent_program; /* what hosts get that are added by SSH; NULL: none */
 } HfServerSettings;
-/* Reads `config`; NULL: HF_SERVER_CONFIG, which may be missing. `state` (or NULL) goes before what it says. Unknown keys
- * are errors. */
+/* Reads `config`; NULL: HF_SERVER_CONFIG, which may be missing. `state` (or NULL) goes before what it says. Unknown
+ * keys are errors. */
 HfServerSettings *hf_server_settings_load(const char *config, const char *state, GError **error);
 void hf_server_settings_free(HfServerSettings *settings);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfServerSettings, hf_server_settings_free)

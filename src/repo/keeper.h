@@ -5,8 +5,8 @@
  *
  * Invariants
  *  C1 A point is published only when an enrolled writer of its domain signed it, and its roots are stored.
- *  C2 Sequence, time and lock of a published point are the service's, except that a copy of a point of another repository
- *     keeps sequence and time.
+ *  C2 Sequence, time and lock of a published point are the service's, except that a copy of a point of another
+ *     repository keeps sequence and time.
  *  C3 The clock never goes back and never counts time in which the service did not run (format.md 9.4).
  */
 #pragma once

@@ -22,8 +22,8 @@ typedef enum HfAccess {
   HF_ACCESS_FULL,  /* password, key file, or encryption none */
 } HfAccess;
 
-/* How the user proves himself. `text` is a password (kind PASSWORD), the text of a key file, credential or pass (KEY_FILE), a
- * paper key (PAPER). NONE tries the open slot of encryption "none". The bytes are borrowed. */
+/* How the user proves himself. `text` is a password (kind PASSWORD), the text of a key file, credential or pass
+ * (KEY_FILE), a paper key (PAPER). NONE tries the open slot of encryption "none". The bytes are borrowed. */
 typedef enum HfUnlockKind { HF_UNLOCK_NONE, HF_UNLOCK_PASSWORD, HF_UNLOCK_KEY_FILE, HF_UNLOCK_PAPER } HfUnlockKind;
 typedef struct HfUnlock {
   HfUnlockKind kind;

@@ -51,7 +51,8 @@ static gboolean unlock(HfRepo *repo, const HfUnlock *how, GError **error)
   return TRUE;
 }
 
-/* A service that keeps the store does this itself. What is put right fails silently where the store cannot be written, except that the report was told of the damage. */
+/* A service that keeps the store does this itself. What is put right fails silently where the store cannot be written,
+ * except that the report was told of the damage. */
 static gboolean mend(HfRepo *repo, GError **error)
 {
   if (repo->read_only || (repo->store->features & HF_STORE_KEPT))

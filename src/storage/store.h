@@ -142,8 +142,8 @@ gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error);
 
 /* ---- Sinks: frames for a service to pack. Only with HF_STORE_KEPT. All functions are thread-safe. ---- */
 HfSink *hf_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);
-/* Hands over a sealed frame (`frame` gives kind, blobs, stored length and digest; `ids` are those of its blobs). Returns
- * as soon as the bytes need not be kept: that the service took them is known after the flush. */
+/* Hands over a sealed frame (`frame` gives kind, blobs, stored length and digest; `ids` are those of its blobs).
+ * Returns as soon as the bytes need not be kept: that the service took them is known after the flush. */
 gboolean hf_sink_add(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
                      GError **error);
 /* All that was added is durable and indexed, or an error: then nothing that was added since the last flush counts.

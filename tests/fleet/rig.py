@@ -116,7 +116,8 @@ class Agent:
         self.id = None
         self.process = None
         self.config = self.folder / 'agent.conf'
-        self.config.write_text(f'[agent]\naddress = {self.address}\nuser = {getpass.getuser()}\n[ports]\ninstaller = {self.installer}\n'
+        self.config.write_text(f'[agent]\naddress = {self.address}\nuser = {getpass.getuser()}\n'
+                               f'[ports]\ninstaller = {self.installer}\n'
                                f'transport = {self.transport}\nchannels = {self.channels[0]}-{self.channels[1]}\n',
                                encoding='ascii')
 

@@ -56,7 +56,8 @@ static gboolean back_up(HfWorker *worker, const HfWorkBackup *task, const HfFar 
   if (still == NULL)
     return FALSE;
   HfBackupOptions options = {
-    .name = task->name, .tags = tags, .paths = paths, .places = hf_still_places(still), .disks = task->disks, .live = task->live,
+    .name = task->name, .tags = tags, .paths = paths, .places = hf_still_places(still),
+    .disks = task->disks, .live = task->live,
     .exclude = exclude, .one_file_system = task->one_file_system, .rescan = task->rescan,
     .allow_empty = allow_empty, .codec = -1, .checkpoint_seconds = task->checkpoint_seconds,
   };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * How long this process was inside system calls on user data, summed over its threads: who reads waits for the source, who
- * writes for the target. Measured by a table of system calls that looks at the clock around those in force.
+ * How long this process was inside system calls on user data, summed over its threads: who reads waits for the source,
+ * who writes for the target. Measured by a table of system calls that looks at the clock around those in force.
  */
 #pragma once
 

@@ -28,8 +28,8 @@ gboolean hf_depot_refresh(HfDepot *depot, GError **error);
 /* As hf_keeper_commit, one at a time, with the clock put down first. */
 gboolean hf_depot_commit(HfDepot *depot, const HfKeeperTerms *terms, const HfShortId *session, GBytes *point,
                          GError **error);
-/* Forgets the points whose ids are given (GArray of HfShortId); *forgotten counts. HF_ERROR_REFUSED names the first that
- * is locked, before any is forgotten. */
+/* Forgets the points whose ids are given (GArray of HfShortId); *forgotten counts. HF_ERROR_REFUSED names the first
+ * that is locked, before any is forgotten. */
 gboolean hf_depot_forget(HfDepot *depot, const GArray *points, guint *forgotten, GError **error);
 /* The repository opened once more, as another process would, for a verb that takes its time (prune, verify): the
  * caller's to free. `report` and `cancel` are borrowed by it. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The calls of spec/messages/vault.toml, answered from a visit. What a name or number may be was checked by the decoder,
- * what it may do is checked by the visit. */
+/* The calls of spec/messages/vault.toml, answered from a visit. What a name or number may be was checked by the
+ * decoder, what it may do is checked by the visit. */
 #include <string.h>
 
 #include "agent/vault/slots.h"

@@ -190,7 +190,8 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
   return stack->packer;
 }
 
-/* Refs that are neither stored nor here yet may still be on their way: it is asked again before anything is committed. */
+/* Refs that are neither stored nor here yet may still be on their way: it is asked again before anything is committed.
+ * */
 static gboolean note_refs(HfVisit *visit, HfRepo *repo, guint32 domain, const HfFrameHeader *header, const void *stored,
                           GError **error)
 {

@@ -7,9 +7,9 @@
  *  V2 Index runs, packs, parity, mirrors, points, marks, tombstones and the clock are never created by a visitor: the
  *     service writes them itself.
  *  V3 A visitor writes as the ticket's writer, in that writer's domain, under one session that he opened in this visit.
- *  V4 A point or checkpoint is taken only when the refs of all metadata that came with this visit, and its own roots, lead
- *     to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its writer
- *     has claimed what is below it: children go before parents.)
+ *  V4 A point or checkpoint is taken only when the refs of all metadata that came with this visit, and its own roots,
+ *     lead to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its
+ *     writer has claimed what is below it: children go before parents.)
  *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
  *
  * Threads: all functions may be called from any thread.

@@ -280,7 +280,8 @@ static void fill_result(const HfBackupState *state, const HfPointDetails *detail
                         HfBackupResult *result)
 {
   HfBlobTotals totals = hf_blob_store_totals(state->store);
-  *result = (HfBackupResult){ .point = point->id, .source = point->source, .files = details->files, .directories = details->directories,
+  *result = (HfBackupResult){ .point = point->id, .source = point->source, .files = details->files,
+                              .directories = details->directories,
                               .bytes = details->bytes, .files_unchanged = state->counts.unchanged,
                               .new_bytes = totals.new_bytes, .stored_bytes = totals.stored_bytes,
                               .parity_bytes = totals.parity_bytes, .warnings = details->warnings,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The run of a copy job: from each repository that holds what the job is about, what is missing goes to the job's own
- * repository, mover to mover. Both are siblings (they have one password in this server), so no key is needed on the way.
+ * repository, mover to mover. Both are siblings (they have one password in this server), so no key is needed on the
+ * way.
  */
 #include <string.h>
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The job runner: turns jobs into sessions, sessions into tasks on hosts, and what hosts tell into rows of the database.
+ * The job runner: turns jobs into sessions, sessions into tasks on hosts, and what hosts tell into rows of the
+ * database.
  *
  * INVARIANTS
- * 1. What a session is to do next can be told from its rows alone: a server that was killed goes on where it was. A task
- *    is ordered under the id of its row, so that it is never ordered twice.
+ * 1. What a session is to do next can be told from its rows alone: a server that was killed goes on where it was. A
+ *    task is ordered under the id of its row, so that it is never ordered twice.
  * 2. A point is in the catalogue only after the repository's service has committed it.
  * 3. Slots: no repository has more tasks at a time than its limit, no host more than its proxy's (or one for each
  *    session where it has none).
@@ -62,14 +63,16 @@ typedef struct HfJobsNewRepository {
   guint64 rate_bytes;
   const char *password_id; /* NULL: a password is made */
 } HfJobsNewRepository;
-gboolean hf_jobs_create_repository(HfJobs *jobs, const HfActor *actor, const HfJobsNewRepository *wanted, char **session,
-                                   GError **error);
+gboolean hf_jobs_create_repository(HfJobs *jobs, const HfActor *actor, const HfJobsNewRepository *wanted,
+                                   char **session, GError **error);
 gboolean hf_jobs_rescan_repository(HfJobs *jobs, const HfActor *actor, const char *repository_id, char **session,
                                    GError **error);
-/* Takes it out of this server; what it stores stays, unless `backups`: then all its points go first (a lock refuses). */
+/* Takes it out of this server; what it stores stays, unless `backups`: then all its points go first (a lock refuses).
+ * */
 gboolean hf_jobs_remove_repository(HfJobs *jobs, const HfActor *actor, const char *repository_id, gboolean backups,
                                    GError **error);
-/* Space of one repository, or of all that have not been asked for a minute: capacity and free are statvfs of the host. */
+/* Space of one repository, or of all that have not been asked for a minute: capacity and free are statvfs of the host.
+ * */
 void hf_jobs_refresh_space(HfJobs *jobs);
 /* Rebuilds the catalogue of every repository, one after the other; waits. */
 gboolean hf_jobs_rescan_all(HfJobs *jobs, GError **error);
@@ -80,7 +83,8 @@ gboolean hf_jobs_delete_backup(HfJobs *jobs, const HfActor *actor, const char *b
 /* Ids (char*) of the backups of these jobs (ended by NULL; NULL: none). */
 GPtrArray *hf_jobs_backups_of(HfJobs *jobs, const char *const *job_ids, GError **error);
 /* Verifies the repository of a backup where the data lie. */
-gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *backup_id, char **session, GError **error);
+gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *backup_id, char **session,
+                              GError **error);
 
 /* ---- Restores. ---- */
 typedef struct HfJobsRestore {

@@ -11,7 +11,7 @@
 
 #define IDLE_MINUTES 30u
 #define CACHE_BYTES (16u << 20)
-#define FOUND_MAX 10000u
+#define FOUND_MAX (10u * 1024u)
 
 typedef struct HfJobsMount {
   char *session, *point_id;
@@ -147,7 +147,8 @@ static HfJobsMount *take(HfJobs *jobs, const char *session, GError **error)
   HF_LOCK(&jobs->lock);
   HfJobsMount *mount = g_hash_table_lookup(jobs->mounts, session);
   if (mount == NULL) {
-    hf_fail(error, HF_ERROR_NOT_FOUND, "there is no such mount, or it was closed as nobody used it; open the point again");
+    hf_fail(error, HF_ERROR_NOT_FOUND, "there is no such mount, or it was closed as nobody used it; open the "
+                                        "point again");
     return NULL;
   }
   mount->users++;

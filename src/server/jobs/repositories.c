@@ -159,8 +159,8 @@ gboolean hf_jobs_setting(HfJobs *jobs, const char *name, const char *value, GErr
   return hf_db_write(jobs->inv->db, write_setting, pair, error);
 }
 
-gboolean hf_jobs_create_repository(HfJobs *jobs, const HfActor *actor, const HfJobsNewRepository *wanted, char **session,
-                                   GError **error)
+gboolean hf_jobs_create_repository(HfJobs *jobs, const HfActor *actor, const HfJobsNewRepository *wanted,
+                                   char **session, GError **error)
 {
   g_autoptr(HfRepositoryRow) row = g_new0(HfRepositoryRow, 1);
   row->name = g_strdup(wanted->name);
@@ -334,7 +334,8 @@ static gboolean run_verify(HfJobsRun *run, gpointer data, const char **result G_
             verified.bad_frames, verified.missing_blobs);
 }
 
-gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *backup_id, char **session, GError **error)
+gboolean hf_jobs_health_check(HfJobs *jobs, const HfActor *actor, const char *backup_id, char **session,
+                              GError **error)
 {
   g_autoptr(HfBackupRow) backup = hf_inv_backup_get(jobs->inv, backup_id, error);
   return backup != NULL && spawn_errand(jobs, actor, backup->repository_id, "RepositoryMaintenance", run_verify,

@@ -124,8 +124,8 @@ static gboolean end_task(HfJobsRun *run, const HfTaskRow *row, const HfJobsResul
                    "%" G_GUINT64_FORMAT " files or folders are damaged in the repository and %" G_GUINT64_FORMAT
                    " could not be written; the log names them", done.damaged, done.failed);
   g_autofree char *size = g_format_size(done.bytes);
-  g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " files and %" G_GUINT64_FORMAT " folders, %s", done.files,
-                                          done.directories, size);
+  g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " files and %" G_GUINT64_FORMAT " folders, %s",
+                                          done.files, done.directories, size);
   hf_inv_log(jobs->inv, row->id, HF_LINE_SUCCEEDED, line, NULL, NULL, NULL);
   const char *end = done.warnings > 0 ? HF_RESULT_WARNING : HF_RESULT_SUCCESS;
   return hf_inv_task_finish(jobs->inv, row->id, end, "", NULL, NULL, &figures, error);

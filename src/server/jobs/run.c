@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The run of a backup job. Every object has a task row, made before anything begins; the rows say what is left to do, so
- * that a run which lost its server goes on: rows that have ended are passed over, rows that were ordered are waited for.
+ * The run of a backup job. Every object has a task row, made before anything begins; the rows say what is left to do,
+ * so that a run which lost its server goes on: rows that have ended are passed over, rows that were ordered are waited
+ * for.
  */
 #include "server/jobs/run.h"
 
@@ -207,6 +208,38 @@ static gint64 proxy_limit(HfJobs *jobs, const char *host_id)
   return 1;
 }
 
+static gboolean is_told(HfJobs *jobs, const HfJobsTask *waiting)
+{
+  HF_LOCK(&jobs->lock);
+  return waiting->result != NULL;
+}
+
+static gboolean has_name(const GPtrArray *names, const char *name)
+{
+  for (guint i = 0; i < names->len; i++)
+    if (g_str_equal(names->pdata[i], name))
+      return TRUE;
+  return FALSE;
+}
+
+/* A row that says "ordered" may be wrong: the server ended before the order went out, or when it had taken the result
+ * and not yet put it down. The host knows nothing of the task then, and would never tell. Ordered again, it sends what
+ * is not stored yet. */
+static gboolean is_lost(BackupTask *task, const HfJobsTask *waiting)
+{
+  HfJobsRun *run = task->backup->run;
+  const HfJobHosts *hosts = &run->jobs->parts.hosts;
+  for (guint tries = 0; tries < HF_JOB_LOST_SECONDS && !hf_run_ending(run); tries++) {
+    g_autoptr(GPtrArray) names = hosts->tasks(hosts->user, task->object->host_id, NULL);
+    if (names != NULL)
+      return !has_name(names, task->row->id) && !is_told(run->jobs, waiting);
+    if (is_told(run->jobs, waiting) || hf_run_stop(run) == HF_JOBS_STOP_NOW)
+      break;
+    g_usleep(G_USEC_PER_SEC);
+  }
+  return FALSE;
+}
+
 static gboolean carry_out(BackupTask *task, GError **error)
 {
   HfJobsRun *run = task->backup->run;
@@ -223,6 +256,7 @@ static gboolean carry_out(BackupTask *task, GError **error)
   hf_inv_task_state(jobs->inv, task->row->id, HF_STATE_WORKING, NULL);
   HfJobsTask *waiting = hf_jobs_task_new(jobs, task->row->id, task->object->host_id);
   g_autoptr(GError) why = NULL;
+  ordered = ordered && !is_lost(task, waiting);
   gboolean good = ordered || give_order(task, &way, &why) || hf_error_is(why, HF_ERROR_EXISTS);
   if (good)
     good = wait_for_end(task, waiting, error);

@@ -82,7 +82,8 @@ typedef struct HfJobsTask {
 HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id);
 void hf_jobs_task_free(HfJobs *jobs, HfJobsTask *task);
 /* Waits for its result: NULL with HF_ERROR_IO when its host is lost, with HF_ERROR_CANCELLED and hf_run_ending when
- * the server ends. A stop "now" is passed on to the host; the result then tells how it ended. Borrowed from the task. */
+ * the server ends. A stop "now" is passed on to the host; the result then tells how it ended. Borrowed from the task.
+ * */
 const HfJobsResult *hf_jobs_task_wait(HfJobsRun *run, HfJobsTask *task, GError **error);
 /* Takes slots (keys as in HfJobs.slots; limit 0: none), all at once; waits until they are free. */
 typedef struct HfJobsSlot {

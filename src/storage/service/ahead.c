@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Listings that were asked for before they are needed, or that came with the visit. What a listing says was true when
- * the service answered it: who uses it within SECONDS could have asked then, and would have been told the same. What this
- * store changes itself is never told from here (hf_ahead_forget).
+ * the service answered it: who uses it within SECONDS could have asked then, and would have been told the same. What
+ * this store changes itself is never told from here (hf_ahead_forget).
  *
  * Marks: a listing of "gc/" is asked for after the session's `open` was put. A mark that comes later waits for that
  * session, so that not knowing it does no harm (repo/session.h E2).

@@ -62,7 +62,8 @@ void hf_ahead_free(HfAhead *ahead);
 void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call);
 /* A listing that is here: its pieces (GBytes*), of which a reference is taken. */
 void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces);
-/* What is known of it: the call (then the caller's, who may keep what it gives), or pieces (a reference), or neither. */
+/* What is known of it: the call (then the caller's, who may keep what it gives), or pieces (a reference), or neither.
+ * */
 void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces);
 /* This object is created or removed here: listings that would tell of it are void. */
 void hf_ahead_forget(HfAhead *ahead, const char *name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Index runs as local files. "Is this blob stored?" is then answered without a round trip. A run never changes, and each
- * of its pages carries a check that the index verifies, so that a copy which rotted is noticed there.
+ * Index runs as local files. "Is this blob stored?" is then answered without a round trip. A run never changes, and
+ * each of its pages carries a check that the index verifies, so that a copy which rotted is noticed there.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A repository at a distance: a store whose objects are kept by the repository service of another host (docs/fleet.md 3,
- * spec/messages/vault.toml). Features: HF_STORE_EXCLUSIVE | HF_STORE_KEPT.
+ * A repository at a distance: a store whose objects are kept by the repository service of another host (docs/fleet.md
+ * 3, spec/messages/vault.toml). Features: HF_STORE_EXCLUSIVE | HF_STORE_KEPT.
  *
- * Small objects come with their listing and are read from memory afterwards; index runs of up to 64 MiB are fetched whole
- * when they are read first, and kept in a folder between runs of the program. Frames go out over all connections.
+ * Small objects come with their listing and are read from memory afterwards; index runs of up to 64 MiB are fetched
+ * whole when they are read first, and kept in a folder between runs of the program. Frames go out over all connections.
  *
  * Invariants
  *  D1 What is kept here is only what cannot change: objects of hf_store_name_keeps.
- *  D2 A connection that broke fails every call from then on: nothing is sent again, a run that is resumed is the repair.
+ *  D2 A connection that broke fails every call from then on: nothing is sent again, a run that is resumed is the
+ *     repair.
  */
 #pragma once
 
