@@ -183,3 +183,40 @@ gboolean hf_verb_host_remove(const HfOptions *options, HfCli *cli, GError **erro
 {
   return act(options, cli, "DELETE", "", error);
 }
+
+/* ---- host upgrade, host logs ---- */
+
+/* Starts what is at `what` below the host's own address and waits for it; *id is the host's, caller frees. */
+static gboolean run(HfFleet *fleet, const HfOptions *options, const char *what, char **id, GError **error)
+{
+  hf_autojson json_t *session = NULL;
+  *id = hf_fleet_id(fleet, &hf_fleet_host, options->host_name, error);
+  g_autofree char *path = *id == NULL ? NULL : g_strdup_printf("%s/%s/%s", hf_fleet_host.list, *id, what);
+  return path != NULL && hf_fleet_ask(fleet, "POST", path, NULL, &session, error) &&
+         hf_fleet_started(fleet, session, !options->no_wait, error);
+}
+
+gboolean hf_verb_host_upgrade(const HfOptions *options, HfCli *cli, GError **error)
+{
+  g_auto(HfFleet) fleet = { 0 };
+  g_autofree char *id = NULL;
+  return hf_fleet_open(&fleet, options, cli, error) && run(&fleet, options, "upgrade", &id, error);
+}
+
+gboolean hf_verb_host_logs(const HfOptions *options, HfCli *cli, GError **error)
+{
+  g_auto(HfFleet) fleet = { 0 };
+  g_autofree char *id = NULL;
+  g_auto(HfBuffer) logs = HF_BUFFER_INIT;
+  if (!hf_fleet_open(&fleet, options, cli, error) || !run(&fleet, options, "logs", &id, error))
+    return FALSE;
+  g_autofree char *path = g_strdup_printf("%s/%s/logs", hf_fleet_host.list, id);
+  if (!hf_rest_get_bytes(fleet.rest, path, &logs, error))
+    return FALSE;
+  g_autoptr(GError) problem = NULL;
+  if (!g_file_set_contents_full(options->to, (const char *)logs.data, (gssize)logs.length,
+                                G_FILE_SET_CONTENTS_CONSISTENT, 0600, &problem))
+    return hf_fail(error, HF_ERROR_IO, "cannot write '%s': %s", options->to, problem->message);
+  hf_output_note(cli->output, "the logs of '%s' are in '%s'\n", options->host_name, options->to);
+  return TRUE;
+}

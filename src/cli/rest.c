@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "cli/password.h"
 #include "crypto/crypto.h"
 #include "net/pki.h"
 #include "ports/catalogue/catalogue.h"
@@ -322,10 +323,9 @@ static gboolean not_proven(const HfRest *rest, GError **error)
     address, shown.fingerprint != NULL ? shown.fingerprint : "unknown", address, address);
 }
 
-static gboolean read_answer(HfRest *rest, const HfBuffer *bytes, HfRestAnswer *answer, GError **error)
+static gboolean read_answer(const HfRest *rest, const HfBuffer *bytes, HfRestAnswer *answer, GError **error)
 {
   json_error_t where;
-  curl_easy_getinfo(rest->curl, CURLINFO_RESPONSE_CODE, &answer->status);
   if (bytes->length == 0)
     return TRUE;
   answer->body = json_loadb((const char *)bytes->data, bytes->length, JSON_DECODE_ANY, &where);
@@ -334,11 +334,10 @@ static gboolean read_answer(HfRest *rest, const HfBuffer *bytes, HfRestAnswer *a
                  rest->server->address, answer->status);
 }
 
-/* `bytes` and `type` describe the body; NULL for none. */
+/* `bytes` and `type` describe the body; NULL for none. What came back is added to `got`. */
 static gboolean perform(HfRest *rest, const char *method, const char *path, const char *bytes, const char *type,
-                        HfRestAnswer *answer, GError **error)
+                        HfBuffer *got, long *status, GError **error)
 {
-  __attribute__((cleanup(hf_buffer_wipe))) HfBuffer got = HF_BUFFER_INIT;
   g_autofree char *url = g_strconcat("https://", rest->server->address, path, NULL);
   g_autofree char *bearer = rest->token == NULL ? NULL : g_strconcat("Authorization: Bearer ", rest->token, NULL);
   g_autoptr(CurlList) headers = curl_slist_append(NULL, "x-api-version: " API_VERSION);
@@ -353,7 +352,7 @@ static gboolean perform(HfRest *rest, const char *method, const char *path, cons
   curl_easy_setopt(rest->curl, CURLOPT_URL, url);
   curl_easy_setopt(rest->curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(rest->curl, CURLOPT_WRITEFUNCTION, take);
-  curl_easy_setopt(rest->curl, CURLOPT_WRITEDATA, &got);
+  curl_easy_setopt(rest->curl, CURLOPT_WRITEDATA, got);
   if (bytes != NULL || strcmp(method, "POST") == 0) {
     curl_easy_setopt(rest->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)(bytes != NULL ? strlen(bytes) : 0));
     curl_easy_setopt(rest->curl, CURLOPT_POSTFIELDS, bytes != NULL ? bytes : "");
@@ -368,8 +367,19 @@ static gboolean perform(HfRest *rest, const char *method, const char *path, cons
   if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH || code == CURLE_PEER_FAILED_VERIFICATION ||
       code == CURLE_SSL_CACERT_BADFILE)
     return not_proven(rest, error);
-  return code == CURLE_OK ? read_answer(rest, &got, answer, error)
-                          : no_answer(rest->server->address, code, rest->problem, rest->cancel, error);
+  if (code != CURLE_OK)
+    return no_answer(rest->server->address, code, rest->problem, rest->cancel, error);
+  curl_easy_getinfo(rest->curl, CURLINFO_RESPONSE_CODE, status);
+  return TRUE;
+}
+
+/* As perform, for an answer that is JSON. */
+static gboolean perform_json(HfRest *rest, const char *method, const char *path, const char *bytes, const char *type,
+                             HfRestAnswer *answer, GError **error)
+{
+  hf_autosecret HfBuffer got = HF_BUFFER_INIT;
+  return perform(rest, method, path, bytes, type, &got, &answer->status, error) &&
+         read_answer(rest, &got, answer, error);
 }
 
 gboolean hf_rest_ask(HfRest *rest, const char *method, const char *path, json_t *body, HfRestAnswer *answer,
@@ -377,9 +387,17 @@ gboolean hf_rest_ask(HfRest *rest, const char *method, const char *path, json_t 
 {
   char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
   gboolean answered =
-    perform(rest, method, path, text, text == NULL ? NULL : "Content-Type: application/json", answer, error);
+    perform_json(rest, method, path, text, text == NULL ? NULL : "Content-Type: application/json", answer, error);
   free_wiped(text);
   return answered;
+}
+
+gboolean hf_rest_get_bytes(HfRest *rest, const char *path, HfBuffer *bytes, GError **error)
+{
+  g_auto(HfRestAnswer) answer = { 0 };
+  if (!perform(rest, "GET", path, NULL, NULL, bytes, &answer.status, error))
+    return FALSE;
+  return answer.status < 300 || (read_answer(rest, bytes, &answer, error) && hf_rest_check(&answer, error));
 }
 
 gboolean hf_rest_form(HfRest *rest, const char *path, const char *const *pairs, HfRestAnswer *answer, GError **error)
@@ -394,7 +412,7 @@ gboolean hf_rest_form(HfRest *rest, const char *path, const char *const *pairs, 
     g_string_append_uri_escaped(form, pairs[i], NULL, FALSE);
   }
   gboolean answered =
-    perform(rest, "POST", path, form->str, "Content-Type: application/x-www-form-urlencoded", answer, error);
+    perform_json(rest, "POST", path, form->str, "Content-Type: application/x-www-form-urlencoded", answer, error);
   hf_wipe(form->str, form->len);
   g_string_free(form, TRUE);
   return answered;

@@ -17,6 +17,7 @@
 #include <glib.h>
 #include <jansson.h>
 
+#include "base/buffer.h"
 #include "base/work.h"
 
 /* How a server is proven. `pin` or `ca`, never both. */
@@ -77,6 +78,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfRestAnswer, hf_rest_answer_clear)
  * HF_ERROR_INVALID (an answer that is no JSON, or too long), HF_ERROR_CANCELLED. */
 gboolean hf_rest_ask(HfRest *rest, const char *method, const char *path, json_t *body, HfRestAnswer *answer,
                      GError **error);
+/* GET of what is no JSON: appended to `bytes`, at most 64 MiB. A refusal is an error. */
+gboolean hf_rest_get_bytes(HfRest *rest, const char *path, HfBuffer *bytes, GError **error);
 /* As above: POST of a form (names and values in turn, ended by NULL). */
 gboolean hf_rest_form(HfRest *rest, const char *path, const char *const *pairs, HfRestAnswer *answer, GError **error);
 

@@ -407,6 +407,32 @@ class Verbs(Fleet):
         self.holdfast('audit', '--since', 'yesterday', code=2)
         self.assertIn('traced', self.holdfast('audit'))
 
+    def test_notifications(self):
+        self.assertIn('nobody is told', self.holdfast('notification', 'show'))
+        told = self.document('notification', 'mail', '--host', 'mail.example.org', '--port', 2525, '--from', 'b@example.org',
+                             '--to', 'a@example.org', '--to', 'c@example.org', '--starttls', '--user', 'backup',
+                             '--password-file', '-', '--on', 'failures', '--subject', '%JobName%', given='secret\n')['mail']
+        self.assertEqual(told['to'], ['a@example.org', 'c@example.org'])
+        self.assertEqual([told[key] for key in ('isEnabled', 'onSuccess', 'onWarning', 'onFailure', 'hasPassword', 'port')],
+                         [True, False, False, True, True, 2525])
+        self.holdfast('notification', 'syslog', '--host', 'log.example.org', '--transport', 'tcp')
+        told = self.document('notification', 'mail', '--off')
+        self.assertEqual((told['mail']['isEnabled'], told['mail']['hasPassword']), (False, True))
+        self.assertEqual((told['syslog']['isEnabled'], told['syslog']['transport']), (True, 'tcp'))
+        self.assertIn('log.example.org', self.holdfast('notification', 'show'))
+        self.assertNotIn('secret', self.holdfast('notification', 'show', '--json'))
+        self.holdfast('notification', 'syslog', '--off')
+        self.holdfast('notification', 'mail', '--on', 'monday', code=2)
+        self.assertNotEqual(self.run_it('notification', 'test').returncode, 0)
+
+    def test_host_care(self):
+        """What a server cannot do is said, and nothing is written."""
+        for words in (['upgrade', 'web1.example'], ['logs', 'web1.example', '--to', 'logs.tar']):
+            done = self.run_it('host', *words)
+            if done.returncode != 0:
+                self.assertFalse((self.folder / 'logs.tar').exists())
+                self.assertIn('holdfast: ', done.stderr)
+
     def test_traffic(self):
         self.assertIn('no traffic rules', self.holdfast('traffic', 'list'))
         self.holdfast('traffic', 'add', 'far', '--source', '10.1.0.0/16', '--target', '10.2.0.1-10.2.0.9', '--limit',
