@@ -3,8 +3,10 @@
 BUILD := build
 PREFIX ?= /usr/local
 DESTDIR ?=
+# no: programs and manual only, nothing outside the prefix
+SYSTEM ?= yes
 
-.PHONY: all run check install bench torture fuzz lint coverage clean help
+.PHONY: all run up demo check install deb deb-check bench torture fuzz lint coverage clean help
 
 all:
 	@tools/install-packages --check build
@@ -13,9 +15,13 @@ all:
 
 help:
 	@echo 'make            build holdfast in $(BUILD)/'
-	@echo 'make run        install what is missing, build, and show a backup and a restore'
+	@echo 'make run        install what is missing, build, and show a server, a host, a job and a restore'
+	@echo 'make up         the same system, running until Ctrl-C, with its data of last time'
+	@echo 'make demo       the command line alone, without a server'
 	@echo 'make check      install what tests need, build, run every test'
-	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make install    PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) SYSTEM=$(SYSTEM)'
+	@echo 'make deb        build the Debian packages in build-deb/'
+	@echo 'make deb-check  build them, and try them in a copy of this system (root)'
 	@echo 'make bench      compare with restic, borg and plain tools'
 	@echo 'make torture    kill, crash, fault and mutate at length'
 	@echo 'make fuzz       an hour of fuzzing for each decoder'
@@ -28,13 +34,30 @@ run:
 	$(MAKE) all
 	tools/run
 
+up:
+	tools/install-packages build run
+	$(MAKE) all
+	tools/up
+
+demo:
+	tools/install-packages build run
+	$(MAKE) all
+	tools/demo
+
 check:
 	tools/install-packages build test
 	tools/check
 
 install: all
-	meson configure $(BUILD) -Dprefix='$(PREFIX)'
+	meson configure $(BUILD) -Dprefix='$(PREFIX)' -Dsystem=$(if $(filter no,$(SYSTEM)),false,true)
 	DESTDIR='$(DESTDIR)' meson install -C $(BUILD)
+
+deb:
+	tools/install-packages build deb
+	tools/deb
+
+deb-check: deb
+	tests/packages/test_packages.py build-deb
 
 bench:
 	tools/install-packages build bench
