@@ -429,17 +429,20 @@ static HfKeyring *open_with_pass(HfStore *store, const HfConfig *config, const H
   return g_steal_pointer(&keyring);
 }
 
-/* A credential needs no slots; a key file does. */
+/* By a key file, or, with `slots` NULL, by a credential: that needs none, and may not be able to read them. */
 static HfKeyring *open_with_text(HfStore *store, const HfConfig *config, const HfUnlock *unlock, const GPtrArray *slots,
                                  GError **error)
 {
   HfKeyFile file;
   HfCredential credential;
   gboolean is_credential;
+  HfKeyring *keyring = NULL;
   if (!hf_key_text_decode(unlock->text, unlock->length, &file, &credential, &is_credential, error))
     return NULL;
-  HfKeyring *keyring = is_credential ? open_with_credential(store, config, &credential, error)
-                                     : open_with_key_file(store, config, &file, slots, error);
+  if (slots == NULL)
+    keyring = open_with_credential(store, config, &credential, error);
+  else
+    keyring = open_with_key_file(store, config, &file, slots, error);
   hf_wipe(&file, sizeof file);
   hf_credential_clear(&credential);
   return keyring;

@@ -61,7 +61,6 @@ static gboolean start(const HfWorkScript *script, Running *running, GError **err
     return hf_fail_errno(error, errno, "cannot start '%s'", argv[0]);
   }
   running->output = ends[0];
-  running->text = g_string_new(NULL);
   running->until = script->timeout == 0 ? G_MAXINT64 : hf_clock_monotonic_us() + script->timeout * G_USEC_PER_SEC;
   return TRUE;
 }
@@ -113,7 +112,8 @@ static void log_output(HfWorker *worker, const char *when, const Running *runnin
 
 static gboolean run_one(HfWorker *worker, const HfWorkScript *script, const char *when, GError **error)
 {
-  Running running = { 0 };
+  g_autoptr(GString) text = g_string_new(NULL);
+  Running running = { .text = text };
   int status = 0;
   if (!start(script, &running, error))
     return FALSE;
@@ -121,7 +121,6 @@ static gboolean run_one(HfWorker *worker, const HfWorkScript *script, const char
   const char *why = wait_for(&running, worker, &status);
   log_output(worker, when, &running);
   close(running.output);
-  g_string_free(running.text, TRUE);
   if (why != NULL)
     return hf_fail(error, HF_ERROR_FAILED, "script '%s' %s", script->argv[0], why);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0)

@@ -77,11 +77,11 @@ static HfBackupRow *make_backup(HfJobs *jobs, const HfRepositoryRow *repository,
 static HfObjectRow *make_object(HfJobs *jobs, const HfPointInfo *info, const char *name)
 {
   const HfPointDetails *details = info->details;
-  const HfPointRoot *first = details->roots->len > 0 ? details->roots->pdata[0] : NULL;
+  gboolean disk = details->roots->len > 0 && ((const HfPointRoot *)details->roots->pdata[0])->kind == 2;
   HfObjectRow *row = g_new0(HfObjectRow, 1);
   row->host_id = known_host(jobs, find_tag(details, HF_JOBS_TAG_OBJECT));
   row->name = g_strdup(name);
-  row->type = g_strdup(first != NULL && first->kind == 2 ? "Disk" : "Files");
+  row->type = g_strdup(disk ? "Disk" : "Files");
   row->platform = g_strdup(PLATFORM);
   row->path = join_roots(details);
   row->source_id = hf_hex(info->point.source.b, sizeof info->point.source.b);

@@ -187,29 +187,30 @@ gboolean hf_jobs_restore(HfJobs *jobs, const HfActor *actor, const HfJobsRestore
 {
   if (!check_paths(wanted->paths, wanted->target, error))
     return FALSE;
-  Restore *restore = g_new0(Restore, 1);
-  restore->point = hf_inv_point_get(jobs->inv, wanted->point_id, error);
-  if (restore->point != NULL)
-    restore->repository = hf_inv_repository_get(jobs->inv, restore->point->repository_id, error);
-  if (restore->repository != NULL)
-    restore->host_id =
-      wanted->host_id != NULL ? g_strdup(wanted->host_id) : original_host(jobs, restore->point, error);
-  g_autoptr(HfHostRow) host =
-    restore->host_id == NULL ? NULL : hf_inv_host_get(jobs->inv, restore->host_id, error);
-  if (host == NULL) {
-    restore_free(restore);
+  g_autoptr(HfPointRow) point = hf_inv_point_get(jobs->inv, wanted->point_id, error);
+  if (point == NULL)
     return FALSE;
-  }
+  g_autoptr(HfRepositoryRow) repository = hf_inv_repository_get(jobs->inv, point->repository_id, error);
+  if (repository == NULL)
+    return FALSE;
+  g_autofree char *host_id = wanted->host_id != NULL ? g_strdup(wanted->host_id) : original_host(jobs, point, error);
+  g_autoptr(HfHostRow) host = host_id == NULL ? NULL : hf_inv_host_get(jobs->inv, host_id, error);
+  if (host == NULL)
+    return FALSE;
+  g_autoptr(HfSessionRow) row = g_new0(HfSessionRow, 1);
+  row->name = g_strdup_printf("%s to %s", point->name, host->name);
+  row->type = g_strdup("FileLevelRestore");
+  row->repository_id = g_strdup(repository->id);
+  row->parent_id = g_strdup(wanted->parent_session);
+  row->related_id = g_strdup(point->id);
+  row->resource_id = g_strdup(point->id);
+  row->resource_reference = g_strdup_printf("/api/v1/restorePoints/%s", point->id);
+  Restore *restore = g_new0(Restore, 1);
+  restore->point = g_steal_pointer(&point);
+  restore->repository = g_steal_pointer(&repository);
+  restore->host_id = g_steal_pointer(&host_id);
   restore->target = g_strdup(wanted->target);
   restore->paths = g_strdupv((char **)wanted->paths);
   restore->overwrite = wanted->overwrite;
-  g_autoptr(HfSessionRow) row = g_new0(HfSessionRow, 1);
-  row->name = g_strdup_printf("%s to %s", restore->point->name, host->name);
-  row->type = g_strdup("FileLevelRestore");
-  row->repository_id = g_strdup(restore->repository->id);
-  row->parent_id = g_strdup(wanted->parent_session);
-  row->related_id = g_strdup(restore->point->id);
-  row->resource_id = g_strdup(restore->point->id);
-  row->resource_reference = g_strdup_printf("/api/v1/restorePoints/%s", restore->point->id);
   return hf_jobs_spawn(jobs, actor, row, run_restore, restore, restore_free, session, error);
 }

@@ -426,8 +426,10 @@ static gboolean load(BackupRun *backup, GError **error)
   backup->job = hf_inv_job_get(inv, backup->run->job, error);
   if (backup->job == NULL)
     return FALSE;
-  if (backup->job->repository_id == NULL)
-    return hf_fail(error, HF_ERROR_USAGE, "job '%s' has no repository", backup->job->name);
+  if (backup->job->repository_id == NULL) {
+    hf_fail(error, HF_ERROR_USAGE, "job '%s' has no repository", backup->job->name);
+    return FALSE;
+  }
   backup->repository = hf_inv_repository_get(inv, backup->job->repository_id, error);
   return backup->repository != NULL;
 }
