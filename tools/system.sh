@@ -12,6 +12,7 @@
 # Those who read this file use what it sets.
 # shellcheck disable=SC2034
 bin="${BUILD:-$PWD/build}/src/bin"
+run="${RUN:-$PWD/run}"
 server_pid=''
 agent_pid=''
 enroll_pid=''
