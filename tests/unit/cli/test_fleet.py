@@ -260,6 +260,56 @@ class Login(Fleet):
         self.assertEqual(self.document('whoami')['name'], 'admin')
 
 
+# Every verb that asks, and what it takes; those of CHANGES need more than a viewer's role.
+LOOKS = [['whoami'], ['host', 'list'], ['host', 'show', 'web1.example'], ['credential', 'list'], ['repository', 'list'],
+         ['repository', 'show', 'first'], ['proxy', 'list'], ['job', 'list'], ['job', 'show', 'nightly'], ['session', 'list'],
+         ['session', 'list', '--job', 'nightly'], ['session', 'show', 'nightly'], ['session', 'follow', 'nightly'],
+         ['point', 'list'], ['point', 'list', '--host', 'web1.example'], ['point', 'list', '--job', 'nightly'],
+         ['traffic', 'list'], ['notification', 'show']]
+CHANGES = [['host', 'add', 'x.example', '--token', 'T'], ['host', 'add', 'x', '--ssh', 'u', '--key', 'admin'],
+           ['host', 'rescan', 'web1.example'],
+           ['host', 'remove', 'web1.example'], ['host', 'upgrade', 'web1.example'],
+           ['host', 'logs', 'web1.example', '--to', 'x.tar'], ['credential', 'add', 'x', '--password-file', 'admin'],
+           ['credential', 'change', 'root', '--description', 'x'], ['credential', 'remove', 'root'],
+           ['credential', 'change', 'root', '--password-file', 'admin'],
+           ['repository', 'add', 'x', '--host', 'web1.example', '--path', '/x', '--password-file', 'admin'],
+           ['repository', 'change', 'first', '--tasks', '2'], ['repository', 'remove', 'first'],
+           ['repository', 'rescan', 'first'], ['proxy', 'add', 'web1.example'], ['proxy', 'change', 'proxy', '--disable'],
+           ['proxy', 'remove', 'proxy'], ['job', 'create', 'x', '--repository', 'first', '--host', 'web1.example', '--entire'],
+           ['job', 'change', 'nightly', '--manual'], ['job', 'start', 'nightly'], ['job', 'stop', 'nightly'],
+           ['job', 'retry', 'nightly'], ['job', 'enable', 'nightly'], ['job', 'disable', 'nightly'],
+           ['job', 'remove', 'nightly'], ['session', 'stop', 'nightly'], ['point', 'ls', 'web1.example'],
+           ['restore', 'web1.example'], ['traffic', 'add', 'x', '--source', '10.0.0.1', '--target', '10.0.0.2', '--limit', '1M'],
+           ['account', 'list'], ['account', 'add', 'x', '--role', 'viewer', '--password-file', 'admin'],
+           ['account', 'change', 'viewer', '--disable'], ['account', 'password', 'viewer', '--password-file', 'admin'],
+           ['account', 'remove', 'viewer'], ['audit'], ['notification', 'mail', '--off'], ['notification', 'syslog', '--off'],
+           ['notification', 'test']]
+
+
+class Every(Fleet):
+    def test_without_login(self):
+        for words in LOOKS + CHANGES + [['traffic', 'remove', 'x'], ['logout']]:
+            self.assertIn("run 'holdfast login SERVER'", self.holdfast(*words, code=1), words)
+            said = self.holdfast(*words, '--server', 'a b', code=2)
+            self.assertIn('no address', said, words)
+
+    def test_as_viewer(self):
+        self.login('viewer')
+        for words in LOOKS:
+            self.assertIn(self.run_it(*words).returncode, (0, 3), words)
+        for words in CHANGES:
+            self.holdfast(*words, code=5)
+
+    def test_server_gone(self):
+        gone = restcase.Server(restcase.PROGRAM)
+        address = f'localhost:{gone.port}'
+        self.holdfast('login', address, '--user', 'admin', '--password-file', 'admin', '--ca',
+                      shutil.copy(gone.folder / 'cert.pem', self.folder))
+        gone.close()
+        for words in LOOKS[:12] + LOOKS[13:] + CHANGES + [['traffic', 'remove', 'x']]:
+            self.assertIn('cannot reach server', self.holdfast(*words, code=1), words)
+
+
 class Verbs(Fleet):
     def setUp(self):
         super().setUp()
