@@ -25,8 +25,10 @@
 #define KEEP_SESSIONS_US (365 * DAY_US)
 #define KEEP_AUDIT_US (3 * 365 * DAY_US)
 #define WAIT_HOSTS_MS 30000
+#define OWN_DAYS 3650u
 
 struct HfServer {
+  char *state;
   int lock; /* of the state folder */
   HfDb *db;
   HfVault *vault;
@@ -220,7 +222,9 @@ static gboolean issue_own(HfServer *server, const HfServerSettings *settings, ch
 {
   g_autofree char *request = NULL, *own = NULL;
   const char *names[] = { settings->name, "localhost", "127.0.0.1", "::1", NULL };
-  HfPkiGrant grant = { .kind = HF_PEER_SERVER, .uuid = server->identity->uuid, .name = settings->name, .names = names };
+  /* Clients pin its key: it lasts as long as the authority. */
+  HfPkiGrant grant = { .kind = HF_PEER_SERVER, .uuid = server->identity->uuid, .name = settings->name, .names = names,
+                       .days = OWN_DAYS };
   if (!hf_pki_new_request(settings->name, &request, key, error))
     return FALSE;
   own = hf_pki_issue(server->identity->authority, server->identity->authority_key, request, &grant, error);
@@ -328,7 +332,8 @@ static gboolean start_runner(HfServer *server, const HfServerSettings *settings,
   server->notify = hf_notify_new(server->db, server->vault, settings->name, error);
   if (server->notify == NULL)
     return FALSE;
-  server->managed = (HfManaged){ .inv = &server->inventory, .notify = server->notify };
+  server->managed = (HfManaged){ .inv = &server->inventory, .notify = server->notify,
+                                  .state_folder = server->state };
   hf_managed_ops(&server->managed, &ops);
   server->hosts = hf_hosts_new(server->identity, &ops, error);
   if (server->hosts == NULL)
@@ -370,6 +375,7 @@ HfServer *hf_server_start(const HfServerSettings *settings, char **password, GEr
 {
   g_autoptr(HfServer) server = g_new0(HfServer, 1);
   server->lock = -1;
+  server->state = g_strdup(settings->state);
   g_mutex_init(&server->mutex);
   g_cond_init(&server->wake);
   *password = NULL;
@@ -406,6 +412,7 @@ void hf_server_stop(HfServer *server)
   if (server->lock >= 0)
     close(server->lock);
   g_free(server->certificate);
+  g_free(server->state);
   g_mutex_clear(&server->mutex);
   g_cond_clear(&server->wake);
   g_free(server);

@@ -83,6 +83,8 @@ class FleetTest(unittest.TestCase):
                        'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
         fleet.run(copy)
         self.assertEqual(len(fleet.points()), 8)
+        for point in fleet.points():
+            fleet.post(f"/api/v1/restore/flr/{fleet.mount(point['id'])}/unmount")
 
         # Verification where the data lie.
         backup = fleet.all('/api/v1/backups')[0]['id']
@@ -113,13 +115,19 @@ class FleetTest(unittest.TestCase):
 
     def test_server_dies_while_a_job_runs(self):
         """The task goes on; the next server takes the session up, and its point is in the catalogue."""
+        self.without_server(self.fleet.kill_server)
+
+    def test_server_is_stopped_while_a_job_runs(self):
+        self.without_server(self.fleet.stop_server)
+
+    def without_server(self, end):
         fleet = self.fleet
         one = fleet.add_agent('one')
         repository = fleet.add_repository('main', one)
         source = self.source('source', files=300, size=200000)
         session = fleet.start(fleet.add_job('docs', one, [source], repository))
         rig.wait_for('the task', 30, lambda: fleet.tasks(session))
-        fleet.kill_server()
+        end()
         fleet.start_server()
         fleet.expect(session, seconds=120)
         point = fleet.points()[-1]

@@ -51,9 +51,16 @@ gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *r
   return open;
 }
 
+/* A server that ends leaves tickets in place: the tasks that show them go on. */
+static gboolean is_ending(HfJobs *jobs)
+{
+  HF_LOCK(&jobs->lock);
+  return jobs->ending;
+}
+
 void hf_jobs_way_close(HfJobsWay *way)
 {
-  if (way->host_id != NULL)
+  if (way->host_id != NULL && !is_ending(way->jobs))
     way->jobs->parts.hosts.ticket_close(way->jobs->parts.hosts.user, way->host_id, &way->ticket.id);
   g_free(way->host_id);
   hf_wipe(way, sizeof *way);
