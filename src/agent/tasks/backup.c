@@ -36,11 +36,7 @@ static gboolean finish(const HfFar *far, const HfBackupResult *result, const HfS
     .resumed = result->resumed, .first = result->first,
   };
   hf_far_figures(far, &done.figures);
-  g_autoptr(GBytes) encoded = hf_work_backup_done_encode(&done, error);
-  if (encoded == NULL)
-    return FALSE;
-  g_byte_array_append(out, g_bytes_get_data(encoded, NULL), (guint)g_bytes_get_size(encoded));
-  return TRUE;
+  return hf_far_result(hf_work_backup_done_encode(&done, error), out);
 }
 
 static gboolean back_up(HfWorker *worker, const HfWorkBackup *task, const HfFar *far, HfBackupResult *result,

@@ -31,11 +31,7 @@ static gboolean finish(const HfFar *from, const HfFar *to, const HfCopyResult *r
                                   .bytes = result->bytes };
   hf_far_figures(from, &done.figures);
   hf_far_figures(to, &done.figures);
-  g_autoptr(GBytes) encoded = hf_work_copy_done_encode(&done, error);
-  if (encoded == NULL)
-    return FALSE;
-  g_byte_array_append(out, g_bytes_get_data(encoded, NULL), (guint)g_bytes_get_size(encoded));
-  return TRUE;
+  return hf_far_result(hf_work_copy_done_encode(&done, error), out);
 }
 
 static gboolean run(HfWorker *worker, GByteArray *out, GError **error)

@@ -105,6 +105,15 @@ gboolean hf_far_key(HfWorker *worker, HfWorkKey *key, GError **error)
   return hf_work_key_decode_bytes(secret.data, secret.length, key, error);
 }
 
+gboolean hf_far_result(GBytes *encoded, GByteArray *out)
+{
+  if (encoded == NULL)
+    return FALSE;
+  g_byte_array_append(out, g_bytes_get_data(encoded, NULL), (guint)g_bytes_get_size(encoded));
+  g_bytes_unref(encoded);
+  return TRUE;
+}
+
 static guint64 processor_us(void)
 {
   struct rusage usage;

@@ -25,5 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfFar, hf_far_free)
 /* The worker's secret as a key; wiped by hf_work_key_clear. */
 gboolean hf_far_key(HfWorker *worker, HfWorkKey *key, GError **error);
 
+/* Leaves an encoded result (taken over; NULL: FALSE) in `out`. */
+gboolean hf_far_result(GBytes *encoded, GByteArray *out);
+
 /* Fills in what was measured since the repository was opened; several repositories of a task add up. */
 void hf_far_figures(const HfFar *far, HfWorkFigures *figures);

@@ -28,6 +28,9 @@ static gboolean restore(const HfWorkRestore *task, HfRepo *repo, const HfPointIn
     return hf_restore_disk(repo, info, &options, result, error);
   }
   gboolean in_place = *task->target == '\0';
+  if (in_place && !task->overwrite)
+    return hf_fail(error, HF_ERROR_REFUSED,
+                   "to the original places means to replace what is there: allow that, or name a folder");
   g_autoptr(GPtrArray) paths = g_ptr_array_new();
   for (guint i = 0; i < task->n_paths; i++)
     g_ptr_array_add(paths, task->paths[i]);
@@ -48,11 +51,7 @@ static gboolean finish(const HfFar *far, const HfRestoreResult *result, GByteArr
     hf_work_restore_done_add_missing(&done, shown);
   }
   hf_far_figures(far, &done.figures);
-  g_autoptr(GBytes) encoded = hf_work_restore_done_encode(&done, error);
-  if (encoded == NULL)
-    return FALSE;
-  g_byte_array_append(out, g_bytes_get_data(encoded, NULL), (guint)g_bytes_get_size(encoded));
-  return TRUE;
+  return hf_far_result(hf_work_restore_done_encode(&done, error), out);
 }
 
 static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
