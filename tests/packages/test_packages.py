@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The Debian packages, in a copy of this system that is thrown away: lintian, installation, a first start under the
-user of the package, upgrade, removal and purge. Needs root, as it mounts an overlay over / in a mount namespace of its
-own. Usage: test_packages.py FOLDER   (of the .deb files that `make deb` built)"""
+user of the package, a host that the installed server adds over SSH, upgrade, removal and purge. Needs root, as it mounts
+an overlay over / in mounts of its own, with a network of its own.
+Usage: test_packages.py FOLDER   (of the .deb files that `make deb` built)"""
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,10 +36,11 @@ def field(path, name):
 
 
 def enter_namespace():
-    """Starts this program anew in mounts of its own, which end with it."""
+    """Starts this program anew in mounts and a network of its own, which end with it."""
     if APART not in os.environ:
         os.environ[APART] = 'yes'
-        os.execvp('unshare', ['unshare', '--mount', '--propagation', 'private', sys.executable, '-B', *sys.argv])
+        os.execvp('unshare', ['unshare', '--mount', '--propagation', 'private', '--net', sys.executable, '-B', *sys.argv])
+    run('ip', 'link', 'set', 'lo', 'up')
 
 
 class Root:
@@ -93,16 +97,25 @@ class Root:
         return found
 
     def processes(self):
-        """Programs of ours that run in this root."""
-        found = []
+        """{pid: program} of ours that run in this root."""
+        found = {}
         for entry in pathlib.Path('/proc').iterdir():
             try:
                 program = os.readlink(entry / 'exe')
             except OSError:
                 continue
             if entry.name.isdigit() and program.startswith(str(self.path)) and 'holdfast' in program:
-                found.append(program)
+                found[int(entry.name)] = program
         return found
+
+    def end_processes(self):
+        """The keeper takes its roles with it; the server is stopped by who started it."""
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        end = time.monotonic() + 60
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def repacked(source, version, change=None):
@@ -169,7 +182,7 @@ class PackagesTest(unittest.TestCase):
         for name in ('holdfast', 'holdfast-server', 'holdfast-agent'):
             self.assertEqual(self.good(self.root.run(f'/usr/bin/{name}', 'version')).split()[0], name)
             self.assertNotIn('not found', self.root.run('ldd', f'/usr/bin/{name}').stdout)
-        self.assertEqual(self.root.processes(), [])  # there is no service manager to start them
+        self.assertEqual(self.root.processes(), {})  # there is no service manager to start them
         done = self.root.run('systemd-analyze', 'verify', '--man=no', '/lib/systemd/system/holdfast-server.service',
                              '/lib/systemd/system/holdfast-agent.service')
         self.assertEqual((done.returncode, done.stdout), (0, ''))
@@ -183,24 +196,69 @@ class PackagesTest(unittest.TestCase):
         digests = {hashlib.sha256(path.read_bytes()).hexdigest() for path in (inside, package('holdfast-agent'))}
         self.assertEqual(len(digests), 1)
 
-    def test_first_start(self):
-        """As the unit starts it: by its own user, with the configuration that was installed."""
-        self.install_all()
-        config = self.root.path / 'etc/holdfast/server.conf'
-        config.write_text(config.read_text(encoding='ascii') + 'address=127.0.0.1\nport=0\n', encoding='ascii')
+    @contextlib.contextmanager
+    def server(self):
+        """As the unit starts it: by its own user, with the configuration that was installed. Gives what it tells."""
         with subprocess.Popen(['chroot', self.root.path, 'setpriv', '--reuid=holdfast-server', '--regid=holdfast-server',
                                '--clear-groups', '--bounding-set=-all', '--no-new-privs', '/usr/bin/holdfast-server',
                                'run', '--json'], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
             try:
-                told = json.loads(server.stdout.readline())
-                self.assertEqual(len(self.root.processes()), 1)
+                yield json.loads(server.stdout.readline())
             finally:
                 server.terminate()
-                server.wait(60)
-        self.assertEqual(server.returncode, 0)
-        self.assertGreater(told['port'], 0)
+                self.assertEqual(server.wait(60), 0)
+
+    def test_first_start(self):
+        self.install_all()
+        with self.server() as told:
+            self.assertEqual(len(self.root.processes()), 1)
+        self.assertEqual(told['port'], 9419)
         self.assertIn('password', told)
         self.assertEqual(self.stat('/var/lib/holdfast-server/seal.key'), '0600 holdfast-server:holdfast-server')
+
+    def holdfast(self, *words):
+        environment = {**os.environ, 'XDG_CONFIG_HOME': '/tmp/login'}
+        return self.good(self.root.run('holdfast', *words, env=environment, stdin=subprocess.DEVNULL))
+
+    @contextlib.contextmanager
+    def sshd(self, port):
+        """Lets root in by a key. Gives the fingerprint of the host."""
+        folder = self.root.path / 'tmp' / 'ssh'
+        folder.mkdir(mode=0o700)
+        (self.root.path / 'run' / 'sshd').mkdir(mode=0o755)
+        for name in ('host', 'user'):
+            self.good(run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', folder / name))
+        shutil.copy(folder / 'user.pub', folder / 'keys')
+        (folder / 'config').write_text(
+            f'Port {port}\nListenAddress 127.0.0.1\nHostKey /tmp/ssh/host\nPidFile none\nStrictModes no\nUsePAM no\n'
+            'AuthorizedKeysFile /tmp/ssh/keys\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n', encoding='ascii')
+        with open(self.root.base / 'sshd.log', 'wb') as log, subprocess.Popen(
+                ['chroot', self.root.path, '/usr/sbin/sshd', '-D', '-e', '-f', '/tmp/ssh/config'], stderr=log) as daemon:
+            try:
+                yield run('ssh-keygen', '-l', '-f', folder / 'host.pub').stdout.split()[1]
+            finally:
+                daemon.terminate()
+
+    @unittest.skipUnless(os.path.exists('/usr/sbin/sshd') and shutil.which('apt-get'), 'sshd and apt are not here')
+    def test_one_command_adds_a_host(self):
+        """The server that was installed brings its agent to a host over SSH; then a job runs there."""
+        self.good(self.root.install(package('holdfast'), package('holdfast-server')))
+        self.assertFalse(self.there('/usr/bin/holdfast-agent'))
+        self.addCleanup(self.root.end_processes)
+        with self.server() as told, self.sshd(2222) as fingerprint:
+            (self.root.path / 'tmp' / 'password').write_text(told['password'] + '\n', encoding='ascii')
+            self.holdfast('login', 'localhost', '--user', 'admin', '--password-file', '/tmp/password', '--fingerprint',
+                          'SHA256:' + told['fingerprint'])
+            self.holdfast('host', 'add', '127.0.0.1', '--ssh', 'root', '--no-sudo', '--key', '/tmp/ssh/user',
+                          '--ssh-port', '2222', '--fingerprint', fingerprint)
+            self.assertTrue(self.status('holdfast-agent').startswith('installed '))
+            self.holdfast('repository', 'add', 'main', '--host', '127.0.0.1', '--path', '/var/lib/holdfast/main')
+            self.holdfast('job', 'create', 'etc', '--repository', 'main', '--host', '127.0.0.1', '--path', '/etc/holdfast')
+            self.holdfast('job', 'start', 'etc', '--follow')
+            self.holdfast('restore', '127.0.0.1', '--to', '127.0.0.1', '--target', '/tmp/back', '--follow')
+            self.assertEqual((self.root.path / 'tmp/back/etc/holdfast/server.conf').read_bytes(),
+                             (self.root.path / 'etc/holdfast/server.conf').read_bytes())
+            self.assertEqual(self.stat('/var/lib/holdfast/main').split()[1], 'holdfast:holdfast')
 
     def test_upgrade(self):
         self.install_all()

@@ -168,13 +168,25 @@ static gboolean try_program(const char *program, const char *version, GError **e
   return strcmp(said, wanted) == 0 || hf_fail(error, HF_ERROR_REFUSED, "the file is not holdfast-agent %s", version);
 }
 
+/* Below systemd the package's scripts start this service anew, and would end their own installation with it: that goes
+ * on apart from the service, and by itself. By apt, as a new version may need a new library. */
+static gboolean goes_apart(const HfUpgrade *upgrade)
+{
+  return upgrade->order.package && g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR);
+}
+
 static gboolean install_package(const HfUpgrade *upgrade, GError **error)
 {
-  /* Below systemd the package's scripts end this service, and would end dpkg with it. */
-  const char *const apart[] = { "systemd-run", "--quiet", "--collect", "dpkg", "--install", "--force-confold",
-                                upgrade->path, NULL };
-  const char *const plain[] = { "dpkg", "--install", "--force-confold", upgrade->path, NULL };
-  return run(g_file_test("/run/systemd/system", G_FILE_TEST_IS_DIR) ? apart : plain, NULL, error);
+  static const char *const apart[] = { "systemd-run", "--quiet", "--collect", NULL };
+  const char *const install[] = { "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--quiet",
+                                  "--reinstall", "--allow-downgrades", "--no-install-recommends", "-o",
+                                  "Dpkg::Options::=--force-confold", upgrade->path, NULL };
+  g_autoptr(GPtrArray) words = g_ptr_array_new();
+  for (guint i = 0; goes_apart(upgrade) && apart[i] != NULL; i++)
+    g_ptr_array_add(words, (gpointer)apart[i]);
+  for (guint i = 0; i < G_N_ELEMENTS(install); i++)
+    g_ptr_array_add(words, (gpointer)install[i]);
+  return run((const char *const *)words->pdata, NULL, error);
 }
 
 static gboolean install_program(const HfUpgrade *upgrade, GError **error)
@@ -199,11 +211,16 @@ void hf_upgrade_install(HfUpgrade *upgrade)
 {
   g_autoptr(GError) error = NULL;
   gboolean done = upgrade->order.package ? install_package(upgrade, &error) : install_program(upgrade, &error);
-  g_unlink(upgrade->path);
+  gboolean apart = done && goes_apart(upgrade);
+  if (!apart)
+    g_unlink(upgrade->path);
   g_mutex_lock(&upgrade->lock);
   upgrade->pending = FALSE;
   g_mutex_unlock(&upgrade->lock);
-  if (done) {
+  if (apart) {
+    hf_keeper_note(upgrade->keeper, "the package of %s is being installed; it starts this service anew",
+                   upgrade->order.program);
+  } else if (done) {
     hf_keeper_note(upgrade->keeper, "upgraded to %s", upgrade->order.program);
     hf_keeper_end(upgrade->keeper, TRUE);
   } else {

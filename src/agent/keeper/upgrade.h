@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Upgrades: an order names a file by its digest, the pieces of it come unsigned, and what has that digest is installed
- * once no task runs: a Debian package by dpkg where the keeper is root, the program file by replacing it and starting
+ * once no task runs: a Debian package by apt where the keeper is root, the program file by replacing it and starting
  * it anew.
  */
 #pragma once

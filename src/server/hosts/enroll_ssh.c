@@ -70,6 +70,17 @@ static gboolean run(const Place *place, const char *const *words, GError **error
 
 /* ---- installing ---- */
 
+/* By apt and not by dpkg: a fresh host lacks libraries of the agent. Its lists of packages may be old or missing, and
+ * are fetched only then. */
+static gboolean install_package(const Place *place, const char *copy, GError **error)
+{
+  const char *const words[] = { "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "--yes", "--quiet",
+                                "--reinstall", "--allow-downgrades", "--no-install-recommends", "-o",
+                                "Dpkg::Options::=--force-confold", copy, NULL };
+  const char *const update[] = { "apt-get", "update", "--quiet", NULL };
+  return run(place, words, NULL) || (run(place, update, NULL), run(place, words, error));
+}
+
 static gboolean install(const Place *place, GError **error)
 {
   const HfSshWish *wish = place->wish;
@@ -81,11 +92,10 @@ static gboolean install(const Place *place, GError **error)
   if (!hf_ssh_run(place->ssh, make, NULL, &folder, error))
     return FALSE;
   g_autofree char *copy = g_strconcat(g_strchomp(folder), wish->package != NULL ? "/agent.deb" : "/agent", NULL);
-  const char *const package[] = { "dpkg", "--install", "--force-confold", copy, NULL };
   const char *const program[] = { "install", "-D", "-m", "0755", copy, place->target, NULL };
   const char *const clean[] = { "rm", "-rf", "--", folder, NULL };
   gboolean done = hf_ssh_copy(place->ssh, path, copy, error) &&
-                  run(place, wish->package != NULL ? package : program, error);
+                  (wish->package != NULL ? install_package(place, copy, error) : run(place, program, error));
   hf_ssh_run(place->ssh, clean, NULL, NULL, NULL);
   return done;
 }
