@@ -7,12 +7,14 @@
 typedef struct HfVisitBlob {
   HfId id; /* first: hashed by it */
   guint32 domain;
+  guint32 copies; /* in `fresh`: frames under way that hold it */
 } HfVisitBlob;
 gboolean hf_visit_blob_equal(gconstpointer a, gconstpointer b);
 
 typedef struct HfVisitPacker {
   HfPackKind kind;
   guint32 domain;
+  GHashTable *sessions; /* of HfShortId: those whose key slots its packs repeat; never changes */
   HfPacker *packer;
 } HfVisitPacker;
 
@@ -31,5 +33,7 @@ struct HfVisit {
   GError *failed;         /* the first loss: no flush succeeds after it */
 };
 
+/* HF_ERROR_REFUSED when there is no such generation of keys. */
+gboolean hf_visit_check_generation(HfVisit *visit, guint32 generation, GError **error);
 /* V5 */
 void hf_visit_end_sessions(HfVisit *visit);

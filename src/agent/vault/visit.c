@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "repo/objects.h"
 
+#define UNRESOLVED_MAX (1u << 20) /* more than can be under way over 64 connections */
+
 static struct {
   GMutex lock;
   GHashTable *visits; /* by id of the ticket */
@@ -19,6 +21,7 @@ static void stack_free(gpointer data)
 {
   HfVisitPacker *stack = data;
   hf_packer_free(stack->packer);
+  g_hash_table_unref(stack->sessions);
   g_free(stack);
 }
 
@@ -107,6 +110,26 @@ gboolean hf_visit_blob_equal(gconstpointer a, gconstpointer b)
   return x->domain == y->domain && memcmp(&x->id, &y->id, sizeof x->id) == 0;
 }
 
+/* `visit->lock` is held. */
+static void add_fresh(HfVisit *visit, guint32 domain, const HfId *id)
+{
+  HfVisitBlob wanted = { .id = *id, .domain = domain };
+  HfVisitBlob *blob = g_hash_table_lookup(visit->fresh, &wanted);
+  if (blob == NULL) {
+    blob = g_memdup2(&wanted, sizeof wanted);
+    g_hash_table_add(visit->fresh, blob);
+  }
+  blob->copies++;
+}
+
+static void remove_fresh(HfVisit *visit, guint32 domain, const HfId *id)
+{
+  HfVisitBlob wanted = { .id = *id, .domain = domain };
+  HfVisitBlob *blob = g_hash_table_lookup(visit->fresh, &wanted);
+  if (blob != NULL && --blob->copies == 0)
+    g_hash_table_remove(visit->fresh, &wanted);
+}
+
 static void add_blob(GHashTable *set, guint32 domain, const HfId *id)
 {
   HfVisitBlob *blob = g_new0(HfVisitBlob, 1);
@@ -123,11 +146,24 @@ static gboolean pack_done(const HfPackInfo *info, gpointer user, GError **error)
   if (repo == NULL || !hf_index_add_pack(repo->index, info, error))
     return FALSE;
   HF_LOCK(&visit->lock);
-  for (guint i = 0; i < info->ids->len; i++) {
-    HfVisitBlob blob = { .id = g_array_index(info->ids, HfId, i), .domain = info->domain };
-    g_hash_table_remove(visit->fresh, &blob);
-  }
+  for (guint i = 0; i < info->ids->len; i++)
+    remove_fresh(visit, info->domain, &g_array_index(info->ids, HfId, i));
   return TRUE;
+}
+
+/* A session under keys that nobody can open is of no use to anybody. */
+gboolean hf_visit_check_generation(HfVisit *visit, guint32 generation, GError **error)
+{
+  char base[HF_NAME_BYTES], name[HF_NAME_BYTES];
+  gboolean known = FALSE;
+  hf_name_ring(base, generation);
+  for (guint copy = 0; copy < HF_COPIES && !known; copy++) {
+    hf_name_copy(name, base, copy);
+    if (!hf_object_exists(hf_depot_store(visit->depot), name, &known, error))
+      return FALSE;
+  }
+  return known || hf_fail(error, HF_ERROR_REFUSED, "a session is sealed to key generation %u, which there is not here",
+                          generation);
 }
 
 static gboolean check_slots(HfVisit *visit, guint32 domain, const HfSessionSlot *slots, guint count, GError **error)
@@ -146,18 +182,40 @@ static gboolean check_slots(HfVisit *visit, guint32 domain, const HfSessionSlot 
     if (!copies && (!hf_short_id_equal(&slots[i].writer, &visit->writer) ||
                     !g_hash_table_contains(visit->sessions, &slots[i].session)))
       return hf_fail(error, HF_ERROR_PERMISSION, "frames are of another writer or session than this connection's");
+    if (!hf_visit_check_generation(visit, slots[i].generation, error))
+      return FALSE;
   }
   return TRUE;
 }
 
-static HfVisitPacker *find_packer(HfVisit *visit, HfPackKind kind, guint32 domain)
+static gboolean has_slots(const HfVisitPacker *stack, const HfSessionSlot *slots, guint count)
+{
+  for (guint i = 0; i < count; i++)
+    if (!g_hash_table_contains(stack->sessions, &slots[i].session))
+      return FALSE;
+  return TRUE;
+}
+
+static HfVisitPacker *find_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots,
+                                  guint count)
 {
   for (guint i = 0; i < visit->packers->len; i++) {
     HfVisitPacker *stack = visit->packers->pdata[i];
-    if (stack->kind == kind && stack->domain == domain)
+    if (stack->kind == kind && stack->domain == domain && has_slots(stack, slots, count))
       return stack;
   }
   return NULL;
+}
+
+static gboolean packs_session(HfVisit *visit, const HfPacker *packer, const HfShortId *session)
+{
+  HF_LOCK(&visit->lock);
+  for (guint i = 0; i < visit->packers->len; i++) {
+    const HfVisitPacker *stack = visit->packers->pdata[i];
+    if (stack->packer == packer)
+      return g_hash_table_contains(stack->sessions, session);
+  }
+  return FALSE;
 }
 
 HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots, guint count,
@@ -167,7 +225,7 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
   if (repo == NULL || !hf_visit_need(visit, HF_TICKET_WRITE | HF_TICKET_COPY, "writing", error))
     return NULL;
   HF_LOCK(&visit->lock);
-  HfVisitPacker *stack = find_packer(visit, kind, domain);
+  HfVisitPacker *stack = count > 0 ? find_packer(visit, kind, domain, slots, count) : NULL;
   if (stack != NULL)
     return stack->packer;
   if (count == 0 || !check_slots(visit, domain, slots, count, error))
@@ -186,8 +244,32 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
   stack->kind = kind;
   stack->domain = domain;
   stack->packer = hf_packer_new(repo->store, &options);
+  stack->sessions = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
+  for (guint i = 0; i < count; i++)
+    g_hash_table_add(stack->sessions, g_memdup2(&slots[i].session, sizeof slots[i].session));
   g_ptr_array_add(visit->packers, stack);
   return stack->packer;
+}
+
+/* V7: what is stored by now is taken off the list when it is long. `visit->lock` is held. */
+static gboolean make_room(HfVisit *visit, HfRepo *repo, GError **error)
+{
+  GHashTableIter iter;
+  gpointer key;
+  if (g_hash_table_size(visit->unresolved) < UNRESOLVED_MAX)
+    return TRUE;
+  g_hash_table_iter_init(&iter, visit->unresolved);
+  while (g_hash_table_iter_next(&iter, &key, NULL)) {
+    const HfVisitBlob *blob = key;
+    HfLocation location;
+    gboolean found;
+    if (!hf_index_find(repo->index, blob->domain, &blob->id, 0, &found, &location, error))
+      return FALSE;
+    if (found)
+      g_hash_table_iter_remove(&iter);
+  }
+  return g_hash_table_size(visit->unresolved) < UNRESOLVED_MAX / 2 ||
+    hf_fail(error, HF_ERROR_REFUSED, "metadata came with more than %u refs that lead nowhere", UNRESOLVED_MAX / 2);
 }
 
 /* Refs that are neither stored nor here yet may still be on their way: it is asked again before anything is committed.
@@ -215,13 +297,15 @@ static gboolean note_refs(HfVisit *visit, HfRepo *repo, guint32 domain, const Hf
     if (here || found)
       continue;
     HF_LOCK(&visit->lock);
+    if (!make_room(visit, repo, error))
+      return FALSE;
     add_blob(visit->unresolved, domain, &refs[i]);
   }
   return TRUE;
 }
 
-static gboolean check_frame(HfVisit *visit, HfRepo *repo, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
-                            const void *stored, GError **error)
+static gboolean check_frame(HfVisit *visit, const HfPacker *packer, HfRepo *repo, guint32 domain, HfPackKind kind,
+                            const HfPackFrame *frame, const void *stored, GError **error)
 {
   HfFrameHeader header;
   if (!hf_frame_decode(stored, frame->stored_length, &header, error) ||
@@ -231,10 +315,34 @@ static gboolean check_frame(HfVisit *visit, HfRepo *repo, guint32 domain, HfPack
       (header.kind == HF_FRAME_GROUP && header.count != frame->blobs) ||
       (header.kind == HF_FRAME_ROW && frame->blobs != 1))
     return hf_fail(error, HF_ERROR_INVALID, "a frame is not what its sender says that it is");
+  if (!packs_session(visit, packer, &header.session))
+    return hf_fail(error, HF_ERROR_INVALID, "a frame is of a session whose key slot its sender did not give");
   if (kind == HF_PACK_DATA)
     return TRUE;
   return header.kind == HF_FRAME_GROUP ? note_refs(visit, repo, domain, &header, stored, error)
                                        : hf_fail(error, HF_ERROR_INVALID, "a row cannot be metadata");
+}
+
+/* V6 */
+static gboolean check_copies(HfVisit *visit, HfRepo *repo, guint32 domain, const HfId *ids, guint count, GError **error)
+{
+  for (guint i = 0; i < count; i++) {
+    HfVisitBlob wanted = { .id = ids[i], .domain = domain };
+    HfLocation location;
+    g_mutex_lock(&visit->lock);
+    const HfVisitBlob *blob = g_hash_table_lookup(visit->fresh, &wanted);
+    guint copies = blob == NULL ? 0 : blob->copies;
+    g_mutex_unlock(&visit->lock);
+    gboolean many = copies >= HF_VISIT_COPIES;
+    if (!many && !hf_index_find(repo->index, domain, &ids[i], HF_VISIT_COPIES - 1 - copies, &many, &location, error))
+      return FALSE;
+    if (many && (copies >= HF_VISIT_COPIES || location.standing == HF_STANDING_GOOD)) {
+      g_autofree char *hex = hf_hex(ids[i].b, sizeof ids[i].b);
+      return hf_fail(error, HF_ERROR_REFUSED, "blob '%s' is stored %u times already; verify this repository with its "
+                     "password", hex, HF_VISIT_COPIES);
+    }
+  }
+  return TRUE;
 }
 
 static gboolean fail(HfVisit *visit, GError *why, GError **error)
@@ -253,11 +361,12 @@ static gboolean take_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfP
   HfRepo *repo = hf_depot_repo(visit->depot, error);
   if (repo == NULL)
     return FALSE;
-  if (!check_frame(visit, repo, domain, kind, frame, stored, &why))
+  if (!check_frame(visit, packer, repo, domain, kind, frame, stored, &why) ||
+      !check_copies(visit, repo, domain, ids, frame->blobs, &why))
     return fail(visit, why, error);
   g_mutex_lock(&visit->lock);
   for (guint i = 0; i < frame->blobs; i++)
-    add_blob(visit->fresh, domain, &ids[i]);
+    add_fresh(visit, domain, &ids[i]);
   g_mutex_unlock(&visit->lock);
   return hf_packer_add_stored(packer, frame, stored, ids, &why) || fail(visit, why, error);
 }

@@ -11,6 +11,10 @@
  *     lead to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its
  *     writer has claimed what is below it: children go before parents.)
  *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
+ *  V6 Of no blob more than HF_VISIT_COPIES good copies are taken in: the index knows of a few places of each, and without
+ *     keys nobody can say which of them is the true one. So a host that was taken over cannot bury what its earlier
+ *     points need under garbage of the same ids.
+ *  V7 Memory for refs that lead nowhere yet is bounded.
  *
  * Threads: all functions may be called from any thread.
  */
@@ -19,6 +23,8 @@
 #include "agent/ticket.h"
 #include "agent/vault/depot.h"
 #include "repo/packer.h"
+
+#define HF_VISIT_COPIES 4u
 
 typedef struct HfVisit HfVisit;
 
@@ -39,8 +45,8 @@ gboolean hf_visit_put(HfVisit *visit, const char *name, GBytes *content, GError 
 gboolean hf_visit_remove(HfVisit *visit, const char *name, GError **error);
 
 /* ---- Frames. ---- */
-/* A packer for frames of these sessions; the slots' signatures are checked. Data and metadata each have one a visit and
- * domain. Borrowed. */
+/* A packer for frames of these sessions; the slots' signatures are checked. It is one that repeats all of them, or a new
+ * one: a frame without its session's slot beside it could never be read. Borrowed. */
 HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots, guint count,
                           GError **error);
 /* Takes one frame (digest and refs are checked: V4). `stored` has frame->stored_length bytes. */
