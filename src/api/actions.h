@@ -99,6 +99,11 @@ typedef struct HfApiActions {
   /* ---- Hosts. ---- */
   gboolean (*host_add)(gpointer data, const HfApiActor *by, const HfApiHostSpec *spec, char **session, GError **error);
   gboolean (*host_rescan)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
+  /* Sends it the agent that hosts get that are added by SSH. */
+  gboolean (*host_upgrade)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
+  /* Fetches its logs, and gives those that were fetched last, a tar file: HF_ERROR_NOT_FOUND when there are none. */
+  gboolean (*host_logs)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
+  GBytes *(*host_logs_read)(gpointer data, const char *host_id, GError **error);
   /* Revokes its certificates. HF_ERROR_EXISTS while repositories or jobs name it. */
   gboolean (*host_remove)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
   /* Asks the host for its SSH key: `*fingerprint` "SHA256:...", `*algorithm` "ssh-ed25519", both to be freed. */

@@ -114,6 +114,39 @@ gboolean hf_api_host_rescan(HfApiCall *call, GError **error)
          hf_api_answer_session(call, session, error);
 }
 
+gboolean hf_api_host_upgrade(HfApiCall *call, GError **error)
+{
+  char *session = NULL;
+  HfApiActor by = hf_api_actor(call);
+  const HfApiActions *actions = call->api->settings.actions;
+  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_upgrade, error) &&
+         actions->host_upgrade(actions->data, &by, call->params[0], &session, error) &&
+         hf_api_answer_session(call, session, error);
+}
+
+gboolean hf_api_host_logs(HfApiCall *call, GError **error)
+{
+  char *session = NULL;
+  HfApiActor by = hf_api_actor(call);
+  const HfApiActions *actions = call->api->settings.actions;
+  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_logs, error) &&
+         actions->host_logs(actions->data, &by, call->params[0], &session, error) &&
+         hf_api_answer_session(call, session, error);
+}
+
+gboolean hf_api_host_logs_read(HfApiCall *call, GError **error)
+{
+  const HfApiActions *actions = call->api->settings.actions;
+  if (!hf_api_exists(call, &hf_api_view_host, call->params[0], error) || !HF_API_NEED(call, host_logs_read, error))
+    return FALSE;
+  g_autoptr(GBytes) bytes = actions->host_logs_read(actions->data, call->params[0], error);
+  if (bytes == NULL)
+    return FALSE;
+  call->content_type = "application/x-tar";
+  g_string_append_len(call->out.text, g_bytes_get_data(bytes, NULL), (gssize)g_bytes_get_size(bytes));
+  return TRUE;
+}
+
 gboolean hf_api_host_key(HfApiCall *call, GError **error)
 {
   g_autofree char *fingerprint = NULL, *algorithm = NULL;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "server/jobs/managed.h"
 
+#include <errno.h>
+#include <glib/gstdio.h>
 #include <jansson.h>
 #include <string.h>
 
@@ -174,8 +176,8 @@ static void adding_free(gpointer data)
   char *secrets[] = { adding->token, adding->password, adding->private_key, adding->passphrase };
   for (gsize i = 0; i < G_N_ELEMENTS(secrets); i++)
     hf_secret_free(secrets[i]);
-  char *texts[] = { adding->name, adding->address, adding->description, adding->credential_id, adding->user, adding->host_key,
-                    adding->package, adding->program };
+  char *texts[] = { adding->name, adding->address, adding->description, adding->credential_id, adding->user,
+                    adding->host_key, adding->package, adding->program };
   for (gsize i = 0; i < G_N_ELEMENTS(texts); i++)
     g_free(texts[i]);
   g_free(adding);
@@ -317,29 +319,43 @@ gboolean hf_managed_add(HfManaged *managed, const HfActor *actor, const HfManage
 typedef struct Errand {
   HfManaged *managed;
   char *host_id;
+  char *path, *version; /* of an upgrade */
+  gboolean package;
 } Errand;
 
 static void errand_free(gpointer data)
 {
   Errand *errand = data;
   g_free(errand->host_id);
+  g_free(errand->path);
+  g_free(errand->version);
   g_free(errand);
 }
 
-static gboolean spawn(HfManaged *managed, const HfActor *actor, const char *host_id, HfJobsWork work, char **session,
-                      GError **error)
+/* Takes `errand`. */
+static gboolean spawn_errand(Errand *errand, const HfActor *actor, const char *host_id, HfJobsWork work, char **session,
+                             GError **error)
 {
+  HfManaged *managed = errand->managed;
   g_autoptr(HfHostRow) host = hf_inv_host_get(managed->inv, host_id, error);
-  if (host == NULL)
+  if (host == NULL) {
+    errand_free(errand);
     return FALSE;
-  Errand *errand = g_new0(Errand, 1);
-  errand->managed = managed;
+  }
   errand->host_id = g_strdup(host_id);
   g_autoptr(HfSessionRow) row = g_new0(HfSessionRow, 1);
   row->name = g_strdup(host->name);
   row->type = g_strdup("Infrastructure");
   row->resource_id = g_strdup(host_id);
   return hf_jobs_spawn(managed->jobs, actor, row, work, errand, errand_free, session, error);
+}
+
+static gboolean spawn(HfManaged *managed, const HfActor *actor, const char *host_id, HfJobsWork work, char **session,
+                      GError **error)
+{
+  Errand *errand = g_new0(Errand, 1);
+  errand->managed = managed;
+  return spawn_errand(errand, actor, host_id, work, session, error);
 }
 
 static gboolean run_rescan(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
@@ -362,6 +378,68 @@ gboolean hf_managed_rescan(HfManaged *managed, const HfActor *actor, const char 
                            GError **error)
 {
   return spawn(managed, actor, host_id, run_rescan, session, error);
+}
+
+/* ---- Upgrades, logs. ---- */
+
+static gboolean run_upgrade(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
+{
+  const Errand *errand = data;
+  HfHosts *hosts = errand->managed->hosts;
+  if (!hf_hosts_wait(hosts, errand->host_id, FIRST_CALL_MS, error) ||
+      !hf_hosts_upgrade(hosts, errand->host_id, errand->path, errand->version, errand->package, error))
+    return FALSE;
+  hf_run_log(run, HF_LINE_SUCCEEDED, "The host has agent %s and installs it when no task runs there", errand->version);
+  return TRUE;
+}
+
+gboolean hf_managed_upgrade(HfManaged *managed, const HfActor *actor, const char *host_id, const HfManagedAgent *agent,
+                            char **session, GError **error)
+{
+  Errand *errand = g_new0(Errand, 1);
+  errand->managed = managed;
+  errand->path = g_strdup(agent->path);
+  errand->version = g_strdup(agent->version);
+  errand->package = agent->package;
+  return spawn_errand(errand, actor, host_id, run_upgrade, session, error);
+}
+
+static char *logs_path(const HfManaged *managed, const char *host_id)
+{
+  g_autofree char *name = g_strconcat(host_id, ".tar", NULL);
+  return g_build_filename(managed->state_folder, "logs", name, NULL);
+}
+
+static gboolean run_logs(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
+{
+  const Errand *errand = data;
+  g_autofree char *path = logs_path(errand->managed, errand->host_id), *folder = g_path_get_dirname(path);
+  g_autofree char *draft = g_strconcat(path, ".new", NULL);
+  if (g_mkdir_with_parents(folder, 0700) != 0)
+    return hf_fail_errno(error, errno, "cannot make the folder '%s'", folder);
+  if (!hf_hosts_wait(errand->managed->hosts, errand->host_id, FIRST_CALL_MS, error) ||
+      !hf_hosts_collect_logs(errand->managed->hosts, errand->host_id, 0, draft, error))
+    return FALSE;
+  if (g_rename(draft, path) != 0)
+    return hf_fail_errno(error, errno, "cannot rename '%s'", draft);
+  hf_run_log(run, HF_LINE_SUCCEEDED, "The logs are here");
+  return TRUE;
+}
+
+gboolean hf_managed_logs(HfManaged *managed, const HfActor *actor, const char *host_id, char **session, GError **error)
+{
+  return spawn(managed, actor, host_id, run_logs, session, error);
+}
+
+GBytes *hf_managed_logs_read(const HfManaged *managed, const char *host_id, GError **error)
+{
+  char *text;
+  gsize length;
+  g_autofree char *path = logs_path(managed, host_id);
+  if (g_file_get_contents(path, &text, &length, NULL))
+    return g_bytes_new_take(text, length);
+  hf_fail(error, HF_ERROR_NOT_FOUND, "no logs of this host were fetched; fetch them first");
+  return NULL;
 }
 
 static gboolean run_remove(HfJobsRun *run, gpointer data, const char **result, GError **error)

@@ -14,6 +14,7 @@ typedef struct HfManaged {
   HfNotify *notify; /* may be NULL */
   HfJobs *jobs;     /* both are set before hosts are called */
   HfHosts *hosts;
+  const char *state_folder;
 } HfManaged;
 void hf_managed_ops(HfManaged *managed, HfHostsOps *ops);
 /* Begins to call all hosts of the database that are enrolled, and tells what is revoked. */
@@ -35,5 +36,19 @@ gboolean hf_managed_add(HfManaged *managed, const HfActor *actor, const HfManage
                         GError **error);
 gboolean hf_managed_rescan(HfManaged *managed, const HfActor *actor, const char *host_id, char **session,
                            GError **error);
+
+/* An agent for hosts. Strings are copied. */
+typedef struct HfManagedAgent {
+  const char *path;
+  gboolean package;    /* a Debian package; else the program itself */
+  const char *version;
+} HfManagedAgent;
+/* Sends it to the host, which installs it when no task runs there. */
+gboolean hf_managed_upgrade(HfManaged *managed, const HfActor *actor, const char *host_id, const HfManagedAgent *agent,
+                            char **session, GError **error);
+/* Fetches the host's logs into `logs` of the state folder; a later fetch replaces them. */
+gboolean hf_managed_logs(HfManaged *managed, const HfActor *actor, const char *host_id, char **session, GError **error);
+/* The tar file that was fetched last, or NULL with HF_ERROR_NOT_FOUND. */
+GBytes *hf_managed_logs_read(const HfManaged *managed, const char *host_id, GError **error);
 gboolean hf_managed_remove(HfManaged *managed, const HfActor *actor, const char *host_id, char **session,
                            GError **error);

@@ -201,6 +201,14 @@ static gboolean unmount(gpointer data, const HfApiActor *by, const char *id, GEr
   return hf_inv_session_finish(data, id, HF_RESULT_SUCCESS, "", FALSE, error);
 }
 
+static GBytes *host_logs_read(gpointer data, const char *id, GError **error)
+{
+  (void)data;
+  (void)id;
+  (void)error;
+  return g_bytes_new_static("a\0tar", 5);
+}
+
 void fake_actions(HfApiActions *actions, HfInventory *inventory)
 {
   *actions = (HfApiActions){
@@ -211,6 +219,9 @@ void fake_actions(HfApiActions *actions, HfInventory *inventory)
     .session_stop = session_stop,
     .host_add = host_add,
     .host_rescan = simple,
+    .host_upgrade = simple,
+    .host_logs = simple,
+    .host_logs_read = host_logs_read,
     .host_remove = host_remove,
     .host_key = host_key,
     .repository_create = repository_create,

@@ -17,7 +17,7 @@ RESCAN = re.compile(r"POST .*/rescan$")
 OPEN = re.compile(r"(GET .*/(serverInfo|serverTime|serverCertificate|apiVersions)|GET .*(swagger|openapi).*|"
                   r"POST /api/oauth2/token)$")
 OWN = re.compile(r"(POST /api/oauth2/logout|.* /api/v1/holdfast/self(/password)?)$")
-AUDIT = re.compile(r"GET /api/v1/holdfast/(accounts(/\{\})?|audit)$")
+AUDIT = re.compile(r"GET /api/v1/holdfast/(accounts(/\{\})?|audit|hosts/\{\}/logs)$")
 MOUNTS = re.compile(r"GET /api/v1/backupBrowser/.*$")
 
 
