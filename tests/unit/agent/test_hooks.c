@@ -168,12 +168,16 @@ static void test_user(void)
     return;
   }
   lab_open(&lab);
-  HfWorkScript *script = lab_add(&lab, "id -un; id -G | wc -w", TRUE, 10);
+  chmod(lab.folder, 0777);
+  /* Into a file: a build that counts coverage has things of its own to say when a process changes its user. */
+  g_autofree char *body = g_strdup_printf("id -un > %s/who; id -G | wc -w >> %s/who", lab.folder, lab.folder);
+  g_autofree char *path = g_build_filename(lab.folder, "who", NULL), *who = NULL;
+  HfWorkScript *script = lab_add(&lab, body, TRUE, 10);
   g_free(script->user);
   script->user = g_strdup("nobody");
   g_assert_true(lab_run(&lab, NULL));
-  g_assert_true(fake_worker_told(&lab.worker, "before: nobody"));
-  g_assert_true(fake_worker_told(&lab.worker, "before: 1"));
+  g_assert_true(g_file_get_contents(path, &who, NULL, NULL));
+  g_assert_cmpstr(who, ==, "nobody\n1\n");
   lab_close(&lab);
 }
 
