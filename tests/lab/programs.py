@@ -18,7 +18,7 @@ NEEDED = {
     'nfs-ganesha-vfs', '/usr/sbin/rpcbind': 'rpcbind', '/usr/bin/nfs-ls': 'libnfs-utils', '/usr/sbin/smbd': 'samba',
     '/usr/bin/smbclient': 'smbclient', '/usr/sbin/tgtd': 'tgt', '/usr/bin/iscsi-ls': 'libiscsi-bin',
     '/usr/sbin/rsyslogd': 'rsyslog', '/usr/sbin/slapd': 'slapd', '/usr/bin/ldapsearch': 'ldap-utils',
-    '/usr/bin/pykmip-server': 'python3-pykmip', '/usr/bin/certtool': 'gnutls-bin'}
+    '/usr/bin/pykmip-server': 'python3-pykmip', '/usr/bin/certtool': 'gnutls-bin', '/usr/sbin/dnsmasq': 'dnsmasq-base'}
 
 
 def missing():
@@ -81,7 +81,8 @@ def sshd(lab, host, folder):
             subprocess.run(['ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', f'{folder}/{name}'], check=True)
         shutil.copy(f'{folder}/ssh_key.pub', f'{folder}/authorized')
     config = write(folder, f'sshd-{host}.conf', f'HostKey {folder}/ssh_host\nPidFile none\nStrictModes no\nUsePAM no\n'
-                   f'AuthorizedKeysFile {folder}/authorized\nPermitRootLogin yes\nUseDNS no\n')
+                   f'AuthorizedKeysFile {folder}/authorized\nPermitRootLogin yes\nUseDNS no\n'
+                   'Subsystem sftp internal-sftp\n')
     lab.call(host, os.makedirs, '/run/sshd')
     start(lab, host, ['/usr/sbin/sshd', '-D', '-e', '-f', config], 22, folder)
 
