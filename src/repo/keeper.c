@@ -106,13 +106,44 @@ static gboolean check_point(HfRepo *repo, HfWriterTable *writers, const HfKeeper
   return hf_keeper_resolves(repo, point->domain, &point->roots, error);
 }
 
+/* C4: what is published already gives the stamp; only a lock may grow. */
+static gboolean stamp_as_before(HfRepo *repo, HfPoint *point)
+{
+  char base[HF_NAME_BYTES];
+  g_auto(HfPoint) before = { 0 };
+  hf_name_point(base, &point->id);
+  g_autoptr(GBytes) record = hf_triple_get(repo->store, base, HF_RECORD_POINT, NULL, NULL);
+  if (record == NULL || !hf_point_decode(record, &before, NULL))
+    return FALSE;
+  point->sequence = before.sequence;
+  point->time = before.time;
+  point->lock = MAX(point->lock, before.lock);
+  return TRUE;
+}
+
 static gboolean stamp(HfRepo *repo, const HfKeeperTerms *terms, HfPoint *point, GError **error)
 {
   point->lock = terms->lock == 0 ? 0 : repo->running_seconds + terms->lock;
+  if (stamp_as_before(repo, point))
+    return TRUE;
   if (terms->copies)
     return TRUE;
   point->time = hf_clock_real_ns();
   return hf_points_next_sequence(repo, &point->sequence, error);
+}
+
+static gboolean fenced(GError **error)
+{
+  return hf_fail(error, HF_ERROR_FENCED, "this session was declared dead; run again, the work is resumed");
+}
+
+/* Without its `open` a session has ended, and nothing may come of it any more. */
+static gboolean check_open(HfStore *store, const HfShortId *session, GError **error)
+{
+  char name[HF_NAME_BYTES];
+  gboolean open;
+  hf_name_session(name, session, "open");
+  return hf_object_exists(store, name, &open, error) && (open || fenced(error));
 }
 
 gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTerms *terms, const HfShortId *session,
@@ -122,7 +153,7 @@ gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTe
   char name[HF_NAME_BYTES];
   gboolean forgotten;
   g_autoptr(GError) why = NULL;
-  if (!hf_point_decode(point_record, &point, error) ||
+  if (!hf_point_decode(point_record, &point, error) || !check_open(repo->store, session, error) ||
       !check_point(repo, writers, terms, session, &point, error) ||
       !hf_point_is_forgotten(repo->store, &point.id, &forgotten, error))
     return FALSE;
@@ -135,7 +166,7 @@ gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTe
   hf_name_session(name, session, "outcome");
   if (!hf_repo_put_urgent(repo, name, outcome, &why)) {
     if (hf_error_is(why, HF_ERROR_EXISTS))
-      return hf_fail(error, HF_ERROR_FENCED, "this session was declared dead; run again, the work is resumed");
+      return fenced(error);
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
   }

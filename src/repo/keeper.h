@@ -8,6 +8,7 @@
  *  C2 Sequence, time and lock of a published point are the service's, except that a copy of a point of another
  *     repository keeps sequence and time.
  *  C3 The clock never goes back and never counts time in which the service did not run (format.md 9.4).
+ *  C4 A point that is published already keeps sequence and time, and its lock never gets shorter, whoever commits it again.
  */
 #pragma once
 
@@ -38,7 +39,7 @@ typedef struct HfKeeperTerms {
 } HfKeeperTerms;
 /* Checks the point (C1), stamps it (C2) and commits it as the outcome of `session`, whose `open` must be in the store.
  * One at a time for a repository: the caller serialises. `stamped` (may be NULL) becomes the record as published.
- * HF_ERROR_FENCED when the session has an outcome already. */
+ * HF_ERROR_FENCED when the session has an outcome already, or has ended. */
 gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTerms *terms, const HfShortId *session,
                           GBytes *point_record, GBytes **stamped, GError **error);
 

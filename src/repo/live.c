@@ -13,6 +13,7 @@ struct HfLive {
   GHashTable *numbers; /* HfShortId* (of the pack) to number + 1 */
   GArray *pending;     /* stack of Pending */
   GHashTable *lost;    /* set of HfId*, owned: recorded by repair */
+  gboolean all_copies; /* L3 */
 };
 
 /* A metadata blob whose refs are to be followed. */
@@ -120,6 +121,11 @@ void hf_live_free(HfLive *live)
 gboolean hf_live_has_losses(const HfLive *live)
 {
   return g_hash_table_size(live->lost) > 0;
+}
+
+void hf_live_keep_copies(HfLive *live, gboolean all)
+{
+  live->all_copies = all;
 }
 
 void hf_live_reset(HfLive *live)
@@ -246,7 +252,7 @@ static gboolean mark_at(HfLive *live, const HfLocation *location)
 
 /* Marks the copy that a reader would take first: others may go. But a copy that is condemned, or damaged, holds nothing
  * for whoever decides by this walk: another mark may sweep it, and nobody then looks for points that this walk has
- * seen. So while no better copy was met, all are marked. */
+ * seen. So while no better copy was met, all are marked. Under L3 all are, always. */
 static gboolean mark(HfLive *live, guint32 domain, const HfId *id, const Loss *loss, GError **error)
 {
   gboolean any = FALSE;
@@ -260,7 +266,7 @@ static gboolean mark(HfLive *live, guint32 domain, const HfId *id, const Loss *l
     if (!mark_at(live, &location))
       continue;
     any = TRUE;
-    if (location.standing <= HF_STANDING_THIN)
+    if (location.standing <= HF_STANDING_THIN && !live->all_copies)
       return TRUE;
   }
 }

@@ -7,6 +7,8 @@
  *  L1 The walk fails closed: a metadata blob that cannot be read, or a ref that is nowhere, ends it with
  *     HF_ERROR_DAMAGED (unless the walk was told to note losses and go on: verification does).
  *  L2 Only frame headers, clear sections and directories are read: no key is asked for.
+ *  L3 Without keys nobody knows which of two copies is what its id says: a host that was taken over may have put garbage
+ *     under an id that its earlier points need. So of what locked points need every copy is alive (hf_live_keep_copies).
  */
 #pragma once
 
@@ -41,6 +43,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfLive, hf_live_free)
 /* Marks everything that is reached from `root` in `domain`. Call again for each root; work done before is not done
  * again. `loss` NULL: L1; else losses are told and the walk goes on. */
 gboolean hf_live_walk(HfLive *live, guint32 domain, const HfId *root, HfLossFunc loss, gpointer user, GError **error);
+
+/* L3, for the walks to come. What is walked later in the other manner is passed over where it was met before: walk what
+ * needs all copies first. */
+void hf_live_keep_copies(HfLive *live, gboolean all);
 
 /* Has repair recorded any blob as lost (format.md 11.5)? */
 gboolean hf_live_has_losses(const HfLive *live);

@@ -202,6 +202,13 @@ static const HfKey *key_of_stored(HfBlobReader *reader, const HfLocation *place,
 
 typedef gboolean (*TryFunc)(HfBlobReader *reader, const HfLocation *place, Way way, gpointer what, GError **error);
 
+/* A place that fails so says nothing about the others: it is damaged, or under keys that are not ours. (A host that was
+ * taken over may have stored garbage under any key.) */
+static gboolean is_of_place(const GError *why)
+{
+  return hf_cache_is_damage(why) || hf_error_is(why, HF_ERROR_PERMISSION);
+}
+
 static gboolean lost(const HfId *id, const GError *why, GError **error)
 {
   g_autofree char *hex = hf_hex(id->b, sizeof id->b);
@@ -235,7 +242,11 @@ static gboolean try_other_ways(HfBlobReader *reader, const HfId *id, const HfLoc
   g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfLocation));
   if (!all_places(reader, id, places, error))
     return FALSE;
-  note_damage(reader, failed, first);
+  g_autoptr(GError) closed = NULL; /* a place that is not ours to open: it may be whole */
+  if (hf_cache_is_damage(first))
+    note_damage(reader, failed, first);
+  else
+    closed = g_error_copy(first);
   for (Way way = WAY_PACK; way <= WAY_SPARE; way++)
     for (guint i = 0; i < places->len; i++) {
       const HfLocation *place = &g_array_index(places, HfLocation, i);
@@ -244,14 +255,19 @@ static gboolean try_other_ways(HfBlobReader *reader, const HfId *id, const HfLoc
         continue;
       if (try(reader, place, way, what, &why))
         return TRUE;
-      if (!hf_cache_is_damage(why)) {
+      if (!is_of_place(why)) {
         g_propagate_error(error, g_steal_pointer(&why));
         return FALSE;
       }
-      if (way == WAY_PACK)
+      if (!hf_cache_is_damage(why) && closed == NULL)
+        closed = g_steal_pointer(&why);
+      else if (way == WAY_PACK && hf_cache_is_damage(why))
         note_damage(reader, place, why);
     }
-  return lost(id, first, error);
+  if (closed == NULL)
+    return lost(id, first, error);
+  g_propagate_error(error, g_steal_pointer(&closed));
+  return FALSE;
 }
 
 /* A pack that is gone may have been swept: a prune had condemned it before we came, and has put what points need of it
@@ -276,7 +292,7 @@ static gboolean try_ways(HfBlobReader *reader, const HfId *id, TryFunc try, gpoi
       return lost(id, before, error);
     if (try(reader, &place, WAY_PACK, what, &why))
       return TRUE;
-    if (!hf_cache_is_damage(why)) {
+    if (!is_of_place(why)) {
       g_propagate_error(error, g_steal_pointer(&why));
       return FALSE;
     }
@@ -588,6 +604,8 @@ gboolean hf_frame_read(HfBlobReader *reader, const HfLocation *location, const H
   if (open_wanted(reader, location, WAY_PACK, wanted, count, opened, &why))
     return TRUE;
   if (!hf_cache_is_damage(why)) {
+    if (count > 0 && is_of_place(why) && gather(reader, wanted, count, opened, NULL))
+      return TRUE;
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
   }

@@ -4,8 +4,10 @@
 #include "base/error.h"
 #include "base/work.h"
 #include "repo/points.h"
+#include "repo/session.h"
 
 #define CLOCK_US (60 * G_USEC_PER_SEC)
+#define REAP_SECONDS 90u /* more than a session may be silent */
 
 struct HfDepot {
   char *path;
@@ -15,7 +17,8 @@ struct HfDepot {
   HfWriterTable *writers;
   HfKeeperClock clock;
   GCond wake;
-  GThread *ticker;
+  GThread *ticker, *reaper;
+  HfCancel cancel; /* of the reaper */
   gboolean stop;
 };
 
@@ -41,9 +44,30 @@ static gpointer tick(gpointer data)
   return NULL;
 }
 
+/* Sessions of visitors whose service was killed: nobody comes to end them. Those that do not beat any more are fenced and
+ * cleared away, not only when something is pruned. */
+static gpointer reap(gpointer data)
+{
+  HfDepot *depot = data;
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_autoptr(GPtrArray) infos = hf_sessions_list(depot->repo, NULL, NULL);
+  for (guint i = 0; infos != NULL && i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (info->opened && !info->has_outcome)
+      g_array_append_val(ids, info->open.id);
+  }
+  /* What cannot be done here is left to the next prune. */
+  if (ids->len > 0 && hf_sessions_settle(depot->repo, ids, REAP_SECONDS, NULL))
+    hf_sessions_tidy(depot->repo, NULL);
+  return NULL;
+}
+
 static void depot_free(gpointer data)
 {
   HfDepot *depot = data;
+  hf_cancel_set(&depot->cancel);
+  if (depot->reaper != NULL)
+    g_thread_join(depot->reaper);
   if (depot->ticker != NULL) {
     g_mutex_lock(&depot->lock);
     depot->stop = TRUE;
@@ -115,7 +139,9 @@ HfRepo *hf_depot_repo(HfDepot *depot, GError **error)
     return NULL;
   depot->writers = hf_writer_table_new(repo->config.admin_public);
   repo->running_seconds = hf_keeper_clock_seconds(&depot->clock);
+  repo->cancel = &depot->cancel;
   depot->repo = g_steal_pointer(&repo);
+  depot->reaper = g_thread_new("vault-reaper", reap, depot);
   depot->ticker = g_thread_new("vault-clock", tick, depot);
   return depot->repo;
 }

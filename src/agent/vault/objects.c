@@ -101,8 +101,9 @@ static gboolean check_slot(HfVisit *visit, const HfSessionOpen *open, GError **e
     return FALSE;
   if (!hf_short_id_equal(&open->slot.writer, &visit->writer) && !(visit->rights & HF_TICKET_COPY))
     return hf_fail(error, HF_ERROR_PERMISSION, "the session is of another writer than this connection is for");
-  return hf_session_slot_verify(&open->slot, writer->public_key) ||
-    hf_fail(error, HF_ERROR_REFUSED, "the session's key slot is not signed by the writer that it names");
+  if (!hf_session_slot_verify(&open->slot, writer->public_key))
+    return hf_fail(error, HF_ERROR_REFUSED, "the session's key slot is not signed by the writer that it names");
+  return hf_visit_check_generation(visit, open->slot.generation, error);
 }
 
 static gboolean put_open(HfVisit *visit, const char *name, const HfShortId *id, GBytes *content, GError **error)
@@ -139,6 +140,16 @@ static gboolean put_checkpoint(HfVisit *visit, const char *name, GBytes *content
     hf_store_put(repo->store, name, g_bytes_get_data(content, NULL), g_bytes_get_size(content), error);
 }
 
+/* Once it is over, or was found dead and cleared away, nothing of a session comes back. */
+static gboolean check_open(HfVisit *visit, const HfShortId *id, GError **error)
+{
+  char name[HF_NAME_BYTES];
+  gboolean open;
+  hf_name_session(name, id, "open");
+  return hf_object_exists(hf_depot_store(visit->depot), name, &open, error) &&
+    (open || hf_fail(error, HF_ERROR_FENCED, "this session has ended"));
+}
+
 static gboolean put_outcome(HfVisit *visit, const char *name, const HfShortId *id, GBytes *content, GError **error)
 {
   HfOutcomeState state;
@@ -148,7 +159,8 @@ static gboolean put_outcome(HfVisit *visit, const char *name, const HfShortId *i
   if (state == HF_OUTCOME_FENCED)
     return refuse(name, "fence", error);
   if (state != HF_OUTCOME_COMMITTED)
-    return hf_store_put(hf_depot_store(visit->depot), name, g_bytes_get_data(content, NULL),
+    return check_open(visit, id, error) &&
+      hf_store_put(hf_depot_store(visit->depot), name, g_bytes_get_data(content, NULL),
                         g_bytes_get_size(content), error);
   HfKeeperTerms terms = { .lock = visit->terms.lock,
                           .copies = (visit->rights & HF_TICKET_COPY) != 0,

@@ -30,6 +30,19 @@ static gboolean walk_checkpoints(HfCollect *collect, HfLive *live, GError **erro
   return TRUE;
 }
 
+/* Those that are locked, or those that are not. Of what locked points need every copy stays (L3 of repo/live.h). */
+static gboolean walk_points(HfLive *live, const GPtrArray *infos, gboolean locked, const GArray *but, GError **error)
+{
+  hf_live_keep_copies(live, locked);
+  for (guint i = 0; i < infos->len; i++) {
+    const HfPointInfo *info = infos->pdata[i];
+    if (info->locked == locked && !hf_short_ids_have(but, &info->point.id) &&
+        !hf_live_walk(live, info->point.domain, &info->point.roots, NULL, NULL, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* Walks all points (or only those not in `but`) and all checkpoints. `points` gets the ids of points. */
 static gboolean walk_all(HfCollect *collect, HfLive *live, const GArray *but, GArray *points, GError **error)
 {
@@ -45,11 +58,9 @@ static gboolean walk_all(HfCollect *collect, HfLive *live, const GArray *but, GA
     const HfPointInfo *info = infos->pdata[i];
     if (points)
       g_array_append_val(points, info->point.id);
-    if (!hf_short_ids_have(but, &info->point.id) &&
-        !hf_live_walk(live, info->point.domain, &info->point.roots, NULL, NULL, error))
-      return FALSE;
   }
-  return walk_checkpoints(collect, live, error);
+  return walk_points(live, infos, TRUE, but, error) && walk_points(live, infos, FALSE, but, error) &&
+    walk_checkpoints(collect, live, error);
 }
 
 static gboolean same_ids(const GArray *one, const GArray *two)

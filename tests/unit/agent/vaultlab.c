@@ -36,8 +36,7 @@ VaultLab *vault_lab_new(void)
 
 void vault_lab_free(VaultLab *lab)
 {
-  for (guint i = 0; i < lab->threads->len; i++)
-    g_thread_join(lab->threads->pdata[i]);
+  vault_lab_join(lab);
   hf_depots_close();
   g_ptr_array_unref(lab->threads);
   hf_report_free(lab->report);
@@ -73,9 +72,9 @@ static gpointer serve(gpointer data)
   return NULL;
 }
 
-HfStore *vault_lab_store(VaultLab *lab, const VaultTicket *wanted, guint connections, GError **error)
+HfTicket *vault_lab_ticket(VaultLab *lab, const VaultTicket *wanted)
 {
-  g_autoptr(HfTicket) ticket = hf_ticket_new();
+  HfTicket *ticket = hf_ticket_new();
   HfRepositoryTerms terms = { .create = wanted->create, .lock = wanted->lock };
   hf_random(ticket->id.b, sizeof ticket->id.b);
   ticket->kind = HF_TICKET_REPOSITORY;
@@ -84,18 +83,35 @@ HfStore *vault_lab_store(VaultLab *lab, const VaultTicket *wanted, guint connect
   ticket->writer = wanted->writer;
   g_clear_pointer(&ticket->terms, g_bytes_unref);
   ticket->terms = hf_repository_terms_encode(&terms);
+  return ticket;
+}
+
+HfChannel *vault_lab_connect(VaultLab *lab, const HfTicket *ticket)
+{
+  HfChannel *ours;
+  Service *service = g_new0(Service, 1);
+  service->lab = lab;
+  g_assert_true(hf_channel_pair(&ours, &service->channel, NULL));
+  service->ticket = hf_ticket_copy(ticket);
+  g_ptr_array_add(lab->threads, g_thread_new("service", serve, service));
+  return ours;
+}
+
+HfStore *vault_lab_store(VaultLab *lab, const VaultTicket *wanted, guint connections, GError **error)
+{
+  g_autoptr(HfTicket) ticket = vault_lab_ticket(lab, wanted);
   GPtrArray *channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
-  for (guint i = 0; i < connections; i++) {
-    HfChannel *ours;
-    Service *service = g_new0(Service, 1);
-    service->lab = lab;
-    g_assert_true(hf_channel_pair(&ours, &service->channel, NULL));
-    service->ticket = hf_ticket_copy(ticket);
-    g_ptr_array_add(lab->threads, g_thread_new("service", serve, service));
-    g_ptr_array_add(channels, ours);
-  }
+  for (guint i = 0; i < connections; i++)
+    g_ptr_array_add(channels, vault_lab_connect(lab, ticket));
   HfServiceOptions options = { .location = "lab:/repo" };
   return hf_service_store_new(channels, &options, error);
+}
+
+void vault_lab_join(VaultLab *lab)
+{
+  for (guint i = 0; i < lab->threads->len; i++)
+    g_thread_join(lab->threads->pdata[i]);
+  g_ptr_array_set_size(lab->threads, 0);
 }
 
 HfRepo *vault_lab_open(VaultLab *lab, const VaultTicket *ticket, const char *text, GError **error)

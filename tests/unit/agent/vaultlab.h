@@ -5,8 +5,10 @@
  */
 #pragma once
 
+#include "agent/ticket.h"
 #include "agent/vault/visit.h"
 #include "engine/backup/backup.h"
+#include "net/channel.h"
 #include "repo/repo.h"
 #include "storage/service/service.h"
 
@@ -31,6 +33,11 @@ typedef struct VaultTicket {
   gboolean create;
   guint64 lock;
 } VaultTicket;
+HfTicket *vault_lab_ticket(VaultLab *lab, const VaultTicket *ticket);
+/* One connection; its far end is served. The caller's to free. */
+HfChannel *vault_lab_connect(VaultLab *lab, const HfTicket *ticket);
+/* Waits for all services: their visitors must be gone. */
+void vault_lab_join(VaultLab *lab);
 /* A store with `connections` connections on a ticket of these rights. */
 HfStore *vault_lab_store(VaultLab *lab, const VaultTicket *ticket, guint connections, GError **error);
 /* The repository behind such a store, opened with a text (credential, pass) or, NULL, without keys. */
