@@ -8,7 +8,8 @@
  *  C2 Sequence, time and lock of a published point are the service's, except that a copy of a point of another
  *     repository keeps sequence and time.
  *  C3 The clock never goes back and never counts time in which the service did not run (format.md 9.4).
- *  C4 A point that is published already keeps sequence and time, and its lock never gets shorter, whoever commits it again.
+ *  C4 A point that is published already keeps sequence and time, and its lock never gets shorter, whoever commits it
+ *     again.
  */
 #pragma once
 

@@ -7,8 +7,9 @@
  *  L1 The walk fails closed: a metadata blob that cannot be read, or a ref that is nowhere, ends it with
  *     HF_ERROR_DAMAGED (unless the walk was told to note losses and go on: verification does).
  *  L2 Only frame headers, clear sections and directories are read: no key is asked for.
- *  L3 Without keys nobody knows which of two copies is what its id says: a host that was taken over may have put garbage
- *     under an id that its earlier points need. So of what locked points need every copy is alive (hf_live_keep_copies).
+ *  L3 Without keys nobody knows which of two copies is what its id says: a host that was taken over may have put
+ *     garbage under an id that its earlier points need. So of what locked points need every copy is alive
+ *     (hf_live_keep_copies).
  */
 #pragma once
 

@@ -44,8 +44,8 @@ static gpointer tick(gpointer data)
   return NULL;
 }
 
-/* Sessions of visitors whose service was killed: nobody comes to end them. Those that do not beat any more are fenced and
- * cleared away, not only when something is pruned. */
+/* Sessions of visitors whose service was killed: nobody comes to end them. Those that do not beat any more are fenced
+ * and cleared away, not only when something is pruned. */
 static gpointer reap(gpointer data)
 {
   HfDepot *depot = data;

@@ -11,9 +11,9 @@
  *     lead to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its
  *     writer has claimed what is below it: children go before parents.)
  *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
- *  V6 Of no blob more than HF_VISIT_COPIES good copies are taken in: the index knows of a few places of each, and without
- *     keys nobody can say which of them is the true one. So a host that was taken over cannot bury what its earlier
- *     points need under garbage of the same ids.
+ *  V6 Of no blob more than HF_VISIT_COPIES good copies are taken in: the index knows of a few places of each, and
+ *     without keys nobody can say which of them is the true one. So a host that was taken over cannot bury what its
+ *     earlier points need under garbage of the same ids.
  *  V7 Memory for refs that lead nowhere yet is bounded.
  *
  * Threads: all functions may be called from any thread.

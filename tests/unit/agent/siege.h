@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A repository under siege: two hosts have a locked point each, and enemies speak to the service byte by byte, below the
- * store that honest visitors use. After each attack siege_stands() looks whether both points are there, locked, whole, and
- * come back byte for byte, with the password and with a pass, also after a prune.
+ * A repository under siege: two hosts have a locked point each, and enemies speak to the service byte by byte, below
+ * the store that honest visitors use. After each attack siege_stands() looks whether both points are there, locked,
+ * whole, and come back byte for byte, with the password and with a pass, also after a prune.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Ways to delete, shorten, overwrite or make unreadable a locked point or another host's data, tried one after the other
- * on the repository service: below the store that honest visitors use, byte by byte. What is printed counts them. */
+/* Ways to delete, shorten, overwrite or make unreadable a locked point or another host's data, tried one after the
+ * other on the repository service: below the store that honest visitors use, byte by byte. What is printed counts
+ * them. */
 #include <string.h>
 
 #include "base/error.h"
@@ -9,7 +10,12 @@
 #include "repo/objects.h"
 #include "siege.h"
 
-static const guint32 rights_of[] = { 0, HF_TICKET_READ, HF_TICKET_WRITE, HF_TICKET_COPY, HF_TICKET_KEEP, HF_TICKET_KEYS };
+static const guint32 rights_of[] = { 0,
+                                     HF_TICKET_READ,
+                                     HF_TICKET_WRITE,
+                                     HF_TICKET_COPY,
+                                     HF_TICKET_KEEP,
+                                     HF_TICKET_KEYS };
 
 /* Refused, and counted. */
 static void refused(Siege *siege, gboolean done, const char *what)
