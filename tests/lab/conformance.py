@@ -14,11 +14,11 @@ HEAD = '''<!-- SPDX-License-Identifier: GPL-3.0-or-later -->
 # Rows that Holdfast exercises
 
 The fleet of `examples/fleet.topology` runs in [the lab](lab.md): {hosts} hosts, each behind the firewall that
-`holdfast ports firewall` renders for it, all with default drop. The test enrols hosts by SSH and by token, backs up, copies between
-repositories, restores to other hosts, verifies, tells mail and syslog servers of results, upgrades an agent, and collects logs; with
-ports closed it goes through others or says what is closed. What is listed here was named by the part that made the
-connection (the server and the agents log the rows of each), is planned between these two ends, and was counted by
-the firewalls at both.
+`holdfast ports firewall` renders for it, all with default drop. The test enrols hosts by SSH and by token, backs up, copies
+between repositories, restores to other hosts, verifies, tells mail and syslog servers of results, upgrades an agent, and
+collects logs; with ports closed it goes through others or says what is closed. What is listed here was named by the part
+that made the connection (the server and the agents log the rows of each), is planned between these two ends, and was
+counted by the firewalls at both.
 
 | row | from | to | port | for |
 | --- | --- | --- | --- | --- |

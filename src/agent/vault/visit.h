@@ -45,8 +45,8 @@ gboolean hf_visit_put(HfVisit *visit, const char *name, GBytes *content, GError 
 gboolean hf_visit_remove(HfVisit *visit, const char *name, GError **error);
 
 /* ---- Frames. ---- */
-/* A packer for frames of these sessions; the slots' signatures are checked. It is one that repeats all of them, or a new
- * one: a frame without its session's slot beside it could never be read. Borrowed. */
+/* A packer for frames of these sessions; the slots' signatures are checked. It is one that repeats all of them, or a
+ * new one: a frame without its session's slot beside it could never be read. Borrowed. */
 HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const HfSessionSlot *slots, guint count,
                           GError **error);
 /* Takes one frame (digest and refs are checked: V4). `stored` has frame->stored_length bytes. */
