@@ -158,15 +158,18 @@ static gpointer run_main(gpointer data)
     finish(run, good, result, why);
   g_mutex_lock(&jobs->lock);
   HfScheduler *scheduler = jobs->scheduler;
-  g_hash_table_remove(jobs->runs, run->session);
-  g_cond_broadcast(&jobs->changed);
   g_mutex_unlock(&jobs->lock);
   if (!ending && run->job != NULL) {
     if (scheduler != NULL)
       hf_scheduler_ended(scheduler, run->job, run->session);
     hf_jobs_start_copies(jobs, run->job);
   }
+  /* Last of all: who ends the runner waits for this, and then takes it away from under us. */
+  g_mutex_lock(&jobs->lock);
+  g_hash_table_remove(jobs->runs, run->session);
   run_free(run);
+  g_cond_broadcast(&jobs->changed);
+  g_mutex_unlock(&jobs->lock);
   return NULL;
 }
 

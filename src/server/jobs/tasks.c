@@ -127,7 +127,7 @@ void hf_jobs_told_line(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, const ch
   hf_inv_log(jobs->inv, id, warning ? HF_LINE_WARNING : HF_LINE_NONE, line, NULL, NULL, NULL);
 }
 
-void hf_jobs_told_result(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, const char *id, const GError *why,
+void hf_jobs_told_result(HfJobs *jobs, const char *host_id, const char *id, const GError *why,
                          GBytes *bytes, guint64 wire_sent, guint64 wire_received)
 {
   HfJobsResult *result = g_new0(HfJobsResult, 1);
@@ -137,7 +137,9 @@ void hf_jobs_told_result(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, const 
   result->wire_received = wire_received;
   HF_LOCK(&jobs->lock);
   HfJobsTask *task = g_hash_table_lookup(jobs->tasks, id);
-  if (task == NULL)
+  if (task != NULL && !g_str_equal(task->host_id, host_id))
+    hf_jobs_result_free(result); /* another host has no say in it */
+  else if (task == NULL)
     g_hash_table_replace(jobs->early, g_strdup(id), result);
   else if (task->result == NULL)
     task->result = result;
