@@ -21,6 +21,7 @@
 typedef struct Service {
   HfVisit *visit;
   HfCancel *cancel;
+  const GError *unusable; /* why there is no visit */
 } Service;
 
 static HfStore *store_of(const Service *service)
@@ -403,14 +404,22 @@ static const HfRpcMethod methods[] = {
   { HF_VAULT_METHOD_SLOTS, "slots", serve_slots, 0 },   { 0 },
 };
 
+/* Where the folder cannot be used the visitor is told so by his first call, instead of finding a connection cut. */
+static gboolean refuse_visit(HfCall *call G_GNUC_UNUSED, gpointer user, GBytes **reply G_GNUC_UNUSED, GError **error)
+{
+  g_propagate_error(error, g_error_copy(((const Service *)user)->unusable));
+  return FALSE;
+}
+
+static const HfRpcMethod refusals[] = { { HF_VAULT_METHOD_VISIT, "visit", refuse_visit, 0 }, { 0 } };
+
 gboolean hf_vault_serve(HfChannel *channel, const HfTicket *ticket, const char *peer G_GNUC_UNUSED, HfCancel *cancel,
                         GError **error)
 {
-  g_autoptr(HfVisit) visit = hf_visit_join(ticket, error);
-  if (visit == NULL)
-    return FALSE;
-  Service service = { .visit = visit, .cancel = cancel };
-  HfRpcOptions options = { .methods = methods, .user = &service, .cancel = cancel };
+  g_autoptr(GError) unusable = NULL;
+  g_autoptr(HfVisit) visit = hf_visit_join(ticket, &unusable);
+  Service service = { .visit = visit, .cancel = cancel, .unusable = unusable };
+  HfRpcOptions options = { .methods = visit != NULL ? methods : refusals, .user = &service, .cancel = cancel };
   hf_service_rpc_options(&options);
   HfRpc *rpc = hf_rpc_new(channel, &options, error);
   if (rpc == NULL)

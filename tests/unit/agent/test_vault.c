@@ -231,11 +231,23 @@ static void test_rights(void)
   assert_verifies(lab);
 }
 
+/* The reason comes to the visitor, not only into the service's log. */
+static void test_no_folder(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  VaultTicket ticket = { .rights = HF_TICKET_READ };
+  g_assert_null(vault_lab_store(lab, &ticket, 2, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
+  g_assert_nonnull(strstr(error->message, lab->folder));
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/vault/round", test_round);
   g_test_add_func("/vault/lock", test_lock);
   g_test_add_func("/vault/rights", test_rights);
+  g_test_add_func("/vault/no-folder", test_no_folder);
   return g_test_run();
 }
