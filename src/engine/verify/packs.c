@@ -86,20 +86,28 @@ static gboolean check_group(Worker *worker, const HfKey *key, const HfId *ids, g
   return TRUE;
 }
 
+/* Needs no key: a frame whose slot its pack lacks can be read by nobody. */
+static gboolean check_slot(const Worker *worker, const HfPackInfo *info, HfFrameHeader *header,
+                           const HfSessionSlot **slot, GError **error)
+{
+  if (!hf_frame_decode(worker->stored.data, worker->stored.length, header, error))
+    return FALSE;
+  *slot = find_slot(info, &header->session);
+  if (*slot == NULL)
+    return hf_fail(error, HF_ERROR_DAMAGED, "a frame is of a session whose key its pack does not hold");
+  return (*slot)->domain == info->domain ||
+         hf_fail(error, HF_ERROR_DAMAGED, "a frame is of another trust domain than its pack");
+}
+
 static gboolean check_content(HfVerifyState *state, Worker *worker, const HfPackInfo *info, const HfPackFrame *frame,
                               GError **error)
 {
   HfFrameHeader header;
+  const HfSessionSlot *slot;
   const HfKey *data_key, *meta_key;
   const HfId *ids = &g_array_index(info->ids, HfId, frame->first_blob);
-  if (!hf_frame_decode(worker->stored.data, worker->stored.length, &header, error))
-    return FALSE;
-  const HfSessionSlot *slot = find_slot(info, &header.session);
-  if (!slot)
-    return hf_fail(error, HF_ERROR_DAMAGED, "a frame is of a session whose key its pack does not hold");
-  if (slot->domain != info->domain)
-    return hf_fail(error, HF_ERROR_DAMAGED, "a frame is of another trust domain than its pack");
-  if (!hf_keyring_open_slot(state->repo->keys, slot, &data_key, &meta_key, error) ||
+  if (!check_slot(worker, info, &header, &slot, error) ||
+      !hf_keyring_open_slot(state->repo->keys, slot, &data_key, &meta_key, error) ||
       !use_domain(state, worker, info->domain, error))
     return FALSE;
   const HfKey *key = info->kind == HF_PACK_DATA ? data_key : meta_key;
@@ -129,8 +137,12 @@ static gboolean check_stored(HfVerifyState *state, Worker *worker, const char *n
 static gboolean check_frame(HfVerifyState *state, Worker *worker, const char *name, const HfPackInfo *info,
                             const HfPackFrame *frame, GError **error)
 {
-  return check_stored(state, worker, name, frame, error) &&
-         (!state->options->content || check_content(state, worker, info, frame, error));
+  HfFrameHeader header;
+  const HfSessionSlot *slot;
+  if (!check_stored(state, worker, name, frame, error))
+    return FALSE;
+  return state->options->content ? check_content(state, worker, info, frame, error)
+                                 : check_slot(worker, info, &header, &slot, error);
 }
 
 static void note_place(HfVerifyState *state, const HfShortId *pack, guint32 offset)
