@@ -114,9 +114,10 @@ static void test_odd_names(void)
   /* Below the encoder: bytes that no text can be. */
   static const char *const raw[] = { "", "\x01", "\xff\xff\xff\xff", "\x08\0\0\0config.0", "\x09\0\0\0config.0\0",
                                      "\x0c\0\0\0points\0\0xx\xff\xff" };
+  static const gsize lengths[] = { 0, 1, 4, 12, 13, 16 };
   for (gsize i = 0; i < G_N_ELEMENTS(raw); i++) {
-    refused(siege, enemy_call(enemy, HF_VAULT_METHOD_REMOVE, raw[i], 4 * i), "raw remove");
-    refused(siege, enemy_call(enemy, HF_VAULT_METHOD_PUT, raw[i], 4 * i), "raw put");
+    refused(siege, enemy_call(enemy, HF_VAULT_METHOD_REMOVE, raw[i], lengths[i]), "raw remove");
+    refused(siege, enemy_call(enemy, HF_VAULT_METHOD_PUT, raw[i], lengths[i]), "raw put");
   }
   siege_stands(siege, "odd names");
   tell(siege);
