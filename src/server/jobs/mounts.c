@@ -216,9 +216,10 @@ static gboolean list(HfJobsMount *mount, const char *path, HfJobsEntryFunc func,
   while (hf_tree_list_next(entries, &node, &problem))
     if (!tell(&node, path, func, user))
       return TRUE;
-  if (problem != NULL)
-    g_propagate_error(error, g_steal_pointer(&problem));
-  return error == NULL || *error == NULL;
+  if (problem == NULL)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return FALSE;
 }
 
 gboolean hf_jobs_browse(HfJobs *jobs, const char *mount_session, const char *path, HfJobsEntryFunc func, gpointer user,

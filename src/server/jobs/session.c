@@ -72,10 +72,13 @@ void hf_jobs_free(HfJobs *jobs)
   g_free(jobs);
 }
 
+/* The scheduler that was there may be freed afterwards: nobody tells it anything any more. */
 void hf_jobs_set_scheduler(HfJobs *jobs, HfScheduler *scheduler)
 {
   HF_LOCK(&jobs->lock);
   jobs->scheduler = scheduler;
+  while (jobs->telling > 0)
+    g_cond_wait(&jobs->changed, &jobs->lock);
 }
 
 /* ---- A session's thread. ---- */
@@ -145,6 +148,21 @@ static void finish(HfJobsRun *run, gboolean good, const char *result, const GErr
     hf_notify_session(run->jobs->parts.notify, run->session);
 }
 
+/* The job's run is over: its schedule goes on, and copies that follow it begin. */
+static void tell_followers(HfJobs *jobs, const HfJobsRun *run)
+{
+  g_mutex_lock(&jobs->lock);
+  HfScheduler *scheduler = jobs->scheduler;
+  jobs->telling++;
+  g_mutex_unlock(&jobs->lock);
+  if (scheduler != NULL)
+    hf_scheduler_ended(scheduler, run->job, run->session);
+  hf_jobs_start_copies(jobs, run->job);
+  HF_LOCK(&jobs->lock);
+  jobs->telling--;
+  g_cond_broadcast(&jobs->changed);
+}
+
 static gpointer run_main(gpointer data)
 {
   HfJobsRun *run = data;
@@ -156,14 +174,8 @@ static gpointer run_main(gpointer data)
   gboolean ending = hf_run_ending(run);
   if (!ending)
     finish(run, good, result, why);
-  g_mutex_lock(&jobs->lock);
-  HfScheduler *scheduler = jobs->scheduler;
-  g_mutex_unlock(&jobs->lock);
-  if (!ending && run->job != NULL) {
-    if (scheduler != NULL)
-      hf_scheduler_ended(scheduler, run->job, run->session);
-    hf_jobs_start_copies(jobs, run->job);
-  }
+  if (!ending && run->job != NULL)
+    tell_followers(jobs, run);
   /* Last of all: who ends the runner waits for this, and then takes it away from under us. */
   g_mutex_lock(&jobs->lock);
   g_hash_table_remove(jobs->runs, run->session);

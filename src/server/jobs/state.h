@@ -23,9 +23,10 @@ struct HfJobs {
   GMutex lock; /* guards what follows */
   GCond changed; /* a result came, a slot is free, a host went or came, a session is to stop */
   gboolean ending;
+  guint telling; /* threads that tell the scheduler something */
   GHashTable *runs;   /* session id to HfJobsRun* */
   GHashTable *tasks;  /* task row id to HfJobsTask*: those that somebody waits for; borrowed */
-  GHashTable *early;  /* task row id to HfJobsResult*: results that nobody waited for yet; owned */
+  GHashTable *early;  /* task row id to HfJobsResult*: results of open rows that nobody waits for yet; owned */
   GHashTable *slots;  /* "repository:ID", "host:ID" to how many are taken */
   GHashTable *away;   /* host id to gint64*: monotonic microseconds since when */
   GHashTable *mounts; /* session id to HfJobsMount*, owned (mounts.c) */
@@ -41,10 +42,8 @@ struct HfJobsRun {
   HfJobs *jobs;
   char *session; /* id */
   char *job;     /* id, or NULL */
-  GThread *thread;
   HfCancel cancel;       /* set by "now": for what this process does itself */
   gint stop;             /* atomic: HfJobsStop */
-  gboolean done;         /* the thread is about to end; under jobs->lock */
   HfJobsWork work;
   gpointer data;
   GDestroyNotify free_data;

@@ -96,12 +96,18 @@ static gboolean read_figures(GBytes *bytes, HfWorkFigures *figures)
   return bytes != NULL && hf_work_figures_decode(bytes, figures, NULL);
 }
 
-void hf_jobs_told_progress(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, const char *id,
-                           const HfJobProgress *progress)
+/* A host has a say only in tasks that it was given, as long as they last. */
+static gboolean is_open_task_of(HfJobs *jobs, const char *id, const char *host_id)
+{
+  g_autoptr(HfTaskRow) row = hf_inv_task_get(jobs->inv, id, NULL);
+  return row != NULL && row->ended == 0 && g_strcmp0(row->host_id, host_id) == 0;
+}
+
+void hf_jobs_told_progress(HfJobs *jobs, const char *host_id, const char *id, const HfJobProgress *progress)
 {
   g_mutex_lock(&jobs->lock);
   const HfJobsTask *task = g_hash_table_lookup(jobs->tasks, id);
-  gint64 begun = task == NULL ? 0 : task->begun;
+  gint64 begun = task == NULL || !g_str_equal(task->host_id, host_id) ? 0 : task->begun;
   g_mutex_unlock(&jobs->lock);
   if (begun == 0)
     return;
@@ -121,15 +127,21 @@ void hf_jobs_told_progress(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, cons
   hf_inv_task_progress(jobs->inv, id, &figures, NULL);
 }
 
-void hf_jobs_told_line(HfJobs *jobs, const char *host_id G_GNUC_UNUSED, const char *id, gboolean warning,
-                       const char *line)
+void hf_jobs_told_line(HfJobs *jobs, const char *host_id, const char *id, gboolean warning, const char *line)
 {
-  hf_inv_log(jobs->inv, id, warning ? HF_LINE_WARNING : HF_LINE_NONE, line, NULL, NULL, NULL);
+  if (is_open_task_of(jobs, id, host_id))
+    hf_inv_log(jobs->inv, id, warning ? HF_LINE_WARNING : HF_LINE_NONE, line, NULL, NULL, NULL);
 }
 
 void hf_jobs_told_result(HfJobs *jobs, const char *host_id, const char *id, const GError *why,
                          GBytes *bytes, guint64 wire_sent, guint64 wire_received)
 {
+  g_mutex_lock(&jobs->lock);
+  const HfJobsTask *waiting = g_hash_table_lookup(jobs->tasks, id);
+  gboolean is_its = waiting != NULL && g_str_equal(waiting->host_id, host_id);
+  g_mutex_unlock(&jobs->lock);
+  if (!is_its && !is_open_task_of(jobs, id, host_id))
+    return;
   HfJobsResult *result = g_new0(HfJobsResult, 1);
   result->why = why == NULL ? NULL : g_error_copy(why);
   result->bytes = bytes == NULL ? g_bytes_new(NULL, 0) : g_bytes_ref(bytes);
@@ -137,9 +149,7 @@ void hf_jobs_told_result(HfJobs *jobs, const char *host_id, const char *id, cons
   result->wire_received = wire_received;
   HF_LOCK(&jobs->lock);
   HfJobsTask *task = g_hash_table_lookup(jobs->tasks, id);
-  if (task != NULL && !g_str_equal(task->host_id, host_id))
-    hf_jobs_result_free(result); /* another host has no say in it */
-  else if (task == NULL)
+  if (task == NULL)
     g_hash_table_replace(jobs->early, g_strdup(id), result);
   else if (task->result == NULL)
     task->result = result;
