@@ -197,15 +197,15 @@ void test_open(TestPlace *place)
   g_autofree char *key = g_build_filename(place->folder, "seal.key", NULL);
   place->db = hf_db_open(place->where, 4, &error);
   g_assert_no_error(error);
-  place->vault = hf_vault_open(key, TRUE, &error);
+  place->secrets = hf_secrets_open(key, TRUE, &error);
   g_assert_no_error(error);
-  place->inv = (HfInventory){place->db, place->vault};
+  place->inv = (HfInventory){place->db, place->secrets};
 }
 
 void test_close(TestPlace *place)
 {
   g_clear_pointer(&place->db, hf_db_close);
-  g_clear_pointer(&place->vault, hf_vault_free);
+  g_clear_pointer(&place->secrets, hf_secrets_free);
 }
 
 gint64 test_number(HfDb *db, const char *sql)

@@ -16,7 +16,7 @@ typedef struct TestPlace {
   gboolean postgresql;
   /* Opened by test_open. */
   HfDb *db;
-  HfVault *vault;
+  HfSecrets *secrets;
   HfInventory inv;
 } TestPlace;
 
@@ -26,7 +26,7 @@ void test_add(const char *path, TestFunc func);
 /* Runs what was added and stops the server. */
 int test_run(void);
 
-/* Opens the database and a vault beside it. */
+/* Opens the database and what seals secrets beside it. */
 void test_open(TestPlace *place);
 void test_close(TestPlace *place);
 /* The one number that a query gives. */

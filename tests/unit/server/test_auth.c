@@ -54,53 +54,53 @@ static void test_roles(void)
   g_assert_true(hf_actor_may(&hf_actor_server, HF_ACTION_ACCOUNTS, &error));
 }
 
-/* ---- the vault ---- */
+/* ---- sealed secrets ---- */
 
-static void test_vault(void)
+static void test_secrets(void)
 {
   GError *error = NULL;
   gsize length = 0;
-  g_autofree char *folder = g_dir_make_tmp("holdfast-vault-XXXXXX", NULL);
+  g_autofree char *folder = g_dir_make_tmp("holdfast-secrets-XXXXXX", NULL);
   g_autofree char *path = g_build_filename(folder, "seal.key", NULL);
-  g_assert_null(hf_vault_open(path, FALSE, &error));
+  g_assert_null(hf_secrets_open(path, FALSE, &error));
   test_refused(&error, HF_ERROR_NOT_FOUND, "seal.key");
-  g_autoptr(HfVault) vault = hf_vault_open(path, TRUE, &error);
+  g_autoptr(HfSecrets) secrets = hf_secrets_open(path, TRUE, &error);
   g_assert_no_error(error);
   GStatBuf status;
   g_assert_cmpint(g_stat(path, &status), ==, 0);
   g_assert_cmpint(status.st_mode & 0777, ==, 0600);
 
-  g_autoptr(GBytes) sealed = hf_vault_seal(vault, "a.b", "1", "secret", 6, &error);
-  g_autoptr(GBytes) again = hf_vault_seal(vault, "a.b", "1", "secret", 6, &error);
-  g_autoptr(GBytes) empty = hf_vault_seal(vault, "a.b", "1", "", 0, &error);
+  g_autoptr(GBytes) sealed = hf_secrets_seal(secrets, "a.b", "1", "secret", 6, &error);
+  g_autoptr(GBytes) again = hf_secrets_seal(secrets, "a.b", "1", "secret", 6, &error);
+  g_autoptr(GBytes) empty = hf_secrets_seal(secrets, "a.b", "1", "", 0, &error);
   g_assert_false(g_bytes_equal(sealed, again));
-  g_autoptr(HfVault) other = hf_vault_open(path, TRUE, &error); /* the same file */
-  g_autoptr(HfSecret) secret = hf_vault_open_secret(other, "a.b", "1", sealed, &length, &error);
+  g_autoptr(HfSecrets) other = hf_secrets_open(path, TRUE, &error); /* the same file */
+  g_autoptr(HfSecret) secret = hf_secrets_unseal(other, "a.b", "1", sealed, &length, &error);
   g_assert_cmpstr(secret, ==, "secret");
   g_assert_cmpuint(length, ==, 6);
-  g_autoptr(HfSecret) nothing = hf_vault_open_secret(vault, "a.b", "1", empty, &length, &error);
+  g_autoptr(HfSecret) nothing = hf_secrets_unseal(secrets, "a.b", "1", empty, &length, &error);
   g_assert_cmpstr(nothing, ==, "");
-  g_assert_null(hf_vault_open_secret(vault, "a.b", "2", sealed, NULL, &error));
+  g_assert_null(hf_secrets_unseal(secrets, "a.b", "2", sealed, NULL, &error));
   test_refused(&error, HF_ERROR_DAMAGED, "a.b");
-  g_assert_null(hf_vault_open_secret(vault, "a.c", "1", sealed, NULL, &error));
+  g_assert_null(hf_secrets_unseal(secrets, "a.c", "1", sealed, NULL, &error));
   test_refused(&error, HF_ERROR_DAMAGED, "a.c");
   g_autoptr(GBytes) cut = g_bytes_new_from_bytes(sealed, 0, 20);
-  g_assert_null(hf_vault_open_secret(vault, "a.b", "1", cut, NULL, &error));
+  g_assert_null(hf_secrets_unseal(secrets, "a.b", "1", cut, NULL, &error));
   test_refused(&error, HF_ERROR_DAMAGED, "a.b");
 
   g_assert_cmpint(g_chmod(path, 0640), ==, 0);
-  g_assert_null(hf_vault_open(path, TRUE, &error));
+  g_assert_null(hf_secrets_open(path, TRUE, &error));
   test_refused(&error, HF_ERROR_PERMISSION, "chmod 600");
   g_assert_true(g_file_set_contents_full(path, "zz\n", -1, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
   g_assert_cmpint(g_chmod(path, 0600), ==, 0);
-  g_assert_null(hf_vault_open(path, TRUE, &error));
+  g_assert_null(hf_secrets_open(path, TRUE, &error));
   test_refused(&error, HF_ERROR_INVALID, "no key file");
   g_autofree char *nowhere = g_build_filename(folder, "none", "seal.key", NULL);
-  g_assert_null(hf_vault_open(nowhere, TRUE, &error));
+  g_assert_null(hf_secrets_open(nowhere, TRUE, &error));
   test_refused(&error, HF_ERROR_NOT_FOUND, "seal.key");
   g_unlink(path);
   g_assert_cmpint(g_rmdir(folder), ==, 0); /* nothing else was left */
-  hf_vault_free(NULL);
+  hf_secrets_free(NULL);
   hf_secret_free(NULL);
 }
 
@@ -403,7 +403,7 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/server/auth/roles", test_roles);
-  g_test_add_func("/server/auth/vault", test_vault);
+  g_test_add_func("/server/auth/secrets", test_secrets);
   g_test_add_func("/server/auth/password-hash", test_password_hash);
   test_add("/server/auth/first-account", test_first_account);
   test_add("/server/auth/accounts", test_accounts);

@@ -59,7 +59,7 @@ static HfNotifySettings *settings_new(int mail_port, int syslog_port)
 static void save(TestPlace *place, const HfNotifySettings *settings, const char *password)
 {
   GError *error = NULL;
-  hf_notify_settings_save(place->db, place->vault, settings, password, &error);
+  hf_notify_settings_save(place->db, place->secrets, settings, password, &error);
   g_assert_no_error(error);
 }
 
@@ -72,7 +72,7 @@ static void put(char **member, const char *text)
 static void refuse(TestPlace *place, HfNotifySettings *settings, const char *holds)
 {
   GError *error = NULL;
-  g_assert_false(hf_notify_settings_save(place->db, place->vault, settings, NULL, &error));
+  g_assert_false(hf_notify_settings_save(place->db, place->secrets, settings, NULL, &error));
   test_refused(&error, HF_ERROR_USAGE, holds);
   hf_notify_settings_free(settings);
 }
@@ -95,7 +95,7 @@ static void test_settings(TestPlace *place)
   g_assert_true(got->mail.on_warning && !got->mail.on_success);
   g_assert_cmpint(got->syslog.transport, ==, HF_SYSLOG_TLS);
   g_assert_cmpstr(got->syslog.ca_file, ==, "/ca.pem");
-  g_autoptr(HfSecret) secret = hf_vault_open_secret(place->vault, "settings.mail", "password",
+  g_autoptr(HfSecret) secret = hf_secrets_unseal(place->secrets, "settings.mail", "password",
                                                     got->mail.sealed_password,
                                                     NULL, &error);
   g_assert_cmpstr(secret, ==, "hush");
@@ -174,7 +174,7 @@ static void test_mail(TestPlace *place)
   test_open(place);
   g_autoptr(HfNotifySettings) settings = settings_new(peer.port, 0);
   save(place, settings, NULL);
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server one", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server one", &error);
   g_assert_no_error(error);
   fine = ended_session(place, "fine", HF_RESULT_SUCCESS);
   failed = ended_session(place, "nightly", HF_RESULT_FAILED);
@@ -216,7 +216,7 @@ static void test_mail_tls(TestPlace *place)
   settings->mail.tls = HF_MAIL_STARTTLS;
   settings->mail.user = g_strdup("u");
   save(place, settings, "p");
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server", &error);
   g_assert_false(hf_notify_test_mail(notify, &error)); /* the system's CAs do not know it */
   test_refused(&error, HF_ERROR_IO, "cannot send mail by 'localhost'");
   settings->mail.ca_file = g_build_filename(place->folder, "cert.pem", NULL);
@@ -237,7 +237,7 @@ static void test_mail_given_up(TestPlace *place)
   test_open(place);
   g_autoptr(HfNotifySettings) settings = settings_new(peer_free_port(), 0);
   save(place, settings, NULL);
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server", &error);
   hf_notify_hurry(notify, 1000);
   g_autofree char *session = ended_session(place, "nightly", HF_RESULT_FAILED);
   gint64 before = g_get_monotonic_time();
@@ -260,7 +260,7 @@ static void test_mail_survives(TestPlace *place)
   int port = peer_free_port();
   g_autoptr(HfNotifySettings) settings = settings_new(port, 0);
   save(place, settings, NULL);
-  HfNotify *first = hf_notify_new(place->db, place->vault, "server", &error);
+  HfNotify *first = hf_notify_new(place->db, place->secrets, "server", &error);
   g_autofree char *session = ended_session(place, "nightly", HF_RESULT_WARNING);
   hf_notify_session(first, session);
   hf_notify_free(first);
@@ -270,7 +270,7 @@ static void test_mail_survives(TestPlace *place)
     g_test_skip("the package python3-aiosmtpd is not installed");
     return;
   }
-  g_autoptr(HfNotify) second = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) second = hf_notify_new(place->db, place->secrets, "server", &error);
   g_autofree char *mail = peer_wait_for(place->folder, "mail.1", "Subject: [Warning] nightly");
   peer_stop(&peer);
 }
@@ -302,7 +302,7 @@ static void test_syslog(TestPlace *place)
   put(&settings->syslog.host, "127.0.0.1");
   settings->syslog.ca_file = g_build_filename(place->folder, "cert.pem", NULL);
   save(place, settings, NULL);
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server", &error);
   tell(place, notify, settings, HF_SYSLOG_UDP, port, "udp");
   g_autofree char *udp = peer_wait_for(place->folder, "out.log", "hello by udp");
   g_assert_nonnull(strstr(udp, "imudp <29>1 "));
@@ -364,7 +364,7 @@ static void test_bounded(TestPlace *place)
   g_autoptr(HfNotifySettings) settings = settings_new(0, peer_free_port());
   settings->syslog.transport = HF_SYSLOG_TCP;
   save(place, settings, NULL);
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server", &error);
   for (guint i = 0; i < 5000; i++)
     hf_notify_event(notify, HF_SEVERITY_INFO, "flood", NULL, "%u", i);
   HfNotifyCounts counts = hf_notify_counts(notify);
@@ -383,7 +383,7 @@ static void test_metrics(TestPlace *place)
   g_autofree char *repository = test_repository(place, "store", host);
   g_autofree char *job = test_job(place, "nightly", repository, NULL);
   g_autofree char *session = ended_session(place, "nightly", HF_RESULT_FAILED);
-  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->vault, "server", &error);
+  g_autoptr(HfNotify) notify = hf_notify_new(place->db, place->secrets, "server", &error);
   test_exec(place->db, "UPDATE hosts SET name = 'alpha \"one\\'; UPDATE repositories SET capacity = 1000, checked = 1; "
                        "UPDATE jobs SET last_run = 1500000");
   g_autofree char *page = hf_metrics_text(place->db, notify, &error);
