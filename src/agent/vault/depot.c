@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/vault/depot.h"
 
+#include <errno.h>
+#include <sys/stat.h>
+
 #include "base/error.h"
+#include "base/sys.h"
 #include "base/work.h"
 #include "repo/points.h"
 #include "repo/session.h"
@@ -9,8 +13,15 @@
 #define CLOCK_US (60 * G_USEC_PER_SEC)
 #define REAP_SECONDS 90u /* more than a session may be silent */
 
+/* What a folder is, whatever path leads to it. It stays taken as long as the depot's store has it open. */
+typedef struct Place {
+  dev_t device;
+  ino_t inode;
+} Place;
+
 struct HfDepot {
-  char *path;
+  Place place; /* first: hashed by it */
+  char *path;  /* one that led to it when it was visited last; under the lock of all depots */
   HfStore *store; /* objects that need no repository */
   GMutex lock;    /* guards what follows; commits and deletions hold it, too */
   HfRepo *repo;
@@ -24,8 +35,32 @@ struct HfDepot {
 
 static struct {
   GMutex lock;
-  GHashTable *depots; /* by path */
+  GHashTable *depots; /* by place */
 } all;
+
+/* ---- Places. ---- */
+
+static guint place_hash(gconstpointer key)
+{
+  const Place *place = key;
+  guint64 inode = place->inode, device = place->device;
+  return g_int64_hash(&inode) ^ g_int64_hash(&device);
+}
+
+static gboolean place_equal(gconstpointer a, gconstpointer b)
+{
+  const Place *x = a, *y = b;
+  return x->device == y->device && x->inode == y->inode;
+}
+
+static gboolean find_place(const char *path, Place *place)
+{
+  struct stat status;
+  if (HF_AGAIN(hf_sys->fstatat(AT_FDCWD, path, &status, 0)) != 0)
+    return FALSE;
+  *place = (Place){ status.st_dev, status.st_ino };
+  return TRUE;
+}
 
 /* ---- Life. ---- */
 
@@ -84,23 +119,42 @@ static void depot_free(gpointer data)
   g_free(depot);
 }
 
-HfDepot *hf_depot_open(const char *path, gboolean create, GError **error)
+static HfDepot *depot_new(const char *path, const Place *place, HfStore *store)
 {
-  HF_LOCK(&all.lock);
-  if (all.depots == NULL)
-    all.depots = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, depot_free);
-  HfDepot *depot = g_hash_table_lookup(all.depots, path);
-  if (depot != NULL)
-    return depot;
-  HfStore *store = hf_store_open(path, create, error);
-  if (store == NULL)
-    return NULL;
-  depot = g_new0(HfDepot, 1);
+  HfDepot *depot = g_new0(HfDepot, 1);
+  depot->place = *place;
   depot->path = g_strdup(path);
   depot->store = store;
   g_mutex_init(&depot->lock);
   g_cond_init(&depot->wake);
-  g_hash_table_insert(all.depots, depot->path, depot);
+  return depot;
+}
+
+HfDepot *hf_depot_open(const char *path, gboolean create, GError **error)
+{
+  Place place;
+  HF_LOCK(&all.lock);
+  if (all.depots == NULL)
+    all.depots = g_hash_table_new_full(place_hash, place_equal, NULL, depot_free);
+  HfDepot *depot = find_place(path, &place) ? g_hash_table_lookup(all.depots, &place) : NULL;
+  if (depot != NULL) {
+    g_free(depot->path);
+    depot->path = g_strdup(path);
+    return depot;
+  }
+  g_autoptr(HfStore) store = hf_store_open(path, create, error);
+  if (store == NULL)
+    return NULL;
+  /* It may have been made only now, or been put there since. */
+  if (!find_place(path, &place)) {
+    hf_fail_errno(error, errno, "cannot look at '%s'", path);
+    return NULL;
+  }
+  depot = g_hash_table_lookup(all.depots, &place);
+  if (depot == NULL) {
+    depot = depot_new(path, &place, g_steal_pointer(&store));
+    g_hash_table_insert(all.depots, &depot->place, depot);
+  }
   return depot;
 }
 
@@ -117,15 +171,27 @@ HfStore *hf_depot_store(HfDepot *depot)
   return depot->store;
 }
 
+static char *depot_path(const HfDepot *depot)
+{
+  HF_LOCK(&all.lock);
+  return g_strdup(depot->path);
+}
+
 static HfRepo *open_repo(HfDepot *depot, GError **error)
 {
   HfRepoOptions options = { 0 };
-  HfStore *store = hf_store_open(depot->path, FALSE, error);
+  Place place;
+  g_autofree char *path = depot_path(depot);
+  HfStore *store = hf_store_open(path, FALSE, error);
   if (store == NULL)
     return NULL;
   g_autoptr(HfRepo) repo = hf_repo_open(store, &options, error);
   if (repo == NULL)
     return NULL;
+  if (!find_place(path, &place) || !place_equal(&place, &depot->place)) {
+    hf_fail(error, HF_ERROR_REFUSED, "'%s' is another folder now than when it was visited; try again", path);
+    return NULL;
+  }
   return hf_repo_load_index(repo, error) ? g_steal_pointer(&repo) : NULL;
 }
 

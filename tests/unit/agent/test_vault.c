@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The repository service and the store that speaks to it, end to end: every verb over socket pairs. */
+#include <errno.h>
 #include <glib/gstdio.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
+#include "agent/vault/depot.h"
 #include "base/error.h"
 #include "engine/restore/restore.h"
 #include "engine/verify/verify.h"
@@ -242,6 +247,80 @@ static void test_no_folder(void)
   g_assert_nonnull(strstr(error->message, lab->folder));
 }
 
+/* ---- One folder, several paths. ---- */
+
+static HfDepot *open_depot(VaultLab *lab, const char *path)
+{
+  g_autoptr(GError) error = NULL;
+  g_autofree char *whole = vault_lab_path(lab, path);
+  HfDepot *depot = hf_depot_open(whole, FALSE, &error);
+  g_assert_no_error(error);
+  return depot;
+}
+
+/* Mounts seen by this thread alone; nothing where that is not allowed. */
+static gpointer open_bound(gpointer data)
+{
+  VaultLab *lab = data;
+  g_autofree char *from = vault_lab_path(lab, "repo"), *to = vault_lab_path(lab, "bound");
+  g_assert_cmpint(g_mkdir(to, 0700), ==, 0);
+  if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+      mount(from, to, NULL, MS_BIND, NULL) != 0) {
+    g_test_message("no bind mounts here: %s", g_strerror(errno));
+    return NULL;
+  }
+  HfDepot *bound = open_depot(lab, "bound");
+  g_assert_cmpint(umount2(to, MNT_DETACH), ==, 0);
+  return bound;
+}
+
+static void test_paths(void)
+{
+  static const char *const names[] = { "repo/", "./repo", "source/../repo", "repo//.", "link", "link/" };
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  g_autofree char *source = make_source(lab), *link = vault_lab_path(lab, "link"), *real = vault_lab_path(lab, "repo");
+  vault_lab_init(lab);
+  g_assert_cmpint(symlink("repo", link), ==, 0);
+  HfDepot *depot = open_depot(lab, "repo");
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++)
+    g_assert_true(open_depot(lab, names[i]) == depot);
+  HfDepot *bound = g_thread_join(g_thread_new("bound", open_bound, lab));
+  g_assert_true(bound == NULL || bound == depot);
+
+  /* Another folder in the same place is another depot, and what had the old one does not take it for its own. */
+  g_autofree char *away = vault_lab_path(lab, "away");
+  g_assert_cmpint(g_rename(real, away), ==, 0);
+  g_assert_null(hf_depot_open(real, FALSE, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
+  g_clear_error(&error);
+  g_assert_true(open_depot(lab, "away") == depot);
+  g_assert_nonnull(hf_depot_repo(depot, &error));
+  g_assert_no_error(error);
+  HfDepot *other = hf_depot_open(real, TRUE, &error);
+  g_assert_no_error(error);
+  g_assert_true(other != depot);
+  g_assert_null(hf_depot_repo(other, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_FORMAT);
+}
+
+/* The first path leads elsewhere by the time the repository is opened: nothing of the other one is touched. */
+static void test_moved(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  g_autofree char *link = vault_lab_path(lab, "link"), *repo = vault_lab_path(lab, "repo");
+  g_autofree char *empty = vault_lab_path(lab, "empty");
+  g_assert_cmpint(g_mkdir(empty, 0700), ==, 0);
+  g_assert_cmpint(symlink("empty", link), ==, 0);
+  HfDepot *depot = open_depot(lab, "link");
+  vault_lab_init(lab);
+  g_assert_cmpint(g_unlink(link), ==, 0);
+  g_assert_cmpint(symlink("repo", link), ==, 0);
+  g_assert_null(hf_depot_repo(depot, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -249,5 +328,7 @@ int main(int argc, char **argv)
   g_test_add_func("/vault/lock", test_lock);
   g_test_add_func("/vault/rights", test_rights);
   g_test_add_func("/vault/no-folder", test_no_folder);
+  g_test_add_func("/vault/paths", test_paths);
+  g_test_add_func("/vault/moved", test_moved);
   return g_test_run();
 }
