@@ -32,7 +32,11 @@ static void told_status(gpointer user, const char *host, gboolean available, con
 static void told_facts(gpointer user, const char *host, const HfInstallerWelcome *welcome)
 {
   HfManaged *managed = user;
-  HfHostRow facts = { .id = (char *)host, .agent_version = welcome->program };
+  HfHostRow facts = {
+    .id = (char *)host, .agent_version = welcome->program, .os_name = welcome->os_name,
+    .os_version = welcome->os_version, .kernel = welcome->kernel, .architecture = welcome->architecture,
+    .processors = welcome->processors, .memory = (gint64)welcome->memory,
+  };
   hf_inv_host_facts(managed->inv, &facts, NULL);
 }
 
