@@ -24,7 +24,7 @@ HfApi *hf_api_start(const HfApiSettings *settings, GError **error)
 {
   HfApi *api = g_new0(HfApi, 1);
   api->settings = *settings;
-  api->inventory = (HfInventory){ settings->db, settings->vault };
+  api->inventory = (HfInventory){ settings->db, settings->secrets };
   api->name = g_strdup(settings->name);
   api->certificate = g_strdup(settings->certificate);
   api->port = settings->port >= 0 ? settings->port : hf_port_service("rest")->first;

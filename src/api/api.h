@@ -23,7 +23,7 @@
 
 typedef struct HfApiSettings {
   HfDb *db;                     /* opened with at least `workers` readers */
-  HfVault *vault;
+  HfSecrets *secrets;
   HfAuth *auth;
   HfNotify *notify;             /* may be NULL */
   const HfApiActions *actions;

@@ -115,7 +115,7 @@ gboolean hf_api_notifications_put(HfApiCall *call, GError **error)
   g_autoptr(HfNotifySettings) settings = g_new0(HfNotifySettings, 1);
   read_mail(call->body, &settings->mail);
   read_syslog(call->body, &settings->syslog);
-  if (!hf_notify_settings_save(own->db, own->vault, settings, hf_api_text_at(call->body, "mail.password"), error))
+  if (!hf_notify_settings_save(own->db, own->secrets, settings, hf_api_text_at(call->body, "mail.password"), error))
     return FALSE;
   if (own->notify != NULL)
     hf_notify_changed(own->notify);

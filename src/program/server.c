@@ -31,7 +31,7 @@ struct HfServer {
   char *state;
   int lock; /* of the state folder */
   HfDb *db;
-  HfVault *vault;
+  HfSecrets *secrets;
   HfAuth *auth;
   HfInventory inventory;
   HfNotify *notify;
@@ -153,7 +153,7 @@ static gboolean keep_identity(HfServer *server, GError **error)
   char *plain = json_dumps(document, JSON_COMPACT);
   json_decref(document);
   g_autoptr(GBytes) sealed =
-    hf_vault_seal(server->vault, IDENTITY_PLACE, IDENTITY_SETTING, plain, strlen(plain), error);
+    hf_secrets_seal(server->secrets, IDENTITY_PLACE, IDENTITY_SETTING, plain, strlen(plain), error);
   hf_wipe(plain, strlen(plain));
   free(plain);
   if (sealed == NULL)
@@ -168,7 +168,7 @@ static HfServerIdentity *open_identity(HfServer *server, const char *text, GErro
   guint8 *bytes = g_base64_decode(text, &length);
   g_autoptr(GBytes) sealed = g_bytes_new_take(bytes, length);
   g_autoptr(HfSecret) plain =
-    hf_vault_open_secret(server->vault, IDENTITY_PLACE, IDENTITY_SETTING, sealed, NULL, error);
+    hf_secrets_unseal(server->secrets, IDENTITY_PLACE, IDENTITY_SETTING, sealed, NULL, error);
   if (plain == NULL)
     return NULL;
   g_autoptr(HfServerIdentity) identity = g_new0(HfServerIdentity, 1);
@@ -314,12 +314,12 @@ static gboolean open_database(HfServer *server, const HfServerSettings *settings
   g_autofree char *own = g_build_filename(settings->state, "server.db", NULL);
   g_autofree char *seal = g_build_filename(settings->state, "seal.key", NULL);
   server->db = hf_db_open(settings->database != NULL ? settings->database : own, READERS, error);
-  server->vault = server->db == NULL ? NULL : hf_vault_open(seal, TRUE, error);
-  if (server->vault == NULL)
+  server->secrets = server->db == NULL ? NULL : hf_secrets_open(seal, TRUE, error);
+  if (server->secrets == NULL)
     return FALSE;
   if (hf_db_kind(server->db) == HF_DB_POSTGRESQL)
     g_message("row %s: connected to the database", hf_port_service("postgresql")->source->id);
-  server->inventory = (HfInventory){ server->db, server->vault };
+  server->inventory = (HfInventory){ server->db, server->secrets };
   server->auth = hf_auth_new(server->db, NULL, 0);
   return hf_auth_first_account(server->auth, password, error) && load_identity(server, settings, error) &&
     renew_identity(server, error);
@@ -329,7 +329,7 @@ static gboolean start_runner(HfServer *server, const HfServerSettings *settings,
 {
   HfHostsOps ops;
   HfJobsParts parts = { .inventory = &server->inventory, .state_folder = settings->state };
-  server->notify = hf_notify_new(server->db, server->vault, settings->name, error);
+  server->notify = hf_notify_new(server->db, server->secrets, settings->name, error);
   if (server->notify == NULL)
     return FALSE;
   server->managed = (HfManaged){ .inv = &server->inventory, .notify = server->notify,
@@ -360,7 +360,7 @@ static gboolean start_interface(HfServer *server, const HfServerSettings *settin
   server->real = (HfProgramActions){ server->jobs, &server->managed, server->scheduler, settings->agent_package,
                                   settings->agent_program };
   hf_program_actions(&server->real, &server->actions);
-  HfApiSettings api = { .db = server->db, .vault = server->vault, .auth = server->auth, .notify = server->notify,
+  HfApiSettings api = { .db = server->db, .secrets = server->secrets, .auth = server->auth, .notify = server->notify,
                         .actions = &server->actions, .name = settings->name, .address = settings->address,
                         .port = settings->port, .certificate = server->certificate, .key = key };
   server->api = hf_api_start(&api, error);
@@ -407,7 +407,7 @@ void hf_server_stop(HfServer *server)
   hf_notify_free(server->notify);
   hf_server_identity_free(server->identity);
   hf_auth_free(server->auth);
-  hf_vault_free(server->vault);
+  hf_secrets_free(server->secrets);
   hf_db_close(server->db);
   if (server->lock >= 0)
     close(server->lock);

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "server/auth/vault.h"
+#include "server/auth/secrets.h"
 #include "server/db/db.h"
 
 typedef enum HfRole {

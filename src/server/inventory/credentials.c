@@ -56,7 +56,7 @@ static gboolean put_secret(const HfInventory *inv, HfDbLink *link, const char *t
     return TRUE;
   g_autofree char *place = g_strdup_printf("%s.%s", table, column);
   g_autofree char *sql = g_strdup_printf("UPDATE %s SET %s = ? WHERE id = ?", table, column);
-  g_autoptr(GBytes) sealed = hf_vault_seal(inv->vault, place, id, secret, strlen(secret), error);
+  g_autoptr(GBytes) sealed = hf_secrets_seal(inv->secrets, place, id, secret, strlen(secret), error);
   return sealed != NULL && hf_db_exec(link, sql, HF_DB_VALUES(HF_DB_BYTES(sealed), HF_DB_TEXT(id)), NULL, error);
 }
 
@@ -79,7 +79,7 @@ static char *get_secret(const HfInventory *inv, const HfTable *table, const char
   if (bytes == NULL)
     return g_strdup("");
   g_autoptr(GBytes) sealed = g_bytes_new(bytes, size);
-  return hf_vault_open_secret(inv->vault, place, id, sealed, NULL, error);
+  return hf_secrets_unseal(inv->secrets, place, id, sealed, NULL, error);
 }
 
 /* ---- credentials ---- */
@@ -214,7 +214,7 @@ static gboolean insert_password(HfDbLink *link, gpointer user, GError **error)
     return hf_fail(error, HF_ERROR_USAGE, "the encryption password needs a hint");
   if (work->password == NULL || *work->password == '\0')
     return hf_fail(error, HF_ERROR_USAGE, "the encryption password is empty");
-  g_autoptr(GBytes) sealed = hf_vault_seal(work->inv->vault, "encryption_passwords.sealed_password", work->row.id,
+  g_autoptr(GBytes) sealed = hf_secrets_seal(work->inv->secrets, "encryption_passwords.sealed_password", work->row.id,
                                            work->password, strlen(work->password), error);
   return sealed != NULL &&
          hf_db_exec(link, "INSERT INTO encryption_passwords (id, hint, sealed_password, created, modified) "

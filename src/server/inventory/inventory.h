@@ -24,7 +24,7 @@
 
 typedef struct HfInventory {
   HfDb *db;
-  HfVault *vault;
+  HfSecrets *secrets;
 } HfInventory; /* made by its user from two things that outlive it; nothing to free */
 
 /* Words of the tables: 001_start.sql has all of them. */

@@ -270,7 +270,7 @@ static gboolean insert_writer(HfDbLink *link, gpointer user, GError **error)
 {
   const WriterWork *work = user;
   const HfWriterRow *row = work->row;
-  g_autoptr(GBytes) sealed = hf_vault_seal(work->inv->vault, "repository_writers.sealed_credential", row->id,
+  g_autoptr(GBytes) sealed = hf_secrets_seal(work->inv->secrets, "repository_writers.sealed_credential", row->id,
                                            work->credential, work->length, error);
   return sealed != NULL && there(link, &hf_table_hosts, row->host_id, error) &&
          there(link, &hf_table_repositories, row->repository_id, error) &&
@@ -308,7 +308,7 @@ char *hf_inv_writer_credential(const HfInventory *inv, const HfWriterRow *row, g
   gsize size;
   gconstpointer bytes = hf_db_blob(rows, 0, &size);
   g_autoptr(GBytes) sealed = g_bytes_new(bytes, size);
-  return hf_vault_open_secret(inv->vault, "repository_writers.sealed_credential", row->id, sealed, length, error);
+  return hf_secrets_unseal(inv->secrets, "repository_writers.sealed_credential", row->id, sealed, length, error);
 }
 
 static gboolean delete_writer(HfDbLink *link, gpointer user, GError **error)

@@ -46,7 +46,7 @@ typedef struct Channel {
 
 struct HfNotify {
   HfDb *db;
-  HfVault *vault;
+  HfSecrets *secrets;
   char *name;
   gint64 minute_us;
   GMutex mutex; /* guards what follows, but for the threads' settings */
@@ -220,7 +220,7 @@ static char *mail_password(HfNotify *notify, const HfMailSettings *settings, GEr
 {
   if (settings->sealed_password == NULL)
     return g_strdup("");
-  return hf_vault_open_secret(notify->vault, "settings.mail", "password", settings->sealed_password, NULL, error);
+  return hf_secrets_unseal(notify->secrets, "settings.mail", "password", settings->sealed_password, NULL, error);
 }
 
 static gboolean send_mail(HfNotify *notify, const HfMailSettings *settings, const HfMail *mail, gint *stop,
@@ -232,7 +232,7 @@ static gboolean send_mail(HfNotify *notify, const HfMailSettings *settings, cons
 
 static void give_up(HfNotify *notify, const Waiting *waiting, const GError *problem)
 {
-  HfInventory inv = {notify->db, notify->vault};
+  HfInventory inv = {notify->db, notify->secrets};
   HfAudit line = {.action = "mail", .object_kind = "sessions",
                   .object_id = waiting->session_id != NULL ? waiting->session_id : "",
                   .object_name = waiting->mail->subject, .refused = problem};
@@ -400,7 +400,7 @@ static void channel_clear(Channel *channel)
   hf_notify_settings_free(channel->settings);
 }
 
-HfNotify *hf_notify_new(HfDb *db, HfVault *vault, const char *name, GError **error)
+HfNotify *hf_notify_new(HfDb *db, HfSecrets *secrets, const char *name, GError **error)
 {
   HfNotifySettings *settings[] = {hf_notify_settings_load(db, error), NULL};
   settings[1] = settings[0] == NULL ? NULL : hf_notify_settings_load(db, error);
@@ -410,7 +410,7 @@ HfNotify *hf_notify_new(HfDb *db, HfVault *vault, const char *name, GError **err
   }
   HfNotify *notify = g_new0(HfNotify, 1);
   notify->db = db;
-  notify->vault = vault;
+  notify->secrets = secrets;
   notify->name = g_strdup(name);
   notify->minute_us = 60 * G_USEC_PER_SEC;
   g_mutex_init(&notify->mutex);

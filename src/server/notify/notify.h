@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "server/auth/vault.h"
+#include "server/auth/secrets.h"
 #include "server/db/db.h"
 
 typedef enum HfMailTls { HF_MAIL_PLAIN, HF_MAIL_STARTTLS } HfMailTls;
@@ -24,7 +24,7 @@ typedef struct HfMailSettings {
   HfMailTls tls;    /* STARTTLS is demanded, never merely tried */
   char *ca_file;    /* NULL: the system's */
   char *user;       /* NULL: no login */
-  GBytes *sealed_password; /* hf_vault place "settings.mail", id "password" */
+  GBytes *sealed_password; /* hf_secrets place "settings.mail", id "password" */
   char *from;
   char **to;        /* ended by NULL */
   char *subject;    /* with %JobName%, %JobResult%, %ObjectCount%, %Issues%; NULL: a default */
@@ -50,13 +50,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfNotifySettings, hf_notify_settings_free)
 /* Kept in the table settings, "notify". */
 HfNotifySettings *hf_notify_settings_load(HfDb *db, GError **error);
 /* `mail_password` NULL: stays as it is; "": none. Audit is the caller's. Checks the values: HF_ERROR_USAGE. */
-gboolean hf_notify_settings_save(HfDb *db, HfVault *vault, const HfNotifySettings *settings, const char *mail_password,
-                                 GError **error);
+gboolean hf_notify_settings_save(HfDb *db, HfSecrets *secrets, const HfNotifySettings *settings,
+                                 const char *mail_password, GError **error);
 
 typedef struct HfNotify HfNotify;
-/* Starts the threads (one for mail, one for syslog). `db` and `vault` must outlive it. `name`: of this server, in mails
- * and syslog. */
-HfNotify *hf_notify_new(HfDb *db, HfVault *vault, const char *name, GError **error);
+/* Starts the threads (one for mail, one for syslog). `db` and `secrets` must outlive it. `name`: of this server, in
+ * mails and syslog. */
+HfNotify *hf_notify_new(HfDb *db, HfSecrets *secrets, const char *name, GError **error);
 /* Gives what waits one second, then stops (a connection to syslog under way may take 5 more); mails that remain are in
  * the database. */
 void hf_notify_free(HfNotify *notify);

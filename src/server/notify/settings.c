@@ -208,8 +208,8 @@ static gboolean save(HfDbLink *link, gpointer user, GError **error)
   return hf_db_set_setting(link, "notify", user, error);
 }
 
-gboolean hf_notify_settings_save(HfDb *db, HfVault *vault, const HfNotifySettings *settings, const char *mail_password,
-                                 GError **error)
+gboolean hf_notify_settings_save(HfDb *db, HfSecrets *secrets, const HfNotifySettings *settings,
+                                 const char *mail_password, GError **error)
 {
   if (!check_mail(&settings->mail, error) || !check_syslog(&settings->syslog, error))
     return FALSE;
@@ -220,7 +220,7 @@ gboolean hf_notify_settings_save(HfDb *db, HfVault *vault, const HfNotifySetting
   if (mail_password == NULL && old->mail.sealed_password != NULL)
     sealed = g_bytes_ref(old->mail.sealed_password);
   else if (mail_password != NULL && *mail_password != '\0') {
-    sealed = hf_vault_seal(vault, "settings.mail", "password", mail_password, strlen(mail_password), error);
+    sealed = hf_secrets_seal(secrets, "settings.mail", "password", mail_password, strlen(mail_password), error);
     if (sealed == NULL)
       return FALSE;
   }

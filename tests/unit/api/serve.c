@@ -38,14 +38,14 @@ static void add_accounts(HfAuth *auth)
 int main(int argc, char **argv)
 {
   GError *error = NULL;
-  g_autofree char *certificate = NULL, *key = NULL, *vault_path = NULL;
+  g_autofree char *certificate = NULL, *key = NULL, *key_path = NULL;
   if (argc != 5 || !hf_crypto_init(&error))
     return 2;
   if (!g_file_get_contents(argv[2], &certificate, NULL, &error) || !g_file_get_contents(argv[3], &key, NULL, &error))
     fail(error);
-  vault_path = g_strconcat(argv[3], ".vault", NULL);
-  g_autoptr(HfVault) vault = hf_vault_open(vault_path, TRUE, &error);
-  g_autoptr(HfDb) db = vault == NULL ? NULL : hf_db_open(argv[1], 8, &error);
+  key_path = g_strconcat(argv[3], ".key", NULL);
+  g_autoptr(HfSecrets) secrets = hf_secrets_open(key_path, TRUE, &error);
+  g_autoptr(HfDb) db = secrets == NULL ? NULL : hf_db_open(argv[1], 8, &error);
   if (db == NULL)
     fail(error);
   HfAuthTimes times = { .access_us = 900 * G_USEC_PER_SEC, .refresh_us = 900 * G_USEC_PER_SEC,
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
   if (seconds != NULL)
     times.access_us = g_ascii_strtoll(seconds, NULL, 10) * G_USEC_PER_SEC;
   g_autoptr(HfAuth) auth = hf_auth_new(db, &times, 1024);
-  HfInventory inventory = { db, vault };
+  HfInventory inventory = { db, secrets };
   HfApiActions actions;
   fake_actions(&actions, &inventory);
   add_accounts(auth);
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
   else
     fake_fill(&inventory);
   const char *address = g_getenv("ADDRESS"), *port = g_getenv("PORT");
-  HfApiSettings settings = { .db = db, .vault = vault, .auth = auth, .actions = &actions, .name = "test server",
+  HfApiSettings settings = { .db = db, .secrets = secrets, .auth = auth, .actions = &actions, .name = "test server",
                              .address = address == NULL ? "127.0.0.1" : *address == '\0' ? NULL : address,
                              .port = port == NULL ? 0 : atoi(port), .certificate = certificate, .key = key };
   g_autoptr(HfApi) api = hf_api_start(&settings, &error);

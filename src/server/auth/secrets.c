@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "server/auth/vault.h"
+#include "server/auth/secrets.h"
 
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #define HEAD (1 + HF_NONCE_BYTES)
 #define HEX (2 * HF_KEY_BYTES)
 
-struct HfVault {
+struct HfSecrets {
   GMutex mutex; /* guards the context */
   HfAead *aead;
 };
@@ -61,7 +61,7 @@ static gboolean make_key(const char *path, GError **error)
          (HF_AGAIN(hf_sys->fsync(parent)) == 0 || hf_fail_errno(error, errno, "cannot save '%s'", path));
 }
 
-HfVault *hf_vault_open(const char *path, gboolean make, GError **error)
+HfSecrets *hf_secrets_open(const char *path, gboolean make, GError **error)
 {
   g_auto(HfKey) key;
   memset(&key, 0, sizeof key);
@@ -77,19 +77,19 @@ HfVault *hf_vault_open(const char *path, gboolean make, GError **error)
   }
   if (!read_key(fd, path, &key, error))
     return NULL;
-  HfVault *vault = g_new0(HfVault, 1);
-  g_mutex_init(&vault->mutex);
-  vault->aead = hf_aead_new(&key);
-  return vault;
+  HfSecrets *secrets = g_new0(HfSecrets, 1);
+  g_mutex_init(&secrets->mutex);
+  secrets->aead = hf_aead_new(&key);
+  return secrets;
 }
 
-void hf_vault_free(HfVault *vault)
+void hf_secrets_free(HfSecrets *secrets)
 {
-  if (vault == NULL)
+  if (secrets == NULL)
     return;
-  hf_aead_free(vault->aead);
-  g_mutex_clear(&vault->mutex);
-  g_free(vault);
+  hf_aead_free(secrets->aead);
+  g_mutex_clear(&secrets->mutex);
+  g_free(secrets);
 }
 
 static char *extra_of(const char *place, const char *id)
@@ -97,26 +97,26 @@ static char *extra_of(const char *place, const char *id)
   return g_strdup_printf("holdfast vault %d %s:%s", VERSION, place, id);
 }
 
-GBytes *hf_vault_seal(HfVault *vault, const char *place, const char *id, gconstpointer secret, gsize length,
-                      GError **error)
+GBytes *hf_secrets_seal(HfSecrets *secrets, const char *place, const char *id, gconstpointer secret, gsize length,
+                        GError **error)
 {
   g_autofree char *extra = extra_of(place, id);
   gsize size = HEAD + length + HF_TAG_BYTES;
   guint8 *out = g_malloc(size);
   out[0] = VERSION;
   hf_random(out + 1, HF_NONCE_BYTES);
-  g_mutex_lock(&vault->mutex);
-  gboolean good = hf_aead_seal(vault->aead, out + 1, extra, strlen(extra), length > 0 ? secret : "", length, out + HEAD,
-                               error);
-  g_mutex_unlock(&vault->mutex);
+  g_mutex_lock(&secrets->mutex);
+  gboolean good = hf_aead_seal(secrets->aead, out + 1, extra, strlen(extra), length > 0 ? secret : "", length,
+                               out + HEAD, error);
+  g_mutex_unlock(&secrets->mutex);
   if (good)
     return g_bytes_new_take(out, size);
   g_free(out);
   return NULL;
 }
 
-char *hf_vault_open_secret(HfVault *vault, const char *place, const char *id, GBytes *sealed, gsize *length,
-                           GError **error)
+char *hf_secrets_unseal(HfSecrets *secrets, const char *place, const char *id, GBytes *sealed, gsize *length,
+                        GError **error)
 {
   gsize size;
   const guint8 *bytes = g_bytes_get_data(sealed, &size);
@@ -124,10 +124,10 @@ char *hf_vault_open_secret(HfVault *vault, const char *place, const char *id, GB
   g_autoptr(GError) problem = NULL;
   if (size >= HEAD + HF_TAG_BYTES && bytes[0] == VERSION) {
     char *secret = g_malloc0(size - HEAD - HF_TAG_BYTES + 1);
-    g_mutex_lock(&vault->mutex);
-    gboolean good = hf_aead_open(vault->aead, bytes + 1, extra, strlen(extra), bytes + HEAD, size - HEAD, secret,
+    g_mutex_lock(&secrets->mutex);
+    gboolean good = hf_aead_open(secrets->aead, bytes + 1, extra, strlen(extra), bytes + HEAD, size - HEAD, secret,
                                  &problem);
-    g_mutex_unlock(&vault->mutex);
+    g_mutex_unlock(&secrets->mutex);
     if (good) {
       if (length != NULL)
         *length = size - HEAD - HF_TAG_BYTES;

@@ -12,22 +12,22 @@
 
 #include <glib.h>
 
-typedef struct HfVault HfVault;
+typedef struct HfSecrets HfSecrets;
 
 /* Opens the key file, or makes it when it is missing and `make` is TRUE. HF_ERROR_PERMISSION when others may read
  * it. */
-HfVault *hf_vault_open(const char *path, gboolean make, GError **error);
-void hf_vault_free(HfVault *vault); /* wipes */
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfVault, hf_vault_free)
+HfSecrets *hf_secrets_open(const char *path, gboolean make, GError **error);
+void hf_secrets_free(HfSecrets *secrets); /* wipes */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSecrets, hf_secrets_free)
 
 /* `place`: "table.column"; `id`: the row's. */
-GBytes *hf_vault_seal(HfVault *vault, const char *place, const char *id, gconstpointer secret, gsize length,
-                      GError **error);
+GBytes *hf_secrets_seal(HfSecrets *secrets, const char *place, const char *id, gconstpointer secret, gsize length,
+                        GError **error);
 /* Gives the secret with a zero byte after it, `*length` (may be NULL) not counting that; caller wipes it and frees it
  * with g_free, or with hf_secret_free for text. HF_ERROR_DAMAGED when it was not sealed by this key for this place. */
-char *hf_vault_open_secret(HfVault *vault, const char *place, const char *id, GBytes *sealed, gsize *length,
-                           GError **error);
+char *hf_secrets_unseal(HfSecrets *secrets, const char *place, const char *id, GBytes *sealed, gsize *length,
+                        GError **error);
 /* Wipes up to the zero byte and frees. NULL is allowed. */
 void hf_secret_free(char *secret);
-typedef char HfSecret; /* g_autoptr(HfSecret) password = hf_vault_open_secret(...); */
+typedef char HfSecret; /* g_autoptr(HfSecret) password = hf_secrets_unseal(...); */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSecret, hf_secret_free)
