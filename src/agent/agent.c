@@ -260,12 +260,7 @@ int hf_agent_main(int argc, char **argv, const HfAgentParts *parts)
     fputs(hf_agent_program_help, stderr);
     return 2;
   }
-  g_autofree char **words = g_memdup2(argv + 1, (gsize)argc * sizeof *argv);
-  if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0)
-    words[0] = (char *)"help";
-  if (strcmp(words[0], "--version") == 0)
-    words[0] = (char *)"version";
-  HfAgentOptions *options = hf_program_parse(&hf_agent_program, words, &error);
+  HfAgentOptions *options = hf_program_parse(&hf_agent_program, argv + 1, &error);
   if (options == NULL)
     return fail(error);
   int code = run_verb(options, parts, argv);

@@ -51,9 +51,17 @@ static gboolean unknown_verb(const HfProgramSpec *program, const char *first, co
   return hf_fail(error, HF_ERROR_USAGE, "there is no verb '%s'; '%s help' lists them", wanted, program->name);
 }
 
+/* "--help", "-h" and "--version" in the place of the verb are verbs as well. */
+static const char *as_verb(const char *word)
+{
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
+    return "help";
+  return strcmp(word, "--version") == 0 ? "version" : word;
+}
+
 gboolean hf_program_verb(const HfProgramSpec *program, char *const *words, guint *verb, guint *used, GError **error)
 {
-  const char *first = words[0];
+  const char *first = words[0] == NULL ? NULL : as_verb(words[0]);
   if (first == NULL)
     return hf_fail(error, HF_ERROR_USAGE, "no verb given; '%s help' lists them", program->name);
   if (*first == '-')

@@ -80,7 +80,8 @@ typedef struct HfProgramSpec {
 gpointer hf_program_parse(const HfProgramSpec *program, char *const *arguments, GError **error);
 void hf_program_free(const HfProgramSpec *program, gpointer options);
 
-/* The verb of `words` (the first or the first two) and how many words name it; HF_ERROR_USAGE when there is none. */
+/* The verb of `words` (the first or the first two; "--help", "-h" and "--version" stand for help and version) and how
+ * many words name it; HF_ERROR_USAGE when there is none. */
 gboolean hf_program_verb(const HfProgramSpec *program, char *const *words, guint *verb, guint *used, GError **error);
 
 /* The place of the group called `word`, or -1. */

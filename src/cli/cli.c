@@ -153,14 +153,6 @@ static int run_verb(const HfOptions *options, FILE *out, FILE *err, HfCancel *ca
   return hf_report_warnings(report) > 0 ? 3 : 0;
 }
 
-/* The words "--help", "-h" and "--version" in the place of the verb. */
-static const char *as_verb(const char *word)
-{
-  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)
-    return "help";
-  return strcmp(word, "--version") == 0 ? "version" : word;
-}
-
 static gboolean wants_json(char *const *arguments)
 {
   return g_strv_contains((const char *const *)arguments, "--json");
@@ -174,9 +166,7 @@ int hf_cli_run(char *const *arguments, FILE *out, FILE *err, HfCancel *cancel)
     fputs(hf_program_help, err);
     return 2;
   }
-  g_autofree char **words = g_memdup2(arguments, (g_strv_length((char **)arguments) + 1) * sizeof *arguments);
-  words[0] = (char *)as_verb(words[0]);
-  g_autoptr(HfOptions) options = hf_options_parse(words, &error);
+  g_autoptr(HfOptions) options = hf_options_parse(arguments, &error);
   if (options != NULL && options->help) {
     fputs(hf_verb_specs[options->verb].help, out);
     return 0;

@@ -208,12 +208,7 @@ int hf_server_main(int argc, char **argv)
     fputs(hf_server_program_help, stderr);
     return 2;
   }
-  g_autofree char **words = g_memdup2(argv + 1, (gsize)argc * sizeof *argv);
-  if (strcmp(words[0], "--help") == 0 || strcmp(words[0], "-h") == 0)
-    words[0] = (char *)"help";
-  if (strcmp(words[0], "--version") == 0)
-    words[0] = (char *)"version";
-  HfServerOptions *options = hf_program_parse(&hf_server_program, words, &error);
+  HfServerOptions *options = hf_program_parse(&hf_server_program, argv + 1, &error);
   if (options == NULL)
     return fail(error);
   int code = run_verb(options);
