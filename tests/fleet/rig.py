@@ -141,6 +141,10 @@ class Agent:
             self.process.kill()
             self.process = None
 
+    def stop_keeper(self):
+        """Only the keeper sleeps: its faces and workers go on, and nobody is told of anything."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+
     def children(self):
         """Pids of faces and workers."""
         found = []

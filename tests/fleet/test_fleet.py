@@ -154,6 +154,46 @@ class FleetTest(unittest.TestCase):
         fleet.restore(fleet.points()[-1]['id'], self.folder / 'out', paths=[source], host=two)
         self.assert_same(source, self.folder / 'out' / source.name)
 
+    def test_result_is_lost(self):
+        """The keeper is killed after the commit and before it told: the point is the task's result, and the only one."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        repository = fleet.add_repository('main', two)
+        job = fleet.add_job('docs', one, [self.source('source', files=400, size=400000)], repository)
+        stored = two.folder / 'main'
+        session = fleet.start(job)
+        rig.wait_for('the session of the worker', 60, lambda: list(stored.glob('data/*/*')))
+        one.stop_keeper()
+        self.assertFalse(list(stored.glob('points/*')))
+        rig.wait_for('the commit', 60, lambda: list(stored.glob('points/*')))
+        one.kill()
+        one.start()
+        fleet.expect(session, seconds=120)
+        self.assertEqual(len(fleet.points()), 1)
+        self.assertTrue(any('did not tell' in line for line in fleet.logs(session)))
+        task = fleet.tasks(session)[0]
+        self.assertEqual(task['restorePointId'], fleet.points()[0]['id'])
+
+    def test_result_is_lost_with_the_server(self):
+        """The row says "ordered" and the host knows nothing: what was committed is not made a second time."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        repository = fleet.add_repository('main', one)
+        job = fleet.add_job('docs', one, [self.source('source')], repository)
+        session = fleet.run(job)
+        fleet.kill_server()
+        # As the rows were before the result was put down.
+        base = sqlite3.connect(self.folder / 'server' / 'server.db')
+        base.execute("UPDATE task_sessions SET ended = NULL, result = 'None', state = 'Working', "
+                     "restore_point_id = NULL, resume = '{\"ordered\": true}' WHERE session_id = ?", (session,))
+        base.execute("UPDATE sessions SET ended = NULL, result = 'None', state = 'Working' WHERE id = ?", (session,))
+        base.commit()
+        base.close()
+        fleet.start_server()
+        fleet.expect(session)
+        self.assertEqual(len(fleet.points()), 1)
+        self.assertEqual(fleet.tasks(session)[0]['restorePointId'], fleet.points()[0]['id'])
+
     def test_lock(self):
         """Points of a hardened repository cannot be deleted by anyone who asks."""
         fleet = self.fleet

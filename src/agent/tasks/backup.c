@@ -73,7 +73,8 @@ static gboolean run(HfWorker *worker, GByteArray *result, GError **error)
   gboolean good = far != NULL && back_up(worker, &task, far, &backup, error);
   /* What the first scripts stopped is started again whatever happened. */
   gboolean after = hf_hooks_run(worker, task.after, task.n_after, "after", good ? error : NULL);
-  return good && after && finish(far, &backup, &backup.source, result, error);
+  /* The point stands, also when the task fails for its last script: the server is told of both. */
+  return good && finish(far, &backup, &backup.source, result, after ? error : NULL) && after;
 }
 
 const HfTaskKind hf_task_backup = { "backup", run };

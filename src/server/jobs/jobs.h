@@ -5,7 +5,8 @@
  *
  * INVARIANTS
  * 1. What a session is to do next can be told from its rows alone: a server that was killed goes on where it was. A
- *    task is ordered under the id of its row, so that it is never ordered twice.
+ *    task is ordered under the id of its row, so that it never runs twice at a time, and its point carries that id, so
+ *    that it never makes two.
  * 2. A point is in the catalogue only after the repository's service has committed it.
  * 3. Slots: no repository has more tasks at a time than its limit, no host more than its proxy's (or one for each
  *    session where it has none).

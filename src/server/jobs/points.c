@@ -36,6 +36,39 @@ gboolean hf_jobs_is_of(const HfPointInfo *info, const char *job_id)
   return tag != NULL && g_str_equal(tag, job_id);
 }
 
+static gboolean is_made_by(const HfPointInfo *info, const char *task_id)
+{
+  const char *tag = info->details == NULL || !info->known_signer ? NULL : find_tag(info->details, HF_JOBS_TAG_TASK);
+  return tag != NULL && g_str_equal(tag, task_id);
+}
+
+/* Its host is waited for by who orders something; here it is asked only when it is there. */
+static gboolean is_away(HfJobs *jobs, const char *host_id)
+{
+  HF_LOCK(&jobs->lock);
+  return g_hash_table_contains(jobs->away, host_id);
+}
+
+gboolean hf_jobs_find_made(HfJobs *jobs, const HfRepositoryRow *repository, const char *task_id, HfWorkBackupDone *done)
+{
+  g_autoptr(HfJobsDoor) door =
+    is_away(jobs, repository->host_id) ? NULL : hf_jobs_door_open(jobs, repository, HF_TICKET_READ, NULL, NULL, NULL);
+  g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_points_load(door->repo, NULL, NULL);
+  for (guint i = 0; infos != NULL && i < infos->len; i++) {
+    const HfPointInfo *info = infos->pdata[i];
+    const HfPointDetails *details = info->details;
+    if (!is_made_by(info, task_id))
+      continue;
+    *done = (HfWorkBackupDone){
+      .point = info->point.id, .source = info->point.source, .files = details->files,
+      .directories = details->directories, .bytes = details->bytes, .new_bytes = details->new_bytes,
+      .stored_bytes = details->stored_bytes, .warnings = details->warnings, .first = hf_jobs_is_first(infos, i),
+    };
+    return TRUE;
+  }
+  return FALSE;
+}
+
 static char *join_roots(const HfPointDetails *details)
 {
   g_autoptr(GString) text = g_string_new(NULL);

@@ -65,7 +65,7 @@ static void add_tags(HfWorkBackup *order, const BackupTask *task)
   const struct {
     const char *prefix, *value;
   } tags[] = { { HF_JOBS_TAG_JOB, job->id }, { HF_JOBS_TAG_TYPE, job->type }, { HF_JOBS_TAG_JOB_NAME, job->name },
-               { HF_JOBS_TAG_OBJECT, task->object->host_id } };
+               { HF_JOBS_TAG_OBJECT, task->object->host_id }, { HF_JOBS_TAG_TASK, task->row->id } };
   for (gsize i = 0; i < G_N_ELEMENTS(tags); i++) {
     g_autofree char *tag = g_strconcat(tags[i].prefix, tags[i].value, NULL);
     hf_work_backup_add_tags(order, tag);
@@ -154,27 +154,38 @@ static HfTaskFigures task_figures(const HfTaskRow *row, const HfJobsResult *resu
   };
 }
 
-static gboolean end_done(BackupTask *task, const HfJobsResult *result, GError **error)
+static gboolean end_done(BackupTask *task, const HfJobsResult *result, const HfWorkBackupDone *done, GError **error)
 {
   const HfInventory *inv = task->backup->run->jobs->inv;
-  g_auto(HfWorkBackupDone) done = { 0 };
-  if (!hf_work_backup_done_decode(result->bytes, &done, error))
-    return FALSE;
-  HfTaskFigures figures = task_figures(task->row, result, &done);
-  g_autofree char *size = g_format_size(done.bytes), *sent = g_format_size((guint64)figures.transferred_bytes);
+  HfTaskFigures figures = task_figures(task->row, result, done);
+  g_autofree char *size = g_format_size(done->bytes), *sent = g_format_size((guint64)figures.transferred_bytes);
   g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " files, %s; %" G_GUINT64_FORMAT
-                                          " unchanged; %s over the wire%s", done.files, size, done.unchanged, sent,
-                                          done.resumed ? "; an interrupted run was taken up" : "");
+                                          " unchanged; %s over the wire%s", done->files, size, done->unchanged, sent,
+                                          done->resumed ? "; an interrupted run was taken up" : "");
   hf_inv_log(inv, task->row->id, HF_LINE_SUCCEEDED, line, NULL, NULL, NULL);
-  g_autofree char *point = hf_hex(done.point.b, sizeof done.point.b);
+  g_autofree char *point = hf_hex(done->point.b, sizeof done->point.b);
   g_autofree char *resume = g_strdup_printf(POINT_PREFIX "%s\"}", point);
   if (!hf_inv_task_resume(inv, task->row->id, resume, error))
     return FALSE;
-  const char *end = done.warnings > 0 ? HF_RESULT_WARNING : HF_RESULT_SUCCESS;
+  const char *end = done->warnings > 0 ? HF_RESULT_WARNING : HF_RESULT_SUCCESS;
   g_autofree char *message =
-    done.warnings > 0 ? g_strdup_printf("%" G_GUINT64_FORMAT " warnings; the log names them", done.warnings) : NULL;
-  return hf_inv_task_finish(inv, task->row->id, end, message != NULL ? message : "", done.first ? "Full" : "Increment",
-                            NULL, &figures, error);
+    done->warnings > 0 ? g_strdup_printf("%" G_GUINT64_FORMAT " warnings; the log names them", done->warnings) : NULL;
+  return hf_inv_task_finish(inv, task->row->id, end, message != NULL ? message : "",
+                            done->first ? "Full" : "Increment", NULL, &figures, error);
+}
+
+/* A task that made its point and did not come to tell of it (its keeper was killed, the connection broke at the commit,
+ * the server ended with the result in hand) is done: ordered again it would make a second one. */
+static gboolean take_made(BackupTask *task)
+{
+  HfJobs *jobs = task->backup->run->jobs;
+  const HfJobsResult nothing = { 0 };
+  g_auto(HfWorkBackupDone) done = { 0 };
+  if (!hf_jobs_find_made(jobs, task->backup->repository, task->row->id, &done))
+    return FALSE;
+  hf_inv_log(jobs->inv, task->row->id, HF_LINE_NONE, "The host did not tell of its end; the restore point is there",
+             NULL, NULL, NULL);
+  return end_done(task, &nothing, &done, NULL);
 }
 
 static void end_failed(BackupTask *task, const GError *why)
@@ -186,14 +197,24 @@ static void end_failed(BackupTask *task, const GError *why)
   hf_run_log(task->backup->run, HF_LINE_FAILED, "%s", message);
 }
 
+/* Did the task end with an account of its own? */
+static gboolean is_account(const HfJobsResult *result)
+{
+  return result != NULL && (result->why == NULL || hf_error_is(result->why, HF_ERROR_CANCELLED) ||
+                            g_bytes_get_size(result->bytes) > 0);
+}
+
 static gboolean wait_for_end(BackupTask *task, HfJobsTask *waiting, GError **error)
 {
-  const HfJobsResult *result = hf_jobs_task_wait(task->backup->run, waiting, error);
-  if (result == NULL)
-    return FALSE;
-  if (result->why == NULL)
-    return end_done(task, result, error);
-  g_propagate_error(error, g_error_copy(result->why));
+  HfJobsRun *run = task->backup->run;
+  g_autoptr(GError) why = NULL;
+  g_auto(HfWorkBackupDone) done = { 0 };
+  const HfJobsResult *result = hf_jobs_task_wait(run, waiting, &why);
+  if (result != NULL && result->why == NULL)
+    return hf_work_backup_done_decode(result->bytes, &done, error) && end_done(task, result, &done, error);
+  if (!is_account(result) && !hf_run_ending(run) && take_made(task))
+    return TRUE;
+  g_propagate_error(error, why != NULL ? g_steal_pointer(&why) : g_error_copy(result->why));
   return FALSE;
 }
 
@@ -240,6 +261,21 @@ static gboolean is_lost(BackupTask *task, const HfJobsTask *waiting)
   return FALSE;
 }
 
+static gboolean order_and_wait(BackupTask *task, HfJobsTask *waiting, HfJobsWay *way, GError **error)
+{
+  gboolean ordered = g_str_equal(task->row->resume, ORDERED);
+  g_autoptr(GError) why = NULL;
+  if (ordered && is_lost(task, waiting)) {
+    if (take_made(task))
+      return TRUE;
+    ordered = FALSE;
+  }
+  if (ordered || give_order(task, way, &why) || hf_error_is(why, HF_ERROR_EXISTS))
+    return wait_for_end(task, waiting, error);
+  g_propagate_error(error, g_steal_pointer(&why));
+  return FALSE;
+}
+
 static gboolean carry_out(BackupTask *task, GError **error)
 {
   HfJobsRun *run = task->backup->run;
@@ -249,19 +285,12 @@ static gboolean carry_out(BackupTask *task, GError **error)
   g_autofree char *host = g_strconcat("host:", task->object->host_id, NULL);
   HfJobsSlot slots[] = { { repository, task->backup->repository->task_limit },
                          { host, proxy_limit(jobs, task->object->host_id) } };
-  gboolean ordered = g_str_equal(task->row->resume, ORDERED);
   hf_inv_task_state(jobs->inv, task->row->id, HF_STATE_WAITING_SLOT, NULL);
   if (!hf_jobs_slots_take(run, slots, G_N_ELEMENTS(slots), error))
     return FALSE;
   hf_inv_task_state(jobs->inv, task->row->id, HF_STATE_WORKING, NULL);
   HfJobsTask *waiting = hf_jobs_task_new(jobs, task->row->id, task->object->host_id);
-  g_autoptr(GError) why = NULL;
-  ordered = ordered && !is_lost(task, waiting);
-  gboolean good = ordered || give_order(task, &way, &why) || hf_error_is(why, HF_ERROR_EXISTS);
-  if (good)
-    good = wait_for_end(task, waiting, error);
-  else
-    g_propagate_error(error, g_steal_pointer(&why));
+  gboolean good = order_and_wait(task, waiting, &way, error);
   hf_jobs_task_free(jobs, waiting);
   hf_jobs_slots_give(jobs, slots, G_N_ELEMENTS(slots));
   return good;

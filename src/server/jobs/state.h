@@ -140,6 +140,7 @@ void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint fir
 #define HF_JOBS_TAG_TYPE "job-type="
 #define HF_JOBS_TAG_JOB_NAME "job-name="
 #define HF_JOBS_TAG_OBJECT "object="
+#define HF_JOBS_TAG_TASK "task=" /* row of the task that made it: no task makes two */
 /* Puts a point that was read with keys into the catalogue. `task` NULL: not made by a task that is known. `row_id` (may
  * be NULL) becomes the id of its row, caller frees. */
 gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,
@@ -148,6 +149,10 @@ gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, cons
 gboolean hf_jobs_is_first(const GPtrArray *infos, guint number);
 /* Was the point made by this job? */
 gboolean hf_jobs_is_of(const HfPointInfo *info, const char *job_id);
+/* The point that a task made, found by its tag: `done` becomes what the task would have told. FALSE when there is none,
+ * or when the repository cannot be asked. */
+gboolean hf_jobs_find_made(HfJobs *jobs, const HfRepositoryRow *repository, const char *task_id,
+                           HfWorkBackupDone *done);
 /* Brings the catalogue of a repository up to date with what it holds; *points counts. */
 gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *points, GError **error);
 /* Asks for its space and puts that down. */
