@@ -351,6 +351,67 @@ static void test_slowed_address(TestPlace *place)
   g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM login_addresses"), ==, 0);
 }
 
+/* Nobody learns from the waits which names are accounts. */
+static void test_slowed_unknown(TestPlace *place)
+{
+  GError *error = NULL;
+  g_autoptr(HfAuth) auth = open_auth(place);
+  g_autofree char *id = make_account(auth, "ann", HF_ROLE_VIEWER);
+  static const char *const names[] = {"ann", "ben", "Ben"};
+  for (guint k = 0; k < 2; k++)
+    for (guint i = 0; i < 5; i++) {
+      g_autofree char *address = g_strdup_printf("203.0.113.%u", i);
+      g_assert_null(hf_auth_login(auth, names[k], "wrong password", address, FALSE, &error));
+      test_refused(&error, HF_ERROR_PASSWORD, "wrong name or password");
+    }
+  for (guint k = 0; k < 3; k++) {
+    g_assert_null(hf_auth_login(auth, names[k], "wrong password", "203.0.113.9", FALSE, &error));
+    test_refused(&error, HF_ERROR_BUSY, "wait");
+  }
+  /* The trail does not keep what a stranger sends instead of a name. */
+  g_autofree char *long_name = g_strnfill(100000, 'x');
+  g_assert_null(hf_auth_login(auth, long_name, "wrong password", "192.0.2.9", FALSE, &error));
+  test_refused(&error, HF_ERROR_PASSWORD, "wrong");
+  g_assert_cmpint(test_number(place->db, "SELECT MAX(LENGTH(account) + LENGTH(object_name)) FROM audit"), <, 200);
+  g_assert_cmpint(test_number(place->db, "SELECT MAX(LENGTH(address)) FROM login_addresses"), <, 100);
+}
+
+/* Who has a whole network of IPv6 is one address. */
+static void test_slowed_network(TestPlace *place)
+{
+  GError *error = NULL;
+  g_autoptr(HfAuth) auth = open_auth(place);
+  for (guint i = 0; i < 20; i++) {
+    g_autofree char *name = g_strdup_printf("guess%u", i), *address = g_strdup_printf("2001:db8:1:2:%x::1", i);
+    g_assert_null(hf_auth_login(auth, name, "wrong password", address, FALSE, &error));
+    test_refused(&error, HF_ERROR_PASSWORD, "wrong name or password");
+  }
+  g_assert_null(hf_auth_login(auth, "guess20", "wrong password", "2001:db8:1:2:ffff::", FALSE, &error));
+  test_refused(&error, HF_ERROR_BUSY, "wait");
+  g_assert_null(hf_auth_login(auth, "guess20", "wrong password", "2001:db8:1:3::1", FALSE, &error));
+  test_refused(&error, HF_ERROR_PASSWORD, "wrong");
+}
+
+/* A stranger who keeps an account slowed does not keep its owner out of where he has logged in before. */
+static void test_slowed_by_stranger(TestPlace *place)
+{
+  GError *error = NULL;
+  g_autoptr(HfAuth) auth = open_auth(place);
+  g_autofree char *id = make_account(auth, "ann", HF_ROLE_VIEWER);
+  g_autoptr(HfTokenPair) pair = hf_auth_login(auth, "ann", "good password", "192.0.2.7", FALSE, &error);
+  g_assert_no_error(error);
+  test_exec(place->db, "UPDATE accounts SET failed_logins = 30");
+  g_assert_null(hf_auth_login(auth, "ann", "wrong password", "203.0.113.1", FALSE, &error));
+  test_refused(&error, HF_ERROR_PASSWORD, "wrong");
+  g_assert_null(hf_auth_login(auth, "ann", "good password", "192.0.2.7", FALSE, &error));
+  test_refused(&error, HF_ERROR_BUSY, "wait"); /* for two seconds at most */
+  g_usleep(2200000);
+  g_assert_null(hf_auth_login(auth, "ann", "good password", "203.0.113.1", FALSE, &error));
+  test_refused(&error, HF_ERROR_BUSY, "wait");
+  g_autoptr(HfTokenPair) again = hf_auth_login(auth, "ann", "good password", "192.0.2.7", FALSE, &error);
+  g_assert_no_error(error);
+}
+
 typedef struct Attack {
   HfAuth *auth;
   gint tried; /* atomic: answers other than "wait" */
@@ -412,6 +473,9 @@ int main(int argc, char **argv)
   test_add("/server/auth/expiry", test_expiry);
   test_add("/server/auth/slowed", test_slowed);
   test_add("/server/auth/slowed-address", test_slowed_address);
+  test_add("/server/auth/slowed-unknown", test_slowed_unknown);
+  test_add("/server/auth/slowed-network", test_slowed_network);
+  test_add("/server/auth/slowed-by-stranger", test_slowed_by_stranger);
   test_add("/server/auth/parallel-attack", test_parallel_attack);
   test_add("/server/auth/audit", test_audit);
   return test_run();

@@ -30,7 +30,7 @@ CREATE TABLE accounts (
 );
 CREATE UNIQUE INDEX accounts_name ON accounts (LOWER(name));
 
-CREATE TABLE login_addresses (   -- failed logins of an address, whichever account they named
+CREATE TABLE login_addresses (   -- failed logins of an address ('.../64' of IPv6), or ('name HASH') of a name without account
   address TEXT PRIMARY KEY,
   failed_logins BIGINT NOT NULL,
   locked_until BIGINT,
