@@ -294,16 +294,22 @@ class Fleet:
         agent.id = json.loads(enroll.output().splitlines()[-1])['host']
         return agent
 
-    def add_repository(self, name, agent, path=None, immutable_days=0, tasks=8):
+    def add_repository(self, name, agent, path=None, immutable_days=0, tasks=8, password=None, existing=False,
+                       result='Success'):
+        """`password`: an encryption password (id) other than the common one; `existing`: import it."""
         path = path or agent.folder / name
         kind = 'LinuxHardened' if immutable_days else 'LinuxLocal'
         repository = {'path': str(path), 'maxTaskCount': tasks}
         if immutable_days:
             repository['makeRecentBackupsImmutableDays'] = immutable_days
+        more = {'encryptionPasswordId': password} if password is not None else {}
         session = self.post('/api/v1/backupInfrastructure/repositories', {
             'type': kind, 'name': name, 'description': name, 'hostId': agent.id, 'repository': repository,
-            'mountServer': {'mountServerSettingsType': 'Linux'}})
-        self.expect(session['id'])
+            'mountServer': {'mountServerSettingsType': 'Linux'}, 'importBackup': existing,
+            **more})
+        self.expect(session['id'], result)
+        if result != 'Success':
+            return session['id']
         return next(row for row in self.all('/api/v1/backupInfrastructure/repositories') if row['name'] == name)['id']
 
     def add_job(self, name, hosts, paths, repository, points=7, **more):

@@ -194,6 +194,20 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(len(fleet.points()), 1)
         self.assertEqual(fleet.tasks(session)[0]['restorePointId'], fleet.points()[0]['id'])
 
+    def test_one_repository_by_two_paths(self):
+        """It is registered once: else two would take turns at it without knowing of each other."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        fleet.add_repository('main', one)
+        (one.folder / 'other').symlink_to('main')
+        (self.folder / 'parent').symlink_to(one.folder)
+        for path in one.folder / 'other', self.folder / 'parent' / 'main':
+            session = fleet.add_repository('again', one, path, existing=True, result='Failed')
+            self.assertIn("'main'", fleet.session(session)['result']['message'])
+        with self.assertRaises(rig.RestError):
+            fleet.add_repository('again', one, f'{one.folder}/x/..//main/.', existing=True)
+        self.assertEqual(len(fleet.all('/api/v1/backupInfrastructure/repositories')), 1)
+
     def test_lock(self):
         """Points of a hardened repository cannot be deleted by anyone who asks."""
         fleet = self.fleet

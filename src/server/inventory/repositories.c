@@ -19,6 +19,7 @@ static const HfField repository_fields[] = {
   HF_FIELD_CHANGES(R, immutable_days, NUMBER),
   HF_FIELD_CHANGES(R, encryption_password_id, OPTIONAL),
   HF_FIELD(R, fingerprint, TEXT),
+  HF_FIELD(R, unique_id, TEXT),
   HF_FIELD_JSON(R, settings, TRUE, "{}"),
   HF_FIELD(R, capacity, NUMBER),
   HF_FIELD(R, free, NUMBER),
@@ -200,18 +201,33 @@ typedef struct State {
   gint64 capacity, free, used;
 } State;
 
-static gboolean put_fingerprint(HfDbLink *link, gpointer user, GError **error)
+typedef struct Made {
+  const char *id, *fingerprint, *unique_id;
+} Made;
+
+static gboolean put_made(HfDbLink *link, gpointer user, GError **error)
 {
-  const State *state = user;
-  return hf_inv_exec_one(link, &hf_table_repositories, state->id,
-                         "UPDATE repositories SET fingerprint = ? WHERE id = ?",
-                         HF_DB_VALUES(HF_DB_TEXT(state->text), HF_DB_TEXT(state->id)), error);
+  const Made *made = user;
+  g_autoptr(HfDbRows) rows = hf_db_query(link, "SELECT r.name, h.name, r.path FROM repositories r "
+                                               "JOIN hosts h ON h.id = r.host_id WHERE r.unique_id = ? AND r.id <> ?",
+                                         HF_DB_VALUES(HF_DB_TEXT(made->unique_id), HF_DB_TEXT(made->id)), error);
+  if (rows == NULL)
+    return FALSE;
+  if (hf_db_next(rows, error))
+    return hf_fail(error, HF_ERROR_EXISTS, "this is the repository '%s' (%s:%s), which is here already; use that one, "
+                   "or remove it first", hf_db_text(rows, 0), hf_db_text(rows, 1), hf_db_text(rows, 2));
+  return !hf_db_failed(rows) &&
+         hf_inv_exec_one(link, &hf_table_repositories, made->id,
+                         "UPDATE repositories SET fingerprint = ?, unique_id = ? WHERE id = ?",
+                         HF_DB_VALUES(HF_DB_TEXT(made->fingerprint), HF_DB_TEXT(made->unique_id),
+                                      HF_DB_TEXT(made->id)), error);
 }
 
-gboolean hf_inv_repository_made(const HfInventory *inv, const char *id, const char *fingerprint, GError **error)
+gboolean hf_inv_repository_made(const HfInventory *inv, const char *id, const char *fingerprint, const char *unique_id,
+                                GError **error)
 {
-  State state = {.id = id, .text = fingerprint};
-  return hf_db_write(inv->db, put_fingerprint, &state, error);
+  Made made = {id, fingerprint, unique_id};
+  return hf_db_write(inv->db, put_made, &made, error);
 }
 
 static gboolean put_state(HfDbLink *link, gpointer user, GError **error)

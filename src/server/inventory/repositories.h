@@ -13,7 +13,8 @@ typedef struct HfRepositoryRow {
   gint64 rate_limit;     /* bytes a second, 0: none */
   gint64 immutable_days; /* 0: no lock */
   char *encryption_password_id; /* may be NULL */
-  char *fingerprint;
+  char *fingerprint; /* of the family of keys: siblings share it */
+  char *unique_id;   /* of the repository itself */
   char *settings;   /* JSON */
   gint64 capacity, free, used; /* bytes */
   gboolean online, out_of_date;
@@ -34,8 +35,10 @@ gboolean hf_inv_repository_change(const HfInventory *inv, const HfActor *actor, 
 /* HF_ERROR_EXISTS while a job writes to it, or while it has backups in the catalogue and `forget_backups` is FALSE. */
 gboolean hf_inv_repository_delete(const HfInventory *inv, const HfActor *actor, const char *id, gboolean forget_backups,
                                   GError **error);
-/* The engine's fingerprint, once it was made or opened. */
-gboolean hf_inv_repository_made(const HfInventory *inv, const char *id, const char *fingerprint, GError **error);
+/* The engine's fingerprint and id, once it was made or opened. HF_ERROR_EXISTS names the row that is about the same
+ * repository already, on whatever host and path. */
+gboolean hf_inv_repository_made(const HfInventory *inv, const char *id, const char *fingerprint, const char *unique_id,
+                                GError **error);
 /* Figures as statvfs of its host gave them, or `online` FALSE with why (figures stay). Not audited. */
 gboolean hf_inv_repository_state(const HfInventory *inv, const char *id, gboolean online, const char *message,
                                  gint64 capacity, gint64 free, gint64 used, gboolean out_of_date, GError **error);

@@ -178,6 +178,8 @@ gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *
   g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_points_load(door->repo, NULL, error);
   if (infos == NULL)
     return FALSE;
+  if (*repository->unique_id == '\0')
+    hf_jobs_note_identity(jobs, repository, door, NULL); /* of an earlier version's row */
   guint64 now = hf_service_visit(door->repo->store).seconds;
   for (guint i = 0; i < infos->len; i++)
     if (!hf_jobs_catalogue(jobs, repository, infos->pdata[i], NULL, hf_jobs_is_first(infos, i), now, NULL, error))

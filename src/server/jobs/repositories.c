@@ -91,14 +91,19 @@ static gboolean make(HfJobsRun *run, const Errand *errand, GError **error)
   return family != NULL ? make_sibling(jobs, family, door, error) : make_new(jobs, errand->repository, door, error);
 }
 
-/* The family's fingerprint: what agents check, and what tells siblings. */
-static gboolean note_fingerprint(HfJobs *jobs, const HfRepositoryRow *repository, GError **error)
+/* The family's fingerprint is what agents check, and what tells siblings; the repository's own id tells whether it is
+ * here already by another path. */
+static gboolean note_identity(HfJobs *jobs, const HfRepositoryRow *repository, GError **error)
 {
   g_autoptr(HfJobsDoor) door = hf_jobs_door_open(jobs, repository, HF_TICKET_READ, NULL, NULL, error);
-  if (door == NULL)
-    return FALSE;
-  g_autofree char *hex = hf_hex(door->repo->fingerprint.b, sizeof door->repo->fingerprint.b);
-  return hf_inv_repository_made(jobs->inv, repository->id, hex, error);
+  return door != NULL && hf_jobs_note_identity(jobs, repository, door, error);
+}
+
+gboolean hf_jobs_note_identity(HfJobs *jobs, const HfRepositoryRow *repository, HfJobsDoor *door, GError **error)
+{
+  const HfShortId *id = &door->repo->config.repository, *family = &door->repo->fingerprint;
+  g_autofree char *fingerprint = hf_hex(family->b, sizeof family->b), *unique = hf_hex(id->b, sizeof id->b);
+  return hf_inv_repository_made(jobs->inv, repository->id, fingerprint, unique, error);
 }
 
 static gboolean run_make(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
@@ -108,7 +113,7 @@ static gboolean run_make(HfJobsRun *run, gpointer data, const char **result G_GN
   guint points = 0;
   g_autoptr(GError) why = NULL;
   g_mutex_lock(&jobs->writers);
-  gboolean made = make(run, errand, &why) && note_fingerprint(jobs, errand->repository, &why);
+  gboolean made = make(run, errand, &why) && note_identity(jobs, errand->repository, &why);
   g_mutex_unlock(&jobs->writers);
   if (!made || !hf_jobs_rescan(jobs, errand->repository, &points, &why)) {
     hf_inv_repository_state(jobs->inv, errand->repository->id, FALSE, why->message, 0, 0, 0, FALSE, NULL);

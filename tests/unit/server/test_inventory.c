@@ -308,7 +308,11 @@ static void test_repositories(TestPlace *place)
   g_assert_false(hf_inv_repository_change(inv, &test_actor, row, &error));
   test_refused(&error, HF_ERROR_USAGE, "rate limit is -1");
 
-  g_assert_true(hf_inv_repository_made(inv, store, "abcd", &error));
+  g_assert_true(hf_inv_repository_made(inv, store, "abcd", "0123", &error));
+  g_assert_true(hf_inv_repository_made(inv, store, "abcd", "0123", &error)); /* itself */
+  g_assert_false(hf_inv_repository_made(inv, row->id, "abcd", "0123", &error));
+  test_refused(&error, HF_ERROR_EXISTS, "'store' (alpha:/srv/store)");
+  g_assert_true(hf_inv_repository_made(inv, row->id, "abcd", "4567", &error));
   g_assert_true(hf_inv_repository_state(inv, store, TRUE, NULL, 100, 60, 40, TRUE, &error));
   g_assert_true(hf_inv_repository_state(inv, store, FALSE, "gone", 0, 0, 0, FALSE, &error));
   g_autoptr(HfRepositoryRow) got = hf_inv_repository_get(inv, store, &error);
@@ -318,6 +322,7 @@ static void test_repositories(TestPlace *place)
   g_assert_true(got->out_of_date);
   g_assert_cmpint(got->checked, >, 0);
   g_assert_cmpstr(got->fingerprint, ==, "abcd");
+  g_assert_cmpstr(got->unique_id, ==, "0123");
   g_autoptr(GPtrArray) all = hf_inv_repositories_load(inv, &error);
   g_assert_cmpuint(all->len, ==, 2);
 
