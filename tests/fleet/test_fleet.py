@@ -201,11 +201,10 @@ class FleetTest(unittest.TestCase):
         fleet.add_repository('main', one)
         (one.folder / 'other').symlink_to('main')
         (self.folder / 'parent').symlink_to(one.folder)
-        for path in one.folder / 'other', self.folder / 'parent' / 'main':
+        paths = ['other', '/main', 'state/../main', '../parent/main']
+        for path in [f'{one.folder}/{path}' for path in paths]:
             session = fleet.add_repository('again', one, path, existing=True, result='Failed')
             self.assertIn("'main'", fleet.session(session)['result']['message'])
-        with self.assertRaises(rig.RestError):
-            fleet.add_repository('again', one, f'{one.folder}/x/..//main/.', existing=True)
         self.assertEqual(len(fleet.all('/api/v1/backupInfrastructure/repositories')), 1)
 
     def test_lock(self):
