@@ -2,10 +2,12 @@
 #include "agent/control.h"
 
 #include <poll.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "agent/worker.h"
 #include "base/error.h"
 #include "base/work.h"
 
@@ -141,6 +143,21 @@ gboolean hf_control_send(HfControl *control, HfControlKind kind, const GByteArra
   /* What follows could not be told from the rest of this one. */
   hf_control_shutdown(control);
   return FALSE;
+}
+
+void hf_control_send_line(HfControl *control, gboolean warning, const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid(text, -1);
+  gsize length = strlen(valid);
+  if (length > HF_TASK_LINE_MAX) {
+    const char *end = g_utf8_find_prev_char(valid, valid + HF_TASK_LINE_MAX - 3);
+    length = end != NULL ? (gsize)(end - valid) : 0;
+    memcpy(valid + length, "...", 4);
+  }
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_u8(body, (guint8)warning);
+  hf_put_text(body, valid);
+  hf_control_send(control, HF_CONTROL_LINE, body, -1, NULL);
 }
 
 /* ---- receiving ---- */

@@ -27,7 +27,8 @@
 #define HF_CONTROL_FDS 1u
 #define HF_CONTROL_BODY_MAX (3u << 20)
 
-/* Who sends what. K: the keeper, F: a face, I: the installer face, T: the transport face, W: a worker. */
+/* Who sends what. K: the keeper, F: a face, I: the installer face, T: the transport face, W: a worker, S: who runs the
+ * scripts of a task. */
 typedef enum HfControlKind {
   HF_CONTROL_SETUP = 1,      /* K to F: addresses, ports, identity; again when they change */
   HF_CONTROL_READY,          /* F to K: it listens */
@@ -40,11 +41,12 @@ typedef enum HfControlKind {
   HF_CONTROL_JOINED,         /* T to K: it was joined, or why not */
   HF_CONTROL_PARTED,         /* T to K: a link has ended: bytes over the wire */
   HF_CONTROL_TASK,           /* K to W: what to do */
-  HF_CONTROL_CANCEL,         /* K to W */
+  HF_CONTROL_CANCEL,         /* K to W, K to S */
   HF_CONTROL_LINK,           /* W to K: open link N. K to W: here it is (one descriptor), or why not */
   HF_CONTROL_PROGRESS,       /* W to K */
-  HF_CONTROL_LINE,           /* W to K: log line or warning */
-  HF_CONTROL_RESULT,         /* W to K: the end of the task */
+  HF_CONTROL_LINE,           /* W to K, S to K: log line or warning */
+  HF_CONTROL_RESULT,         /* W to K: the end of the task. S to K: the end of the scripts */
+  HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: what to do */
 } HfControlKind;
 
 typedef struct HfControlMessage {
@@ -72,6 +74,8 @@ void hf_control_shutdown(HfControl *control);
 /* `body` may be NULL for an empty one; `fd` (or -1) stays the caller's. HF_ERROR_IO when the other end is gone or does
  * not read. */
 gboolean hf_control_send(HfControl *control, HfControlKind kind, const GByteArray *body, int fd, GError **error);
+/* HF_CONTROL_LINE with any text: made valid, cut at HF_TASK_LINE_MAX. One that cannot be sent is lost. */
+void hf_control_send_line(HfControl *control, gboolean warning, const char *text);
 
 /* Waits for a message. NULL without an error when the other end has closed. */
 HfControlMessage *hf_control_receive(HfControl *control, GError **error);

@@ -161,6 +161,8 @@ static gboolean run_role(const char *name, HfControl *control, const HfAgentPart
     return hf_transport_run(control, parts, error);
   if (g_str_equal(name, "worker"))
     return hf_worker_run(control, parts, error);
+  if (g_str_equal(name, "scripts"))
+    return parts->scripts(control, error);
   return hf_fail(error, HF_ERROR_USAGE, "there is no role '%s'", name);
 }
 
@@ -168,7 +170,8 @@ int hf_role_main(const char *name, const HfAgentParts *parts)
 {
   g_autoptr(GError) error = NULL;
   prepare();
-  if (!die_with_parent())
+  /* Who runs scripts ends with the keeper by itself: it has to end them, and all they started, before. */
+  if (!g_str_equal(name, "scripts") && !die_with_parent())
     return 1;
   g_autofree char *title = g_strdup_printf("hf-%s", name);
   prctl(PR_SET_NAME, title, 0, 0, 0);

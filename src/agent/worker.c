@@ -33,6 +33,8 @@ struct HfWorker {
   HfProgress progress;
   GBytes *figures;
   gboolean keeper_gone;
+  gboolean scripts_answered;
+  GError *scripts_failed;
 };
 
 /* ---- what was ordered ---- */
@@ -79,35 +81,20 @@ HfReport *hf_worker_report(HfWorker *worker)
 
 /* ---- telling ---- */
 
-static void send_line(HfWorker *worker, gboolean warning, const char *text)
-{
-  g_autofree char *valid = g_utf8_make_valid(text, -1);
-  gsize length = strlen(valid);
-  if (length > HF_TASK_LINE_MAX) {
-    const char *end = g_utf8_find_prev_char(valid, valid + HF_TASK_LINE_MAX - 3);
-    length = end != NULL ? (gsize)(end - valid) : 0;
-    memcpy(valid + length, "...", 4);
-  }
-  g_autoptr(HfBody) body = hf_body_new();
-  hf_put_u8(body, (guint8)warning);
-  hf_put_text(body, valid);
-  hf_control_send(worker->control, HF_CONTROL_LINE, body, -1, NULL);
-}
-
 void hf_worker_log(HfWorker *worker, const char *format, ...)
 {
   va_list arguments;
   va_start(arguments, format);
   g_autofree char *text = g_strdup_vprintf(format, arguments);
   va_end(arguments);
-  send_line(worker, FALSE, text);
+  hf_control_send_line(worker->control, FALSE, text);
 }
 
 static void on_warning(gpointer user, const char *path, const char *message)
 {
   g_autofree char *shown = path != NULL ? hf_printable(path, -1) : NULL;
   g_autofree char *text = shown != NULL ? g_strdup_printf("'%s': %s", shown, message) : g_strdup(message);
-  send_line(user, TRUE, text);
+  hf_control_send_line(((HfWorker *)user)->control, TRUE, text);
 }
 
 static void send_progress(HfWorker *worker)
@@ -203,6 +190,33 @@ static void on_link(HfWorker *worker, HfControlMessage *message)
   g_cond_broadcast(&worker->changed);
 }
 
+/* ---- scripts ---- */
+
+gboolean hf_worker_scripts(HfWorker *worker, GError **error)
+{
+  if (!hf_control_send(worker->control, HF_CONTROL_SCRIPTS, NULL, -1, error))
+    return FALSE;
+  HF_LOCK(&worker->lock);
+  while (!worker->scripts_answered && !worker->keeper_gone)
+    g_cond_wait(&worker->changed, &worker->lock);
+  if (!worker->scripts_answered)
+    return hf_fail(error, HF_ERROR_IO, "the keeper of this host is gone");
+  if (worker->scripts_failed == NULL)
+    return TRUE;
+  g_propagate_error(error, g_steal_pointer(&worker->scripts_failed));
+  return FALSE;
+}
+
+static void on_scripts(HfWorker *worker, const HfControlMessage *message)
+{
+  HfReader reader = hf_reader(message->body->data, message->body->len);
+  HF_LOCK(&worker->lock);
+  if (!worker->scripts_answered)
+    hf_get_error(&reader, &worker->scripts_failed);
+  worker->scripts_answered = TRUE;
+  g_cond_broadcast(&worker->changed);
+}
+
 /* ---- the keeper ---- */
 
 /* Hears the keeper while the task runs. */
@@ -215,6 +229,8 @@ static gpointer control_thread(gpointer user)
       break;
     if (message->kind == HF_CONTROL_LINK)
       on_link(worker, message);
+    else if (message->kind == HF_CONTROL_SCRIPTS)
+      on_scripts(worker, message);
     else if (message->kind == HF_CONTROL_CANCEL)
       hf_cancel_set(&worker->cancel);
   }

@@ -80,12 +80,23 @@ guint hf_worker_links(const HfWorker *worker);
  */
 HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error);
 
+/*
+ * Lets the keeper run the scripts that the order names before the task, outside of this process (which has no network),
+ * and waits for them: FALSE when one that is required failed, or the task was cancelled meanwhile. Once this was called
+ * the keeper runs the scripts after the task as well, whatever becomes of the worker and of the keeper. Called at most
+ * once, and by tasks that have scripts only.
+ */
+gboolean hf_worker_scripts(HfWorker *worker, GError **error);
+
 /* ---- The program's side. ---- */
 
 /* What the agent is put together from (src/bin): task kinds and the repository service. */
 typedef struct HfTicket HfTicket;
+typedef struct HfControl HfControl;
 typedef struct HfAgentParts {
   const HfTaskKind *const *tasks; /* ended by NULL */
   /* hf_vault_serve of agent/vault/vault.h */
   gboolean (*serve)(HfChannel *channel, const HfTicket *ticket, const char *peer, HfCancel *cancel, GError **error);
+  /* hf_hooks_serve of agent/tasks/hooks.h */
+  gboolean (*scripts)(HfControl *control, GError **error);
 } HfAgentParts;

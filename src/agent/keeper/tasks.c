@@ -9,6 +9,7 @@
 
 #include "agent/keeper/face.h"
 #include "agent/keeper/kept.h"
+#include "agent/keeper/scripts.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -43,6 +44,9 @@ typedef struct Task {
   guint part_timer;
   HfInstallerResult result; /* filled in as it goes */
   gboolean has_result;
+  GBytes *order;      /* its message, while it runs */
+  HfScripts *scripts; /* NULL: it asked for none */
+  gboolean after;     /* the scripts after it run, or will */
 } Task;
 
 struct HfTasks {
@@ -129,7 +133,7 @@ static gboolean has_joined_links(const Task *task)
 
 static void maybe_finish(Task *task)
 {
-  if (task->ended || task->child != NULL || (has_joined_links(task) && task->part_timer != 0))
+  if (task->ended || task->child != NULL || task->after || (has_joined_links(task) && task->part_timer != 0))
     return;
   if (task->part_timer != 0)
     g_source_remove(task->part_timer);
@@ -335,6 +339,70 @@ static void on_result(Task *task, HfReader *reader)
   task->result.result = g_bytes_new(result.data, result.length);
 }
 
+/* ---- scripts ---- */
+
+static const char *outcome_of(const Task *task)
+{
+  return task->result.code == 0 ? "success" : task->result.code == HF_ERROR_CANCELLED ? "stopped" : "failed";
+}
+
+/* A task whose last script failed is a failed one: what it stopped may be standing still. Its result is handed over. */
+static void after_failed(Task *task, const GError *error)
+{
+  if (task->result.code != 0) {
+    g_autofree char *message = g_strdup_printf("%s; %s", task->result.message, error->message);
+    g_free(task->result.message);
+    task->result.message = g_steal_pointer(&message);
+    return;
+  }
+  g_free(task->result.message);
+  task->result.code = HF_ERROR_FAILED;
+  task->result.message = g_strdup(error->message);
+}
+
+static void scripts_line(gpointer user, HfReader *reader)
+{
+  on_line(user, reader);
+}
+
+static void scripts_ended(gpointer user, gboolean after, const GError *error)
+{
+  Task *task = user;
+  g_autoptr(HfBody) body = hf_body_new();
+  if (after) {
+    if (error != NULL)
+      after_failed(task, error);
+    task->after = FALSE;
+    maybe_finish(task);
+    return;
+  }
+  hf_put_error(body, error);
+  if (task->child != NULL)
+    hf_child_send(task->child, HF_CONTROL_SCRIPTS, body, -1);
+}
+
+static HfScripts *scripts_of(Task *task, HfScripts *(*make)(const HfScriptsOf *, const HfScriptsOps *, gpointer))
+{
+  static const HfScriptsOps ops = { scripts_line, scripts_ended };
+  const HfScriptsOf of = { .program = task->tasks->keeper->program, .folder = task->tasks->folder,
+                           .number = task->kept.number, .task = task->kept.name, .kind = task->kept.kind,
+                           .order = task->order };
+  return make(&of, &ops, task);
+}
+
+static void run_scripts(Task *task)
+{
+  g_autoptr(GError) error = NULL;
+  if (task->scripts == NULL)
+    task->scripts = scripts_of(task, hf_scripts_new);
+  if (!hf_scripts_before(task->scripts, &error))
+    scripts_ended(task, FALSE, error);
+  else if (task->cancelled)
+    hf_scripts_cancel(task->scripts);
+}
+
+/* ---- workers: what they say ---- */
+
 static void on_worker_message(HfChild *child G_GNUC_UNUSED, HfControlMessage *message, gpointer user)
 {
   Task *task = user;
@@ -348,6 +416,9 @@ static void on_worker_message(HfChild *child G_GNUC_UNUSED, HfControlMessage *me
     break;
   case HF_CONTROL_RESULT:
     on_result(task, &reader);
+    break;
+  case HF_CONTROL_SCRIPTS:
+    run_scripts(task);
     break;
   case HF_CONTROL_LINK: {
     guint32 index = hf_get_u32(&reader);
@@ -391,7 +462,11 @@ static void on_worker_ended(HfChild *child, const char *how, gpointer user)
   answer_order(task, g_error_new(HF_ERROR, HF_ERROR_FAILED, "%s", message));
   if (has_joined_links(task))
     task->part_timer = g_timeout_add_seconds(PART_SECONDS, on_part_timer, task);
-  maybe_finish(task);
+  task->after = TRUE;
+  if (!hf_scripts_after(task->scripts, outcome_of(task))) {
+    task->after = FALSE;
+    maybe_finish(task);
+  }
 }
 
 static const HfChildOps worker_ops = { on_worker_message, on_worker_ended };
@@ -434,6 +509,8 @@ static void task_free(gpointer item)
   if (task->part_timer != 0)
     g_source_remove(task->part_timer);
   hf_child_free(task->child);
+  hf_scripts_free(task->scripts);
+  g_clear_pointer(&task->order, g_bytes_unref);
   for (guint i = 0; i < task->n_links; i++)
     if (task->links[i].fd >= 0)
       close(task->links[i].fd);
@@ -493,6 +570,7 @@ void hf_tasks_start(HfTasks *tasks, guint64 number, const HfInstallerTaskOrder *
   Task *task = add(tasks, &kept);
   adopt_links(task, order);
   task->ask = hf_ask_ref(ask);
+  task->order = g_bytes_ref(order->task);
   if (!launch(task, order, &error)) {
     g_autofree char *message = g_strdup(error->message);
     answer_order(task, error);
@@ -512,6 +590,7 @@ static void cancel(Task *task)
   if (task->child == NULL || task->cancelled)
     return;
   task->cancelled = TRUE;
+  hf_scripts_cancel(task->scripts);
   if (hf_child_send(task->child, HF_CONTROL_CANCEL, NULL, -1))
     hf_child_stop_later(task->child, HF_TASK_GRACE_SECONDS);
 }
@@ -612,7 +691,12 @@ static void take_over(gpointer item, gpointer user)
   Task *task = add(tasks, kept);
   if (kept->result == NULL) {
     set_failure(task, HF_ERROR_FAILED, "the agent of the host ended while the task ran");
-    finish(task);
+    task->scripts = scripts_of(task, hf_scripts_left);
+    task->after = TRUE;
+    if (!hf_scripts_after(task->scripts, outcome_of(task))) {
+      task->after = FALSE;
+      finish(task);
+    }
     return;
   }
   task->ended = TRUE;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Files and disks of this host into a repository at a distance. */
 #include "agent/tasks/far.h"
-#include "agent/tasks/hooks.h"
 #include "agent/tasks/still.h"
 #include "agent/tasks/tasks.h"
 #include "base/error.h"
@@ -67,14 +66,11 @@ static gboolean run(HfWorker *worker, GByteArray *result, GError **error)
   g_auto(HfWorkKey) key = { 0 };
   HfBackupResult backup = { 0 };
   if (!hf_work_backup_decode_bytes(view.data, view.length, &task, error) || !hf_far_key(worker, &key, error) ||
-      !hf_hooks_run(worker, task.before, task.n_before, "before", error))
+      (task.n_before + task.n_after > 0 && !hf_worker_scripts(worker, error)))
     return FALSE;
   g_autoptr(HfFar) far = hf_far_open(worker, &task.repository, &key, task.rate, error);
-  gboolean good = far != NULL && back_up(worker, &task, far, &backup, error);
-  /* What the first scripts stopped is started again whatever happened. */
-  gboolean after = hf_hooks_run(worker, task.after, task.n_after, "after", good ? error : NULL);
-  /* The point stands, also when the task fails for its last script: the server is told of both. */
-  return good && finish(far, &backup, &backup.source, result, after ? error : NULL) && after;
+  return far != NULL && back_up(worker, &task, far, &backup, error) &&
+    finish(far, &backup, &backup.source, result, error);
 }
 
 const HfTaskKind hf_task_backup = { "backup", run };
