@@ -29,7 +29,9 @@ gboolean hf_get_error(HfReader *reader, GError **error)
   g_autofree char *message = hf_get_text(reader, HF_TEXT_MAX);
   if (message == NULL)
     return hf_fail(error, HF_ERROR_INVALID, "an answer is malformed");
-  return hf_fail(error, (HfErrorCode)code, "%s", message);
+  /* A code of a newer version is still an error, and so is one that says that there is none. */
+  gboolean known = strcmp(hf_error_code_name(code), "unknown") != 0;
+  return hf_fail(error, known ? (HfErrorCode)code : HF_ERROR_FAILED, "%s", message);
 }
 
 static gboolean read_answer(HfChannel *channel, GError **error)

@@ -183,8 +183,11 @@ static gboolean group_equals(HfSealer *sealer, const HfFrameHeader *header, cons
     if (!same)
       return FALSE;
     back += item->length;
-    given += item->length;
-    refs += group->ref_counts[i];
+    /* Either may be missing: payloads where their sums are given, refs where there are none. */
+    if (given != NULL)
+      given += item->length;
+    if (refs != NULL)
+      refs += group->ref_counts[i];
   }
   return TRUE;
 }

@@ -72,20 +72,20 @@ static void refuse_caller(const void *bytes, gsize length)
   hf_channel_free(called.channel);
 }
 
-/* A caller that gets these bytes as an answer fails. */
-static void refuse_answer(const void *bytes, gsize length)
+/* A caller that gets these bytes as an answer fails: with the code of the error. */
+static int refuse_answer(const void *bytes, gsize length)
 {
   HfChannel *caller, *called;
-  GError *error = NULL;
+  g_autoptr(GError) error = NULL;
   const guint8 token[32] = { 1 };
   g_assert_true(hf_channel_pair(&caller, &called, NULL));
   g_assert_true(hf_channel_send(called, bytes, length, NULL));
   g_assert_true(hf_channel_end(called, NULL));
   g_assert_false(hf_preamble_show(caller, token, 0, &error));
   g_assert_nonnull(error);
-  g_clear_error(&error);
   hf_channel_free(caller);
   hf_channel_free(called);
+  return error->code;
 }
 
 static void test_malformed(void)
@@ -104,9 +104,46 @@ static void test_malformed(void)
   refuse_answer(more, sizeof more);
 }
 
+/* An error is one, whatever its code: none is 0, which would be no failure to who looks at codes alone. */
+static void test_codes(void)
+{
+  const guint8 none[] = { 3, 0, 0, 0, 1, 0, 0 }, unknown[] = { 4, 0, 0, 0, 1, 0xe7, 7, 0 };
+  const guint8 refused[] = { 3, 0, 0, 0, 1, HF_ERROR_REFUSED, 0 };
+  g_assert_cmpint(refuse_answer(none, sizeof none), ==, HF_ERROR_FAILED);
+  g_assert_cmpint(refuse_answer(unknown, sizeof unknown), ==, HF_ERROR_FAILED);
+  g_assert_cmpint(refuse_answer(refused, sizeof refused), ==, HF_ERROR_REFUSED);
+}
+
+/* Bytes as docs/protocol.md has them, both ways. */
+static void test_golden(void)
+{
+  HfChannel *caller, *called;
+  guint8 bytes[64], expected[40] = "HFT1";
+  const guint8 token[32] = { 1, 2, 3 }, good[] = { 1, 0, 0, 0, 0 };
+  const guint8 refused[] = { 5, 0, 0, 0, 1, HF_ERROR_REFUSED, 2, 'n', 'o' };
+  g_autoptr(GError) refusal = g_error_new_literal(HF_ERROR, HF_ERROR_REFUSED, "no");
+  memcpy(expected + 4, token, sizeof token);
+  expected[36] = 2600 & 0xff;
+  expected[37] = 2600 >> 8;
+  g_assert_true(hf_channel_pair(&caller, &called, NULL));
+  g_assert_true(hf_preamble_answer(called, NULL, NULL) && hf_preamble_answer(called, refusal, NULL));
+  g_assert_true(hf_preamble_show(caller, token, 2600, NULL));
+  g_assert_true(hf_channel_read(called, bytes, sizeof expected, NULL));
+  g_assert_cmpmem(bytes, sizeof expected, expected, sizeof expected);
+  g_assert_true(hf_channel_read(caller, bytes, sizeof refused, NULL));
+  g_assert_cmpmem(bytes, sizeof refused, refused, sizeof refused);
+  g_assert_true(hf_preamble_answer(called, NULL, NULL));
+  g_assert_true(hf_channel_read(caller, bytes, sizeof good, NULL));
+  g_assert_cmpmem(bytes, sizeof good, good, sizeof good);
+  hf_channel_free(caller);
+  hf_channel_free(called);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/net/preamble/codes", test_codes);
+  g_test_add_func("/net/preamble/golden", test_golden);
   g_test_add_func("/net/preamble/answers", test_answers);
   g_test_add_func("/net/preamble/malformed", test_malformed);
   return g_test_run();
