@@ -150,7 +150,8 @@ static GBytes *make_piece(const HfPackFrame *frame, const struct iovec *stored, 
   memcpy(at, bytes, length);
   at += length;
   for (int i = 0; i < count; i++) {
-    memcpy(at, stored[i].iov_base, stored[i].iov_len);
+    if (stored[i].iov_len > 0) /* what has no bytes may have no address */
+      memcpy(at, stored[i].iov_base, stored[i].iov_len);
     at += stored[i].iov_len;
   }
   return g_bytes_new_take(piece, (gsize)(at - piece));
