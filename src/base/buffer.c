@@ -194,7 +194,7 @@ static gboolean is_shown(gunichar c)
   return g_unichar_isprint(c) && c != 0x2028 && c != 0x2029;
 }
 
-char *hf_printable(const char *name, gssize length)
+static char *printable(const char *name, gssize length, gboolean lines)
 {
   const char *p = name, *end = name + (length < 0 ? (gssize)strlen(name) : length);
   GString *shown = g_string_sized_new((gsize)(end - p));
@@ -202,7 +202,7 @@ char *hf_printable(const char *name, gssize length)
     gunichar c = *p == '\0' ? 0 : g_utf8_get_char_validated(p, end - p);
     gboolean valid = c < 0x110000;
     gssize size = valid ? g_utf8_skip[(guint8)*p] : 1;
-    if (valid && is_shown(c))
+    if (valid && (is_shown(c) || (lines && (c == '\n' || c == '\t'))))
       g_string_append_len(shown, p, size);
     else
       for (gssize i = 0; i < size; i++)
@@ -210,4 +210,14 @@ char *hf_printable(const char *name, gssize length)
     p += size;
   }
   return g_string_free(shown, FALSE);
+}
+
+char *hf_printable(const char *name, gssize length)
+{
+  return printable(name, length, FALSE);
+}
+
+char *hf_printable_lines(const char *text)
+{
+  return printable(text, -1, TRUE);
 }

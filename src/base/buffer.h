@@ -42,3 +42,5 @@ char *hf_hex(const guint8 *bytes, gsize length);
 gboolean hf_unhex(const char *text, guint8 *bytes, gsize length);
 /* A name that need not be UTF-8, made printable: bytes outside printable UTF-8 become \xNN; caller frees. */
 char *hf_printable(const char *name, gssize length);
+/* The same for text that may have several lines and columns: newlines and tabs stay. */
+char *hf_printable_lines(const char *text);

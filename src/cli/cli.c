@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "cli/help.h"
 #include "cli/parse.h"
@@ -108,7 +109,8 @@ static const VerbFunc verbs[HF_VERBS] = {
 static void print_error(FILE *err, gboolean json, const GError *error)
 {
   if (!json) {
-    fprintf(err, "holdfast: %s\n", error->message);
+    g_autofree char *shown = hf_printable_lines(error->message);
+    fprintf(err, "holdfast: %s\n", shown);
     return;
   }
   g_autoptr(HfOutput) output = hf_output_new(err, HF_OUTPUT_JSON);

@@ -347,7 +347,8 @@ gboolean hf_fleet_confirm(HfCli *cli, const char *question, const char *refusal,
     tty = hf_open(AT_FDCWD, "/dev/tty", O_RDWR | O_NOCTTY, 0, NULL);
   if (tty < 0)
     return hf_fail(error, HF_ERROR_USAGE, "%s", refusal);
-  g_autofree char *shown = g_strconcat(question, "\nType 'yes' if so: ", NULL);
+  g_autofree char *plain = hf_printable_lines(question);
+  g_autofree char *shown = g_strconcat(plain, "\nType 'yes' if so: ", NULL);
   if (!hf_write_all(tty, shown, strlen(shown), "/dev/tty", error))
     return FALSE;
   while (length < sizeof answer - 1) {

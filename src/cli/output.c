@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -74,7 +75,8 @@ void hf_output_bytes(HfOutput *output, const void *bytes, gsize length)
 static void G_GNUC_PRINTF(2, 0) print(HfOutput *output, const char *format, va_list arguments)
 {
   g_autofree char *text = g_strdup_vprintf(format, arguments);
-  hf_output_bytes(output, text, strlen(text));
+  g_autofree char *shown = hf_printable_lines(text);
+  hf_output_bytes(output, shown, strlen(shown));
 }
 
 void hf_output_text(HfOutput *output, const char *format, ...)
@@ -107,13 +109,31 @@ void hf_output_table(HfOutput *output, const HfTable *table)
 
 /* ---- JSON ---- */
 
+/* Controls that JSON lets stand for themselves (DEL, C1), and a terminal obeys, are escaped like the others. */
+static void append_plain(GString *line, const char *text)
+{
+  for (const char *p = text; *p != '\0'; p++) {
+    guchar c = (guchar)p[0], next = (guchar)p[1];
+    if (c == 0xc2 && next >= 0x80 && next < 0xa0) {
+      g_string_append_printf(line, "\\u%04x", next);
+      p++;
+    } else if (c < 0x20 || c == 0x7f) {
+      g_string_append_printf(line, "\\u%04x", c);
+    } else {
+      g_string_append_c(line, *p);
+    }
+  }
+}
+
 void hf_output_document(HfOutput *output, json_t *object)
 {
   if (output->mode == HF_OUTPUT_JSON) {
     char *text = json_dumps(object, JSON_COMPACT);
     g_assert(text != NULL);
-    hf_output_bytes(output, text, strlen(text));
-    hf_output_bytes(output, "\n", 1);
+    g_autoptr(GString) plain = g_string_new(NULL);
+    append_plain(plain, text);
+    g_string_append_c(plain, '\n');
+    hf_output_bytes(output, plain->str, plain->len);
     free(text);
   }
   json_decref(object);
@@ -136,14 +156,13 @@ void hf_json_set_name(json_t *object, const char *key, const char *name)
 static void append_quoted(GString *line, const char *text)
 {
   g_string_append_c(line, '"');
-  for (const char *p = text; *p != '\0'; p++) {
-    guchar c = (guchar)*p;
-    if (c == '"' || c == '\\')
-      g_string_append_c(line, '\\');
-    if (c < 0x20)
-      g_string_append_printf(line, "\\u%04x", c);
-    else
-      g_string_append_c(line, *p);
+  for (const char *p = text; *p != '\0';) {
+    gsize length = strcspn(p, "\"\\");
+    g_autofree char *piece = g_strndup(p, length);
+    append_plain(line, piece);
+    p += length;
+    if (*p != '\0')
+      g_string_append_printf(line, "\\%c", *p++);
   }
   g_string_append_c(line, '"');
 }

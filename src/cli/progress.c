@@ -65,12 +65,12 @@ static void show_warning(gpointer user, const char *path, const char *message)
     hf_line_text(view->json, "message", message);
     hf_line_end(view->json);
   } else {
-    g_autofree char *shown = path == NULL ? NULL : hf_printable(path, -1);
+    g_autofree char *shown = path == NULL ? NULL : hf_printable(path, -1), *said = hf_printable_lines(message);
     erase_bar(view);
     if (shown != NULL)
-      fprintf(view->stream, "warning: '%s': %s\n", shown, message);
+      fprintf(view->stream, "warning: '%s': %s\n", shown, said);
     else
-      fprintf(view->stream, "warning: %s\n", message);
+      fprintf(view->stream, "warning: %s\n", said);
   }
   fflush(view->stream);
 }

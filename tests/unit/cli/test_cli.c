@@ -67,6 +67,8 @@ static void test_version(void)
 
 static void test_errors(void)
 {
+  /* What somebody else's words say to the terminal is shown, and not done. */
+  assert_run("'b\x1b[2Jakup'", 2, "", "there is no verb 'b\\x1b[2Jakup'");
   assert_run("bakup", 2, "", "holdfast: there is no verb 'bakup'; did you mean 'backup'?\n");
   assert_run("bakup --json", 2, "", "{\"type\":\"error\",\"code\":\"usage\",\"message\":\"there is no verb");
   assert_run("backup --json", 2, "", "\"exit\":2}\n");

@@ -57,6 +57,25 @@ static void test_line(void)
   }
 }
 
+/* Names and messages come from other machines: none of them speaks to the terminal. */
+static void test_terminal(void)
+{
+  g_autoptr(Capture) capture = capture_new();
+  g_autoptr(HfOutput) output = hf_output_new(capture->stream, HF_OUTPUT_TEXT);
+  hf_output_text(output, "a\t'%s'\n", "x\x1b]0;owned\x07y");
+  hf_output_note(output, "b '%s'\n", "\xc2\x9b" "2J\xe2\x80\xae\x7f\xff");
+  g_assert_cmpstr(capture_text(capture), ==,
+                  "a\t'x\\x1b]0;owned\\x07y'\nb '\\xc2\\x9b2J\\xe2\\x80\\xae\\x7f\\xff'\n");
+  g_autoptr(Capture) second = capture_new();
+  g_autoptr(HfOutput) json = hf_output_new(second->stream, HF_OUTPUT_JSON);
+  hf_line_begin(json);
+  hf_line_text(json, "k", "\x1b\x7f\xc2\x9b");
+  hf_line_end(json);
+  hf_output_document(json, json_pack("{s:s}", "k", "\x1b\x7f\xc2\x9b\xc3\xa4"));
+  g_assert_cmpstr(capture_text(second), ==,
+                  "{\"k\":\"\\u001b\\u007f\\u009b\"}\n{\"k\":\"\\u001B\\u007f\\u009b\xc3\xa4\"}\n");
+}
+
 /* The rule for names: lossy text, and the true bytes only where text loses some. */
 static void test_names(void)
 {
@@ -125,6 +144,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/cli/output/modes", test_modes);
   g_test_add_func("/cli/output/line", test_line);
+  g_test_add_func("/cli/output/terminal", test_terminal);
   g_test_add_func("/cli/output/names", test_names);
   g_test_add_func("/cli/output/full", test_full);
   g_test_add_func("/cli/output/reader-gone", test_reader_gone);
