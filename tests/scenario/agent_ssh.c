@@ -13,6 +13,14 @@
 
 #define SSHD "/usr/sbin/sshd"
 
+/* A sudo as scripts meet it: it asks for a password ("pass word too") unless "free" lies beside it, and then leaves
+ * standard input alone. */
+#define SUDO                                                                                               \
+  "#!/bin/sh\nhere=${0%/*}\nask=yes\nwhile [ $# -gt 0 ]; do\n  case $1 in\n  -n) ask=never ;;\n  -p) shift ;;\n" \
+  "  --) shift; break ;;\n  esac\n  shift\ndone\nif [ ! -e \"$here/free\" ]; then\n" \
+  "  [ $ask = never ] && { echo 'sudo: a password is required' >&2; exit 1; }\n  IFS= read -r word\n" \
+  "  [ \"$word\" = 'pass word too' ] || { echo 'sudo: wrong' >&2; exit 1; }\nfi\nexec \"$@\"\n"
+
 typedef struct Sshd {
   char *folder;
   guint16 port;
@@ -46,7 +54,7 @@ static gboolean listens(guint16 port)
   return fd >= 0;
 }
 
-static Sshd *sshd_start(void)
+static Sshd *sshd_start_with(const char *sftp)
 {
   Sshd *sshd = g_new0(Sshd, 1);
   sshd->folder = test_folder();
@@ -55,8 +63,11 @@ static Sshd *sshd_start(void)
   g_autofree char *config = g_build_filename(sshd->folder, "sshd_config", NULL);
   g_autofree char *text =
     g_strdup_printf("Port %u\nListenAddress 127.0.0.1\nHostKey %s\nPidFile %s/pid\nAuthorizedKeysFile %s.pub\n"
-                    "StrictModes no\nUsePAM no\nPermitRootLogin yes\nSubsystem sftp internal-sftp\n",
-                    sshd->port, host_key, sshd->folder, user_key);
+                    "StrictModes no\nUsePAM no\nPermitRootLogin yes\nSetEnv PATH=%s:/usr/sbin:/usr/bin:/sbin:/bin\n"
+                    "Subsystem sftp %s\n",
+                    sshd->port, host_key, sshd->folder, user_key, sshd->folder, sftp);
+  g_autofree char *sudo = g_build_filename(sshd->folder, "sudo", NULL);
+  g_assert_true(g_file_set_contents_full(sudo, SUDO, -1, G_FILE_SET_CONTENTS_NONE, 0755, NULL));
   g_assert_true(g_file_set_contents(config, text, -1, NULL));
   g_assert_true(g_file_get_contents(user_key, &sshd->key, NULL, NULL));
   g_mkdir_with_parents("/run/sshd", 0755);
@@ -65,6 +76,11 @@ static Sshd *sshd_start(void)
                               NULL, &sshd->pid, NULL));
   WAIT_FOR(listens(sshd->port), 10);
   return sshd;
+}
+
+static Sshd *sshd_start(void)
+{
+  return sshd_start_with("internal-sftp");
 }
 
 static void sshd_stop(Sshd *sshd)
@@ -185,6 +201,74 @@ static void test_refused(void)
   rig_free(rig);
 }
 
+/* Behind sudo, with a password at hand: whether sudo asks for it or not, the token arrives. */
+static void test_sudo(void)
+{
+  if (!can_test())
+    return;
+  for (int asks = 0; asks < 2; asks++) {
+    Rig *rig = rig_new(NULL);
+    Agent *agent = agent_new();
+    Sshd *sshd = sshd_start();
+    g_autoptr(GError) error = NULL;
+    g_auto(HfEnrolled) enrolled = { 0 };
+    g_autofree char *target = g_build_filename(agent->folder, "bin", "holdfast-agent", NULL);
+    g_autofree char *mark = g_build_filename(sshd->folder, "free", NULL);
+    g_autofree char *shown = hf_ssh_host_key("127.0.0.1", sshd->port, &error);
+    const char *const places[] = { "--config", agent->config, NULL };
+    HfSshWish wish = { .address = "127.0.0.1", .port = sshd->port, .user = "root", .host_key = shown,
+                       .private_key = sshd->key, .passphrase = "pass word", .password = "pass word too", .sudo = TRUE,
+                       .program = program, .target = target, .places = places, .installer_port = agent->installer };
+    if (asks == 0)
+      g_assert_true(g_file_set_contents(mark, "", -1, NULL));
+    g_assert_true(hf_hosts_enroll_ssh(rig->hosts, &wish, &enrolled, &error) || error == NULL);
+    g_assert_no_error(error);
+    pid_t keeper = 0;
+    WAIT_FOR((keeper = keeper_of(agent)) > 0, 20);
+    kill(keeper, SIGTERM);
+    WAIT_FOR(kill(keeper, 0) < 0, 20);
+    g_auto(HfEnrolled) again = { 0 };
+    wish.password = "surely not this one";
+    if (asks == 1) {
+      g_assert_false(hf_hosts_enroll_ssh(rig->hosts, &wish, &again, &error));
+      g_assert_nonnull(strstr(error->message, "sudo: wrong"));
+    }
+    sshd_stop(sshd);
+    rig_free(rig);
+    agent_free(agent);
+  }
+}
+
+/* A host that never ends its line, or never answers, costs neither memory nor a thread for ever. */
+static void test_hostile(void)
+{
+  if (!can_test())
+    return;
+  Rig *rig = rig_new(NULL);
+  Sshd *sshd = sshd_start_with("/bin/sleep 600");
+  g_autoptr(GError) error = NULL;
+  g_auto(HfEnrolled) enrolled = { 0 };
+  g_autofree char *endless = g_build_filename(sshd->folder, "endless", NULL);
+  g_assert_true(g_file_set_contents_full(endless, "#!/bin/sh\nexec tr '\\0' x </dev/zero\n", -1,
+                                         G_FILE_SET_CONTENTS_NONE, 0755, NULL));
+  g_autofree char *shown = hf_ssh_host_key("127.0.0.1", sshd->port, &error);
+  HfSshWish wish = { .address = "127.0.0.1", .port = sshd->port, .user = "root", .host_key = shown,
+                     .private_key = sshd->key, .passphrase = "pass word", .target = endless };
+  gint64 begun = g_get_monotonic_time();
+  g_assert_false(hf_hosts_enroll_ssh(rig->hosts, &wish, &enrolled, &error));
+  g_assert_nonnull(strstr(error->message, "says too much"));
+  g_assert_cmpint(g_get_monotonic_time() - begun, <, 20 * G_TIME_SPAN_SECOND);
+  g_clear_error(&error);
+  hf_enrolled_clear(&enrolled);
+  begun = g_get_monotonic_time();
+  wish.program = program;
+  g_assert_false(hf_hosts_enroll_ssh(rig->hosts, &wish, &enrolled, &error));
+  g_assert_nonnull(strstr(error->message, "does not answer"));
+  g_assert_cmpint(g_get_monotonic_time() - begun, <, 60 * G_TIME_SPAN_SECOND);
+  sshd_stop(sshd);
+  rig_free(rig);
+}
+
 int main(int argc, char **argv)
 {
   g_autoptr(GError) error = NULL;
@@ -196,5 +280,7 @@ int main(int argc, char **argv)
   signal(SIGPIPE, SIG_IGN);
   g_test_add_func("/agent/ssh/enroll", test_enroll);
   g_test_add_func("/agent/ssh/refused", test_refused);
+  g_test_add_func("/agent/ssh/sudo", test_sudo);
+  g_test_add_func("/agent/ssh/hostile", test_hostile);
   return g_test_run();
 }

@@ -31,7 +31,16 @@ typedef struct Place {
   HfSsh *ssh;
   const HfSshWish *wish;
   const char *target;
+  gboolean asks; /* sudo asks for a password */
 } Place;
+
+/* Whether sudo asks: one that does not (by its rules, or as it was given the password a moment ago) leaves the password
+ * to the program as its input. "-k": what was given before does not count. */
+static gboolean sudo_asks(HfSsh *ssh, const HfSshWish *wish)
+{
+  static const char *const words[] = { "sudo", "-k", "-n", "--", "true", NULL };
+  return wish->sudo && wish->password != NULL && !hf_ssh_run(ssh, words, NULL, NULL, NULL);
+}
 
 /* The words, behind sudo where the user is not root. sudo reads its password as the first line of standard input. */
 static GPtrArray *as_root(const Place *place, const char *const *words, const char *input, char **whole_input)
@@ -40,7 +49,8 @@ static GPtrArray *as_root(const Place *place, const char *const *words, const ch
   const HfSshWish *wish = place->wish;
   if (wish->sudo) {
     g_ptr_array_add(line, (gpointer) "sudo");
-    g_ptr_array_add(line, (gpointer)(wish->password != NULL ? "-S" : "-n"));
+    g_ptr_array_add(line, (gpointer) "-k");
+    g_ptr_array_add(line, (gpointer)(place->asks ? "-S" : "-n"));
     g_ptr_array_add(line, (gpointer) "-p");
     g_ptr_array_add(line, (gpointer) "");
     g_ptr_array_add(line, (gpointer) "--");
@@ -48,8 +58,8 @@ static GPtrArray *as_root(const Place *place, const char *const *words, const ch
   for (; *words != NULL; words++)
     g_ptr_array_add(line, (gpointer)*words);
   g_ptr_array_add(line, NULL);
-  gboolean password = wish->sudo && wish->password != NULL;
-  *whole_input = g_strconcat(password ? wish->password : "", password ? "\n" : "", input != NULL ? input : "", NULL);
+  *whole_input = g_strconcat(place->asks ? wish->password : "", place->asks ? "\n" : "", input != NULL ? input : "",
+                             NULL);
   return line;
 }
 
@@ -193,7 +203,7 @@ gboolean hf_hosts_enroll_ssh(HfHosts *hosts, const HfSshWish *wish, HfEnrolled *
   g_autoptr(HfSsh) ssh = log_in(wish, &fingerprint, error);
   if (ssh == NULL)
     return FALSE;
-  const Place place = { ssh, wish, wish->target != NULL ? wish->target : TARGET };
+  const Place place = { ssh, wish, wish->target != NULL ? wish->target : TARGET, sudo_asks(ssh, wish) };
   char *token = hf_tls_token_new();
   gboolean done = install(&place, error) && enroll_there(hosts, &place, token, enrolled, error) && start(&place, error);
   hf_tls_token_free(token);
