@@ -38,7 +38,7 @@ typedef enum HfControlKind {
   HF_CONTROL_TICKET_CLOSE,   /* K to T: end the ticket and its connections */
   HF_CONTROL_DIAL,           /* K to T: call a far host and join this descriptor to it */
   HF_CONTROL_AWAIT,          /* K to T: join this descriptor to who shows the ticket */
-  HF_CONTROL_JOINED,         /* T to K: it was joined, or why not */
+  HF_CONTROL_JOINED,         /* T to K: it was joined, or why not; and a line for the task's log, or an empty one */
   HF_CONTROL_PARTED,         /* T to K: a link has ended: bytes over the wire */
   HF_CONTROL_TASK,           /* K to W: what to do */
   HF_CONTROL_CANCEL,         /* K to W, K to S */
@@ -47,6 +47,7 @@ typedef enum HfControlKind {
   HF_CONTROL_LINE,           /* W to K, S to K: log line or warning */
   HF_CONTROL_RESULT,         /* W to K: the end of the task. S to K: the end of the scripts */
   HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: what to do */
+  HF_CONTROL_RATE,           /* K to W: bytes a second from now on */
 } HfControlKind;
 
 typedef struct HfControlMessage {

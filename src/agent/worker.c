@@ -35,6 +35,8 @@ struct HfWorker {
   gboolean keeper_gone;
   gboolean scripts_answered;
   GError *scripts_failed;
+  gboolean rate_told;
+  HfThrottle *throttle;
 };
 
 /* ---- what was ordered ---- */
@@ -72,6 +74,14 @@ HfView hf_worker_secret(const HfWorker *worker)
 HfCancel *hf_worker_cancel(HfWorker *worker)
 {
   return &worker->cancel;
+}
+
+HfThrottle *hf_worker_throttle(HfWorker *worker, guint64 rate)
+{
+  HF_LOCK(&worker->lock);
+  if (!worker->rate_told)
+    hf_throttle_set_rate(worker->throttle, rate);
+  return worker->throttle;
 }
 
 HfReport *hf_worker_report(HfWorker *worker)
@@ -219,6 +229,17 @@ static void on_scripts(HfWorker *worker, const HfControlMessage *message)
 
 /* ---- the keeper ---- */
 
+static void on_rate(HfWorker *worker, const HfControlMessage *message)
+{
+  HfReader reader = hf_reader(message->body->data, message->body->len);
+  guint64 rate = hf_get_u64(&reader);
+  if (reader.failed)
+    return;
+  HF_LOCK(&worker->lock);
+  worker->rate_told = TRUE;
+  hf_throttle_set_rate(worker->throttle, rate);
+}
+
 /* Hears the keeper while the task runs. */
 static gpointer control_thread(gpointer user)
 {
@@ -233,6 +254,8 @@ static gpointer control_thread(gpointer user)
       on_scripts(worker, message);
     else if (message->kind == HF_CONTROL_CANCEL)
       hf_cancel_set(&worker->cancel);
+    else if (message->kind == HF_CONTROL_RATE)
+      on_rate(worker, message);
   }
   hf_cancel_set(&worker->cancel);
   HF_LOCK(&worker->lock);
@@ -301,6 +324,7 @@ gboolean hf_worker_run(HfControl *control, const HfAgentParts *parts, GError **e
   static const HfReportOps report_ops = { .warning = on_warning, .progress = on_progress };
   HfWorker *worker = g_new0(HfWorker, 1);
   worker->control = control;
+  worker->throttle = hf_throttle_new(0);
   leave_network();
   if (!read_order(worker, error))
     return FALSE;

@@ -61,6 +61,10 @@ HfView hf_worker_secret(const HfWorker *worker);
 #define HF_TASK_GRACE_SECONDS 60u
 HfCancel *hf_worker_cancel(HfWorker *worker);
 
+/* The throttle of all that the task sends and receives, the worker's. It has the rate that the server told last, until
+ * then `rate` (0: no limit) of the task's message. */
+HfThrottle *hf_worker_throttle(HfWorker *worker, guint64 rate);
+
 /* The reports of the engine: its warnings and progress go to the server. */
 HfReport *hf_worker_report(HfWorker *worker);
 /* Figures of the task's own (busy times, bytes on the wire...): opaque, the last one given goes with the progress. */

@@ -56,9 +56,10 @@ typedef struct HfChannelBytes {
 } HfChannelBytes;
 HfChannelBytes hf_channel_bytes(HfChannel *channel);
 
-/* ---- Throttles: a rate that several channels share, for outgoing wire bytes. ---- */
+/* ---- Throttles: a rate that several channels share, for wire bytes both ways together. ---- */
 typedef struct HfThrottle HfThrottle;
-/* Bytes a second; 0: no limit. A pause lets at most a tenth of a second's bytes (64 KiB at least) go at once. */
+/* Bytes a second; 0: no limit. A pause lets at most a tenth of a second's bytes (64 KiB at least) go at once. What is
+ * received is held back by reading no more of it than may come: what buffers on the way hold comes on top, once. */
 HfThrottle *hf_throttle_new(guint64 rate);
 HfThrottle *hf_throttle_ref(HfThrottle *throttle);
 void hf_throttle_unref(HfThrottle *throttle);
@@ -66,8 +67,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfThrottle, hf_throttle_unref)
 /* Takes effect at once, also for who is waiting. Any thread. */
 void hf_throttle_set_rate(HfThrottle *throttle, guint64 rate);
 guint64 hf_throttle_rate(HfThrottle *throttle);
-/* Microseconds that writers were held back so far, summed over them. */
+/* Microseconds that threads were held back so far, summed over them; and those in which any of them was. */
 guint64 hf_throttle_waited_us(HfThrottle *throttle);
+guint64 hf_throttle_held_us(HfThrottle *throttle);
 /* Takes a reference (NULL: none any more). From any thread. */
 void hf_channel_set_throttle(HfChannel *channel, HfThrottle *throttle);
 

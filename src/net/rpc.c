@@ -106,23 +106,24 @@ static GByteArray *take_queued_locked(HfRpc *rpc)
   return frames;
 }
 
-/* Waits until there is something to send, or it is time for a ping. */
-static void wait_due_locked(HfRpc *rpc, guint64 *heard, gint64 *ping_us)
+/* Waits until there is something to send, or it is time for a ping. One is due when nothing was heard, and when nothing
+ * was said: the other end's own ping may stand behind much that we take in slowly. */
+static void wait_due_locked(HfRpc *rpc, HfChannelBytes *last, gint64 *ping_us)
 {
   gint64 every = (gint64)rpc->options.ping_seconds * G_USEC_PER_SEC;
   if (g_cond_wait_until(&rpc->due, &rpc->lock, *ping_us))
     return;
-  guint64 now_heard = hf_channel_bytes(rpc->channel).wire_read;
-  if (now_heard == *heard)
+  HfChannelBytes now = hf_channel_bytes(rpc->channel);
+  if (now.wire_read == last->wire_read || now.wire_written == last->wire_written)
     hf_rpc_queue_locked(rpc, HF_RPC_PING, 0, 0, NULL, 0);
-  *heard = now_heard;
+  *last = now;
   *ping_us = g_get_monotonic_time() + every;
 }
 
 static gpointer run_sender(gpointer data)
 {
   HfRpc *rpc = data;
-  guint64 heard = 0;
+  HfChannelBytes seen = { 0 };
   gint64 ping_us = g_get_monotonic_time() + (gint64)rpc->options.ping_seconds * G_USEC_PER_SEC;
   gboolean going = TRUE;
   g_mutex_lock(&rpc->lock);
@@ -130,7 +131,7 @@ static gpointer run_sender(gpointer data)
     gboolean last = rpc->goodbye_due;
     g_autoptr(GByteArray) frames = take_queued_locked(rpc);
     if (frames == NULL) {
-      wait_due_locked(rpc, &heard, &ping_us);
+      wait_due_locked(rpc, &seen, &ping_us);
       continue;
     }
     g_mutex_unlock(&rpc->lock);

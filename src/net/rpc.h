@@ -59,7 +59,7 @@ typedef struct HfRpcOptions {
   guint32 window;                 /* cut so that all calls together have half of memory_max */
   guint32 max_calls;
   guint64 memory_max;
-  guint ping_seconds;             /* a ping when nothing came for so long; 0: 10 */
+  guint ping_seconds;             /* a ping when nothing came, or went, for so long; 0: 10 */
   guint dead_seconds;             /* dead when nothing came for so long; 0: 30 */
   guint hello_seconds;            /* for the hello; 0: 30 */
 } HfRpcOptions;

@@ -87,9 +87,29 @@ static gint64 read_until(HfSocket *socket)
   return socket->deadline_us < 0 ? silence : MIN(silence, socket->deadline_us);
 }
 
+static gboolean take_leave(HfSocket *socket, HfThrottle *throttle, gsize bytes, gint64 until, GError **error);
+
+static HfThrottle *ref_throttle(HfSocket *socket)
+{
+  HF_LOCK(&socket->lock);
+  return socket->throttle != NULL ? hf_throttle_ref(socket->throttle) : NULL;
+}
+
+static gint64 get_deadline(HfSocket *socket)
+{
+  HF_LOCK(&socket->lock);
+  return socket->deadline_us;
+}
+
 gssize hf_socket_read(HfSocket *socket, void *bytes, gsize length, GError **error)
 {
-  gint64 until = read_until(socket);
+  g_autoptr(HfThrottle) throttle = ref_throttle(socket);
+  if (throttle != NULL) {
+    if (!take_leave(socket, throttle, 0, get_deadline(socket), error))
+      return -1;
+    length = MIN(length, hf_throttle_piece(throttle));
+  }
+  gint64 until = read_until(socket); /* the other end is not silent while it is held back here */
   for (;;) {
     if (g_atomic_int_get(&socket->shut)) {
       (void)fail_shut(socket, error);
@@ -97,6 +117,8 @@ gssize hf_socket_read(HfSocket *socket, void *bytes, gsize length, GError **erro
     }
     gssize got = recv(socket->fd, bytes, length, MSG_DONTWAIT);
     if (got >= 0) {
+      if (throttle != NULL)
+        hf_throttle_charge(throttle, (gsize)got);
       HF_LOCK(&socket->lock);
       socket->read += (gsize)got;
       return got;
@@ -167,7 +189,7 @@ static gboolean send_slice(HfSocket *socket, struct iovec *slice, int count, gsi
   return TRUE;
 }
 
-/* Waits for leave of the throttle to send `bytes`. */
+/* Waits for leave of the throttle to send `bytes`, or to receive. */
 static gboolean take_leave(HfSocket *socket, HfThrottle *throttle, gsize bytes, gint64 until, GError **error)
 {
   /* The throttle waits by the clock of condition variables, which stands still in suspend: that only waits longer. */
@@ -177,16 +199,13 @@ static gboolean take_leave(HfSocket *socket, HfThrottle *throttle, gsize bytes, 
     return TRUE;
   if (g_atomic_int_get(&socket->shut))
     return fail_shut(socket, error);
-  return hf_fail(error, HF_ERROR_IO, "the bandwidth limit left no room to send to '%s' in time", socket->peer);
+  return hf_fail(error, HF_ERROR_IO, "the bandwidth limit left no room for '%s' in time", socket->peer);
 }
 
 gboolean hf_socket_write(HfSocket *socket, const struct iovec *parts, int count, GError **error)
 {
-  g_mutex_lock(&socket->lock);
-  gint64 until = socket->deadline_us;
-  g_autoptr(HfThrottle) throttle = socket->throttle != NULL ? hf_throttle_ref(socket->throttle) : NULL;
-  g_mutex_unlock(&socket->lock);
-
+  gint64 until = get_deadline(socket);
+  g_autoptr(HfThrottle) throttle = ref_throttle(socket);
   gsize length = hf_parts_length(parts, count), done = 0;
   while (done < length) {
     struct iovec slice[PARTS_AT_ONCE];
@@ -211,9 +230,7 @@ void hf_socket_shutdown(HfSocket *socket)
 {
   g_atomic_int_set(&socket->shut, TRUE);
   (void)shutdown(socket->fd, SHUT_RDWR);
-  g_mutex_lock(&socket->lock);
-  g_autoptr(HfThrottle) throttle = socket->throttle != NULL ? hf_throttle_ref(socket->throttle) : NULL;
-  g_mutex_unlock(&socket->lock);
+  g_autoptr(HfThrottle) throttle = ref_throttle(socket);
   if (throttle != NULL)
     hf_throttle_wake(throttle);
 }

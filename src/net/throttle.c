@@ -1,5 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A token bucket: tokens are bytes, they come by the rate and are kept up to a tenth of a second's. */
+/*
+ * A token bucket: tokens are bytes, they come by the rate and are kept up to a tenth of a second's.
+ *
+ * INVARIANTS
+ * 1. Who waits stands in a line. The first in it goes as soon as there is any token, and may leave the bucket in debt
+ *    by what it takes; nobody else goes while the line is not empty. So nobody starves, and what went since any moment
+ *    is at most a bucket, the rate times the time since then, and one piece.
+ * 2. What was received is charged afterwards, when its length is known: a bucket in debt holds back the next read.
+ * 3. The line is empty or its first waits for a moment that is known: whatever changes that wakes all.
+ */
 #include "base/clock.h"
 #include "net/socket.h"
 
@@ -10,11 +19,13 @@
 struct HfThrottle {
   gint references; /* atomic */
   GMutex lock;
-  GCond changed; /* rate, or somebody is to stop waiting */
+  GCond changed; /* rate, line, or somebody is to stop waiting */
   guint64 rate;
   gdouble tokens;
   gint64 filled_us; /* when tokens were counted last */
-  guint64 waited_us;
+  GQueue line;      /* of who waits: addresses of locals of theirs */
+  guint64 waited_us, held_us;
+  gint64 held_since; /* while the line is not empty */
 };
 
 HfThrottle *hf_throttle_new(guint64 rate)
@@ -23,6 +34,7 @@ HfThrottle *hf_throttle_new(guint64 rate)
   throttle->references = 1;
   g_mutex_init(&throttle->lock);
   g_cond_init(&throttle->changed);
+  g_queue_init(&throttle->line);
   throttle->rate = rate;
   throttle->filled_us = g_get_monotonic_time();
   return throttle;
@@ -57,6 +69,9 @@ void hf_throttle_set_rate(HfThrottle *throttle, guint64 rate)
 {
   g_mutex_lock(&throttle->lock);
   fill_locked(throttle);
+  /* What was saved up under another rate does not go out in a burst, and a debt is not paid off at a lower one. */
+  if (throttle->rate != rate)
+    throttle->tokens = 0;
   throttle->rate = rate;
   g_cond_broadcast(&throttle->changed);
   g_mutex_unlock(&throttle->lock);
@@ -78,6 +93,16 @@ guint64 hf_throttle_waited_us(HfThrottle *throttle)
   return waited;
 }
 
+guint64 hf_throttle_held_us(HfThrottle *throttle)
+{
+  g_mutex_lock(&throttle->lock);
+  guint64 held = throttle->held_us;
+  if (throttle->line.length > 0)
+    held += (guint64)(g_get_monotonic_time() - throttle->held_since);
+  g_mutex_unlock(&throttle->lock);
+  return held;
+}
+
 gsize hf_throttle_piece(HfThrottle *throttle)
 {
   guint64 rate = hf_throttle_rate(throttle);
@@ -91,25 +116,67 @@ void hf_throttle_wake(HfThrottle *throttle)
   g_mutex_unlock(&throttle->lock);
 }
 
+static gboolean may_go_locked(HfThrottle *throttle, const void *who)
+{
+  fill_locked(throttle);
+  if (throttle->rate == 0)
+    return TRUE;
+  const void *first = g_queue_peek_head(&throttle->line);
+  return throttle->tokens > 0 && (first == NULL || first == who);
+}
+
+/* Sleeps until it may be its turn, `until` has passed, or something has changed. FALSE when `until` has passed. */
+static gboolean sleep_locked(HfThrottle *throttle, const void *who, gint64 until)
+{
+  gint64 due = -1;
+  if (until >= 0 && throttle->filled_us >= until)
+    return FALSE;
+  if (g_queue_peek_head(&throttle->line) == who)
+    due = throttle->filled_us + 1 + (gint64)((1 - throttle->tokens) * 1e6 / (gdouble)throttle->rate);
+  if (until >= 0)
+    due = due < 0 ? until : MIN(due, until);
+  if (due < 0)
+    g_cond_wait(&throttle->changed, &throttle->lock);
+  else
+    (void)g_cond_wait_until(&throttle->changed, &throttle->lock, due);
+  return TRUE;
+}
+
+static void leave_line_locked(HfThrottle *throttle, gpointer who, gint64 begun)
+{
+  gint64 now = g_get_monotonic_time();
+  g_queue_remove(&throttle->line, who);
+  if (throttle->line.length == 0)
+    throttle->held_us += (guint64)(now - throttle->held_since);
+  throttle->waited_us += (guint64)(now - begun);
+  g_cond_broadcast(&throttle->changed);
+}
+
 gboolean hf_throttle_take(HfThrottle *throttle, gsize bytes, gint64 until, const gint *stop)
 {
-  gboolean taken = FALSE;
+  gint64 begun = 0; /* its address is what stands in the line */
   g_mutex_lock(&throttle->lock);
-  gint64 begun = g_get_monotonic_time();
-  while (!taken && !g_atomic_int_get(stop)) {
-    fill_locked(throttle);
-    if (throttle->rate == 0 || throttle->tokens >= (gdouble)bytes) {
-      throttle->tokens -= throttle->rate == 0 ? 0 : (gdouble)bytes;
-      taken = TRUE;
-      break;
-    }
-    gdouble missing = (gdouble)bytes - throttle->tokens;
-    gint64 due = throttle->filled_us + 1 + (gint64)(missing * 1e6 / (gdouble)throttle->rate);
-    if (until >= 0 && throttle->filled_us >= until)
-      break;
-    (void)g_cond_wait_until(&throttle->changed, &throttle->lock, until >= 0 ? MIN(due, until) : due);
+  gboolean taken = !g_atomic_int_get(stop) && may_go_locked(throttle, &begun);
+  if (!taken && !g_atomic_int_get(stop)) {
+    begun = g_get_monotonic_time();
+    if (throttle->line.length == 0)
+      throttle->held_since = begun;
+    g_queue_push_tail(&throttle->line, &begun);
+    while (!taken && sleep_locked(throttle, &begun, until) && !g_atomic_int_get(stop))
+      taken = may_go_locked(throttle, &begun);
+    leave_line_locked(throttle, &begun, begun);
   }
-  throttle->waited_us += (guint64)(g_get_monotonic_time() - begun);
+  if (taken && throttle->rate != 0)
+    throttle->tokens -= (gdouble)bytes;
   g_mutex_unlock(&throttle->lock);
   return taken;
+}
+
+void hf_throttle_charge(HfThrottle *throttle, gsize bytes)
+{
+  g_mutex_lock(&throttle->lock);
+  fill_locked(throttle);
+  if (throttle->rate != 0)
+    throttle->tokens -= (gdouble)bytes;
+  g_mutex_unlock(&throttle->lock);
 }

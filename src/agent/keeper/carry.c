@@ -128,6 +128,15 @@ static void act_cancel(const Act *act)
 static gboolean restart_installer(gpointer user)
 {
   HfKeeper *keeper = user;
+static void act_rate(const Act *act)
+{
+  GError *error = NULL;
+  g_auto(HfInstallerTaskRate) rate = { 0 };
+  if (hf_installer_task_rate_decode(act->order->body, &rate, &error))
+    hf_tasks_set_rate(act->keeper->tasks, rate.name, rate.rate, &error);
+  answer(act, NULL, error);
+}
+
   if (keeper->installer != NULL)
     hf_face_act(keeper->installer, HF_INSTALLER_ROLE_ACT_RESTART);
   return G_SOURCE_REMOVE;
@@ -316,6 +325,7 @@ static void (*const acts[])(const Act *act) = {
 };
 
 void hf_carry_out(HfKeeper *keeper, HfAsk *ask, gpointer data)
+  [HF_INSTALLER_ACT_RATE] = act_rate,
 {
   GError *error = NULL;
   g_auto(HfInstallerSignedOrder) given = { 0 };

@@ -42,6 +42,7 @@ typedef struct Task {
   guint waiting; /* inward links without a port yet */
   gboolean cancelled, ended;
   guint part_timer;
+  gboolean noted; /* what was noteworthy of one link is so of all: it is logged once */
   HfInstallerResult result; /* filled in as it goes */
   gboolean has_result;
   GBytes *order;      /* its message, while it runs */
@@ -227,6 +228,10 @@ static void joined(HfTasks *tasks, HfReader *reader)
   }
   link->state = LINK_JOINED;
   answer_worker(task, (guint)(ref & 0xff), NULL, link->fd);
+  g_autofree char *note = hf_get_text(reader, HF_TEXT_MAX);
+  if (note != NULL && *note != '\0' && !task->noted)
+    tell_text(task, HF_EVENT_LOG, note);
+  task->noted = task->noted || (note != NULL && *note != '\0');
   close(hf_steal_fd(&link->fd));
 }
 
@@ -615,6 +620,19 @@ void hf_tasks_cancel_all(HfTasks *tasks)
 
 guint hf_tasks_running(const HfTasks *tasks)
 {
+gboolean hf_tasks_set_rate(HfTasks *tasks, const char *name, guint64 rate, GError **error)
+{
+  const Task *task = find_by_name(tasks, name);
+  if (task == NULL)
+    return hf_fail(error, HF_ERROR_NOT_FOUND, "there is no task '%s' on this host", name);
+  if (task->child == NULL)
+    return TRUE;
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_u64(body, rate);
+  return hf_child_send(task->child, HF_CONTROL_RATE, body, -1) ||
+         hf_fail(error, HF_ERROR_FAILED, "the process of task '%s' does not take its rate", name);
+}
+
   guint running = 0;
   GHashTableIter iter;
   gpointer item;

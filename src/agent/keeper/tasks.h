@@ -24,6 +24,8 @@ void hf_tasks_free(HfTasks *tasks);
 void hf_tasks_start(HfTasks *tasks, guint64 number, const HfInstallerTaskOrder *order, HfAsk *ask);
 /* HF_ERROR_NOT_FOUND when there is none of that name; one that has ended already is well. */
 gboolean hf_tasks_cancel(HfTasks *tasks, const char *name, GError **error);
+/* Bytes a second that the task may have on the wire from now on; 0: no limit. As for hf_tasks_cancel. */
+gboolean hf_tasks_set_rate(HfTasks *tasks, const char *name, guint64 rate, GError **error);
 void hf_tasks_cancel_all(HfTasks *tasks);
 guint hf_tasks_running(const HfTasks *tasks);
 /* The server has the result of this task. */

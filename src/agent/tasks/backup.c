@@ -68,7 +68,8 @@ static gboolean run(HfWorker *worker, GByteArray *result, GError **error)
   if (!hf_work_backup_decode_bytes(view.data, view.length, &task, error) || !hf_far_key(worker, &key, error) ||
       (task.n_before + task.n_after > 0 && !hf_worker_scripts(worker, error)))
     return FALSE;
-  g_autoptr(HfFar) far = hf_far_open(worker, &task.repository, &key, task.rate, error);
+  g_autoptr(HfFar) far =
+    hf_far_open(worker, &task.repository, &key, hf_worker_throttle(worker, task.rate), error);
   return far != NULL && back_up(worker, &task, far, &backup, error) &&
     finish(far, &backup, &backup.source, result, error);
 }

@@ -41,8 +41,9 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
   HfCopyResult result = { 0 };
   if (!hf_work_copy_decode_bytes(view.data, view.length, &task, error))
     return FALSE;
-  g_autoptr(HfFar) from = hf_far_open(worker, &task.from, NULL, 0, error);
-  g_autoptr(HfFar) to = from == NULL ? NULL : hf_far_open(worker, &task.to, NULL, task.rate, error);
+  g_autoptr(HfFar) from = hf_far_open(worker, &task.from, NULL, NULL, error);
+  HfThrottle *throttle = hf_worker_throttle(worker, task.rate);
+  g_autoptr(HfFar) to = from == NULL ? NULL : hf_far_open(worker, &task.to, NULL, throttle, error);
   if (to == NULL || !hf_repo_load_index(from->repo, error) || !hf_repo_load_index(to->repo, error))
     return FALSE;
   g_autoptr(GPtrArray) points = hf_points_load(from->repo, NULL, error);

@@ -59,7 +59,8 @@ static gboolean check_fingerprint(const HfRepo *repo, const HfWorkRepository *wh
                  where->location);
 }
 
-HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, guint64 rate, GError **error)
+HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, HfThrottle *throttle,
+                   GError **error)
 {
   hf_busy_start();
   g_autoptr(GPtrArray) channels = open_links(worker, where, error);
@@ -67,17 +68,13 @@ HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWork
     return NULL;
   g_autofree char *cache = g_build_filename(hf_worker_state(worker), "index", NULL);
   HfServiceOptions options = { .location = where->location, .cache_folder = cache,
-                               .cancel = hf_worker_cancel(worker) };
+                               .cancel = hf_worker_cancel(worker), .throttle = throttle };
   HfStore *store = hf_service_store_new(g_steal_pointer(&channels), &options, error);
   if (store == NULL)
     return NULL;
   g_autoptr(HfFar) far = g_new0(HfFar, 1);
   far->worker = worker;
   far->begun = hf_clock_monotonic_us();
-  if (rate > 0) {
-    far->throttle = hf_throttle_new(rate);
-    hf_service_set_throttle(store, far->throttle);
-  }
   HfUnlock unlock = { .kind = HF_UNLOCK_KEY_FILE };
   if (key != NULL) {
     unlock.text = key->text;
@@ -95,7 +92,6 @@ void hf_far_free(HfFar *far)
   if (far == NULL)
     return;
   hf_repo_free(far->repo);
-  g_clear_pointer(&far->throttle, hf_throttle_unref);
   g_free(far);
 }
 
@@ -131,7 +127,7 @@ void hf_far_figures(const HfFar *far, HfWorkFigures *figures)
   figures->network += traffic.waited_us;
   figures->target += traffic.busy_us;
   figures->written = hf_busy_writing_us();
-  figures->throttle += far->throttle != NULL ? hf_throttle_waited_us(far->throttle) : 0;
+  figures->throttle += traffic.held_us;
   figures->sent += traffic.sent;
   figures->received += traffic.received;
 }

@@ -12,13 +12,14 @@
 typedef struct HfFar {
   HfWorker *worker; /* borrowed */
   HfRepo *repo;     /* owned; its store is one of storage/service */
-  HfThrottle *throttle;
   gint64 begun;     /* monotonic microseconds */
 } HfFar;
 
-/* Opens all links of `where` and the repository behind them; `key` NULL: without keys. `rate` bytes a second for what
- * goes out; 0: no limit. HF_ERROR_REFUSED when it is another repository than the server said. */
-HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, guint64 rate, GError **error);
+/* Opens all links of `where` and the repository behind them; `key` NULL: without keys; `throttle` (NULL: none, and it
+ * must outlive the result) for what goes out and comes in. HF_ERROR_REFUSED when it is another repository than the
+ * server said. */
+HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWorkKey *key, HfThrottle *throttle,
+                   GError **error);
 void hf_far_free(HfFar *far);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfFar, hf_far_free)
 

@@ -62,7 +62,8 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
   g_auto(HfRestoreResult) result = { 0 };
   if (!hf_work_restore_decode_bytes(view.data, view.length, &task, error) || !hf_far_key(worker, &key, error))
     return FALSE;
-  g_autoptr(HfFar) far = hf_far_open(worker, &task.repository, &key, task.rate, error);
+  g_autoptr(HfFar) far =
+    hf_far_open(worker, &task.repository, &key, hf_worker_throttle(worker, task.rate), error);
   g_autoptr(GPtrArray) points = NULL;
   if (far == NULL || !hf_repo_load_index(far->repo, error))
     return FALSE;

@@ -99,6 +99,7 @@ gboolean hf_transport_accept(HfTransport *transport, int fd, const char *peer_na
 }
 
 /* ---- links ---- */
+  char *note; /* for the task's log, or NULL */
 
 typedef struct Job {
   HfTransport *transport;
@@ -118,6 +119,7 @@ static Job *job_new(HfTransport *transport, const GByteArray *body, int fd)
   job->worker = hf_channel_new(fd, "a task of this host");
   return job;
 }
+  g_free(job->note);
 
 static void job_free(Job *job)
 {
@@ -126,6 +128,7 @@ static void job_free(Job *job)
   hf_channel_free(job->worker);
   g_free(job);
 }
+  hf_put_text(body, job->note != NULL ? job->note : "");
 
 static void tell_joined(const Job *job, const GError *error)
 {
@@ -153,12 +156,13 @@ static void join(Job *job, HfChannel *far)
 /* ---- outward ---- */
 
 /* A socket to the far host: by the transport port first where the row has it, else by the channel port. */
-static int call(const HfInstallerLink *link, gboolean *by_channel, GError **error)
+static int call(const HfInstallerLink *link, const char *address, int patience_ms, gboolean *by_channel,
+                GError **error)
 {
   g_autoptr(GError) first = NULL;
   *by_channel = FALSE;
   if (link->transport_port != 0) {
-    int fd = hf_net_connect(link->address, (guint16)link->transport_port, FIRST_MS, &first);
+    int fd = hf_net_connect(address, (guint16)link->transport_port, FIRST_MS, &first);
     if (fd >= 0)
       return fd;
   }
@@ -167,25 +171,26 @@ static int call(const HfInstallerLink *link, gboolean *by_channel, GError **erro
     if (first != NULL)
       g_propagate_error(error, g_steal_pointer(&first));
     else
-      hf_fail(error, HF_ERROR_INVALID, "a link names no port of '%s'", link->address);
+      hf_fail(error, HF_ERROR_INVALID, "a link names no port of '%s'", address);
     return -1;
   }
-  int fd = hf_net_connect(link->address, (guint16)link->channel_port, DIAL_MS, error);
+  int fd = hf_net_connect(address, (guint16)link->channel_port, patience_ms, error);
   if (fd < 0 && first != NULL)
     g_prefix_error(error, "%s; ", first->message);
   return fd;
 }
 
-static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
+/* Calls, makes sure that it is the right host, and shows the ticket. */
+static HfChannel *reach_at(const Job *job, const char *address, int patience_ms, HfPeer **peer, GError **error)
 {
   const HfInstallerLink *link = &job->link;
   const HfTlsExpect expect = { .kinds = link->peer_is_server ? HF_PEER_SERVER : HF_PEER_HOST, .uuid = link->peer };
   gboolean by_channel;
-  int fd = call(link, &by_channel, error);
+  int fd = call(link, address, patience_ms, &by_channel, error);
   if (fd < 0)
     return NULL;
   guint16 port = (guint16)(by_channel ? link->channel_port : link->transport_port);
-  g_autofree char *name = g_strdup_printf("host %s (%s port %u)", link->peer, link->address, port);
+  g_autofree char *name = g_strdup_printf("host %s (%s port %u)", link->peer, address, port);
   g_autoptr(HfChannel) channel =
     hf_tls_connect(job->transport->identity, fd, &expect, name, HANDSHAKE_MS, peer, error);
   if (channel == NULL)
@@ -194,6 +199,23 @@ static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
   if (!hf_preamble_show(channel, link->token.b, by_channel ? 0 : (guint16)link->channel_port, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
+/* By the address of a preferred network first, on the same ports. */
+static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
+{
+  const HfInstallerLink *link = &job->link;
+  g_autoptr(GError) why = NULL;
+  if (*link->preferred != '\0') {
+    HfChannel *channel = reach_at(job, link->preferred, FIRST_MS, peer, &why);
+    if (channel != NULL)
+      return channel;
+    g_clear_pointer(peer, hf_peer_free);
+    job->note = g_strdup_printf("'%s' of a preferred network was not reached, '%s' is called instead: %s",
+                                link->preferred, link->address, why->message);
+    g_message("%s", job->note);
+  }
+  return reach_at(job, link->address, DIAL_MS, peer, error);
+}
+
   g_auto(GStrv) rows = g_strsplit(link->row, ">", 2);
   const char *row = rows[0] == NULL ? "-" : by_channel && rows[1] != NULL ? rows[1] : rows[0];
   g_message("row %s: connected to %s", row, name);

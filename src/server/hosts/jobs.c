@@ -71,6 +71,7 @@ static gboolean add_link(HfHosts *hosts, const char *id, HfInstallerTaskOrder *o
   link->way = HF_INSTALLER_WAY_OUT;
   link->peer = g_strdup(given->host_id);
   link->token = given->token;
+  link->preferred = g_strdup(given->preferred != NULL ? given->preferred : "");
   set_ways(link, given, strcmp(given->host_id, id) == 0);
   HF_LOCK(&far->lock);
   link->address = g_strdup(far->reached != NULL ? far->reached : far->address);
@@ -95,6 +96,20 @@ static gboolean cancel(gpointer user, const char *id, const char *name, GError *
   return hf_hosts_cancel(user, id, name, error);
 }
 
+static gboolean set_rate(gpointer user, const char *id, const char *name, guint64 rate, GError **error)
+{
+  return hf_hosts_set_rate(user, id, name, rate, error);
+}
+
+static char *address_of(gpointer user, const char *id)
+{
+  g_autoptr(HfHost) host = hf_host_ref(user, id, NULL);
+  if (host == NULL)
+    return NULL;
+  HF_LOCK(&host->lock);
+  return g_strdup(host->reached);
+}
+
 static HfChannel *connect_repository(gpointer user, const char *id, const HfId *token, const HfJobTicketOpen *open,
                                      guint index, GError **error)
 {
@@ -117,6 +132,7 @@ void hf_hosts_for_jobs(HfHosts *hosts, HfJobHosts *table)
 {
   *table = (HfJobHosts){
     .user = hosts, .ticket = ticket, .ticket_close = ticket_close, .order = order_task, .cancel = cancel,
-    .connect = connect_repository, .tasks = tasks,
+    .set_rate = set_rate,
+    .address = address_of, .connect = connect_repository, .tasks = tasks,
   };
 }

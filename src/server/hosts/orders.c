@@ -155,6 +155,12 @@ gboolean hf_hosts_cancel(HfHosts *hosts, const char *id, const char *task, GErro
   return order_only(hosts, id, HF_INSTALLER_ACT_CANCEL, hf_installer_task_name_encode(&name, error), error);
 }
 
+gboolean hf_hosts_set_rate(HfHosts *hosts, const char *id, const char *task, guint64 rate, GError **error)
+{
+  const HfInstallerTaskRate told = { .name = (char *)task, .rate = rate };
+  return order_only(hosts, id, HF_INSTALLER_ACT_RATE, hf_installer_task_rate_encode(&told, error), error);
+}
+
 gboolean hf_hosts_space(HfHosts *hosts, const char *id, const char *path, HfInstallerSpace *space, GError **error)
 {
   const HfInstallerPath asked = { .path = (char *)path };
@@ -327,6 +333,7 @@ static gboolean order_logs(HfHost *host, gint64 since, const HfId *token, guint1
 gboolean hf_hosts_collect_logs(HfHosts *hosts, const char *id, gint64 since, const char *path, GError **error)
 {
   guint16 port;
+  link->preferred = g_strdup("");
   HfId token;
   g_autoptr(HfHost) host = hf_host_ref(hosts, id, error);
   if (host == NULL)

@@ -16,6 +16,7 @@ typedef struct HfJobLink {
   guint16 transport_port;  /* 0: the range only */
   guint16 channel_port;    /* 0: none */
   const char *role;        /* of the port catalogue: as what the host of the task calls there; static */
+  const char *preferred;   /* an address of host_id that is called before its ordinary one; NULL: none */
 } HfJobLink;
 
 /* A ticket of the repository service of a host (agent/ticket.h says what the members mean). */
@@ -49,6 +50,11 @@ typedef struct HfJobHosts {
   gboolean (*order)(gpointer user, const char *host_id, const char *name, const char *kind, GBytes *task,
                     GBytes *secret, const HfJobLink *links, guint count, GError **error);
   gboolean (*cancel)(gpointer user, const char *host_id, const char *name, GError **error);
+  /* Bytes a second that a task may have on the wire from now on, both ways together; 0: no limit. HF_ERROR_NOT_FOUND
+   * when the host does not know it. */
+  gboolean (*set_rate)(gpointer user, const char *host_id, const char *name, guint64 rate, GError **error);
+  /* The IP address by which the host was reached last, and by which others call it; NULL: it was not. Caller frees. */
+  char *(*address)(gpointer user, const char *host_id);
   /* Connects this server to the repository service of a host with a ticket's token: one channel, TLS done. */
   HfChannel *(*connect)(gpointer user, const char *host_id, const HfId *token, const HfJobTicketOpen *open, guint index,
                         GError **error);

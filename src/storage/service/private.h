@@ -15,6 +15,7 @@ typedef struct HfAhead HfAhead;
 typedef struct HfServiceStore {
   HfStore store;
   GPtrArray *channels, *connections; /* of HfChannel*, of HfRpc*: side by side, owned */
+  HfThrottle *throttle;              /* or NULL */
   HfServiceVisit visit;
   HfSmalls *smalls;
   HfAhead *ahead;
@@ -24,8 +25,16 @@ typedef struct HfServiceStore {
   GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
   gboolean dirty;   /* frames were sent since the last flush */
   HfVaultFlushed flushed; /* what the last flush told */
-  guint64 waited_us, busy_us;
+  guint64 waited_us, held_us, busy_us;
 } HfServiceStore;
+
+/* ---- A wait for the network: begun before it, put down after it. Any thread. ---- */
+typedef struct HfServiceWait {
+  gint64 begun;
+  guint64 held;
+} HfServiceWait;
+HfServiceWait hf_service_wait_begin(const HfServiceStore *service);
+void hf_service_wait_end(HfServiceStore *service, const HfServiceWait *wait);
 
 /* The connection whose turn it is. */
 HfRpc *hf_service_rpc(HfServiceStore *service);

@@ -58,11 +58,27 @@ static gboolean take_range(HfServiceStore *service, HfCall *call, const char *na
   return TRUE;
 }
 
+HfServiceWait hf_service_wait_begin(const HfServiceStore *service)
+{
+  return (HfServiceWait){ .begun = hf_clock_monotonic_us(),
+                          .held = service->throttle != NULL ? hf_throttle_held_us(service->throttle) : 0 };
+}
+
+void hf_service_wait_end(HfServiceStore *service, const HfServiceWait *wait)
+{
+  guint64 waited = (guint64)(hf_clock_monotonic_us() - wait->begun);
+  guint64 held = service->throttle != NULL ? hf_throttle_held_us(service->throttle) - wait->held : 0;
+  held = MIN(held, waited);
+  HF_LOCK(&service->lock);
+  service->held_us += held;
+  service->waited_us += waited - held;
+}
+
 gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
                           GError **error)
 {
   HfCall *calls[FETCHES] = { NULL };
-  gint64 begun = hf_clock_monotonic_us();
+  HfServiceWait wait = hf_service_wait_begin(service);
   gsize asked = 0, taken = 0;
   gboolean good = TRUE;
   for (guint turn = 0; good && taken < length;) {
@@ -80,8 +96,7 @@ gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 off
   }
   for (guint i = 0; i < FETCHES; i++)
     hf_call_free(calls[i]);
-  HF_LOCK(&service->lock);
-  service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
+  hf_service_wait_end(service, &wait);
   return good;
 }
 
@@ -310,6 +325,7 @@ static void service_free(HfStore *store)
     hf_rpc_close(service->connections->pdata[i]);
   g_ptr_array_unref(service->connections);
   g_ptr_array_unref(service->channels);
+  hf_throttle_unref(service->throttle);
   g_ptr_array_unref(service->sinks);
   hf_smalls_free(service->smalls);
   hf_run_cache_free(service->runs);
@@ -403,6 +419,9 @@ HfStore *hf_service_store_new(GPtrArray *channels, const HfServiceOptions *optio
   service->store.features = HF_STORE_EXCLUSIVE | HF_STORE_KEPT;
   service->store.location = g_strdup(options->location);
   service->channels = channels;
+  service->throttle = options->throttle != NULL ? hf_throttle_ref(options->throttle) : NULL;
+  for (guint i = 0; i < channels->len; i++)
+    hf_channel_set_throttle(channels->pdata[i], service->throttle);
   service->connections = g_ptr_array_new_with_free_func((GDestroyNotify)hf_rpc_free);
   service->sinks = g_ptr_array_new();
   service->smalls = hf_smalls_new();
@@ -431,13 +450,7 @@ HfServiceTraffic hf_service_traffic(HfStore *store)
   }
   HF_LOCK(&service->lock);
   traffic.waited_us = service->waited_us;
+  traffic.held_us = service->held_us;
   traffic.busy_us = service->busy_us;
   return traffic;
-}
-
-void hf_service_set_throttle(HfStore *store, HfThrottle *throttle)
-{
-  HfServiceStore *service = self(store);
-  for (guint i = 0; i < service->channels->len; i++)
-    hf_channel_set_throttle(service->channels->pdata[i], throttle);
 }

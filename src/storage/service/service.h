@@ -21,6 +21,7 @@ typedef struct HfServiceOptions {
   const char *location;     /* for messages: "HOST:/path" */
   const char *cache_folder; /* where index runs are kept; NULL: in unnamed files while the store is open */
   HfCancel *cancel;         /* may be NULL */
+  HfThrottle *throttle;     /* for all that goes out and comes in; may be NULL */
 } HfServiceOptions;
 
 /* Options for both ends' RPC: the limits that the service needs. */
@@ -37,15 +38,13 @@ typedef struct HfServiceVisit {
 } HfServiceVisit;
 HfServiceVisit hf_service_visit(HfStore *store);
 
-/* Microseconds that senders waited for the network, and that the service was at work on frames, each summed over
- * connections; bytes on the wire so far. Both times are up to the last flush. */
+/* Microseconds that callers waited for the network, and for the throttle (they are told apart by when anybody was held
+ * back by it), each summed over callers; that the service was at work on frames, up to the last flush, summed over
+ * connections; bytes on the wire so far. */
 typedef struct HfServiceTraffic {
-  guint64 waited_us, busy_us, sent, received;
+  guint64 waited_us, held_us, busy_us, sent, received;
 } HfServiceTraffic;
 HfServiceTraffic hf_service_traffic(HfStore *store);
-
-/* A throttle for what goes out; NULL: none. */
-void hf_service_set_throttle(HfStore *store, HfThrottle *throttle);
 
 /* ---- Verbs that run where the data lie. `store` must be one of hf_service_store_new. ---- */
 gboolean hf_service_forget(HfStore *store, const GArray *points /* of HfShortId */, guint *forgotten, GError **error);

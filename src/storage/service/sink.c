@@ -174,7 +174,7 @@ gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struc
   GBytes *piece = make_piece(frame, stored, count, ids, error);
   if (piece == NULL)
     return FALSE;
-  gint64 begun = hf_clock_monotonic_us();
+  HfServiceWait wait = hf_service_wait_begin(sink->service);
   Lane *lane = NULL;
   g_mutex_lock(&sink->lock);
   while (sink->failed == NULL && (lane = find_lane(sink)) == NULL)
@@ -190,9 +190,9 @@ gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struc
     g_bytes_unref(piece);
   }
   g_mutex_unlock(&sink->lock);
+  hf_service_wait_end(sink->service, &wait);
   HF_LOCK(&sink->service->lock);
   sink->service->dirty = TRUE;
-  sink->service->waited_us += (guint64)(hf_clock_monotonic_us() - begun);
   return good;
 }
 
@@ -200,11 +200,15 @@ gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struc
 
 static gboolean wait_until_sent(HfServiceSink *sink, GError **error)
 {
-  HF_LOCK(&sink->lock);
+  HfServiceWait wait = hf_service_wait_begin(sink->service);
+  g_mutex_lock(&sink->lock);
   for (guint i = 0; i < sink->count; i++)
     while (sink->failed == NULL && sink->lanes[i].bytes > 0)
       g_cond_wait(&sink->changed, &sink->lock);
-  return sink->failed == NULL || give_failure(sink, error);
+  gboolean good = sink->failed == NULL || give_failure(sink, error);
+  g_mutex_unlock(&sink->lock);
+  hf_service_wait_end(sink->service, &wait);
+  return good;
 }
 
 /* Ends the calls of all lanes first, then waits for each: one round trip for all. The lanes are idle meanwhile. */
