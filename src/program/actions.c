@@ -10,6 +10,11 @@ static HfActor actor_of(const HfApiActor *by)
                     .role = HF_ROLE_ADMINISTRATOR };
 }
 
+static void traffic_changed(gpointer data)
+{
+  hf_jobs_traffic_changed(((HfProgramActions *)data)->jobs);
+}
+
 /* ---- Jobs and sessions. ---- */
 
 static gboolean job_start(gpointer data, const HfApiActor *by, const char *job_id, gboolean full, char **session,
@@ -228,7 +233,7 @@ void hf_program_actions(HfProgramActions *real, HfApiActions *actions)
   *actions = (HfApiActions){
     .data = real,
     .job_start = job_start, .job_stop = job_stop, .job_retry = job_retry, .session_stop = session_stop,
-    .jobs_changed = jobs_changed,
+    .jobs_changed = jobs_changed, .traffic_changed = traffic_changed,
     .host_add = host_add, .host_rescan = host_rescan, .host_upgrade = host_upgrade,
     .host_logs = host_logs, .host_logs_read = host_logs_read, .host_remove = host_remove, .host_key = host_key,
     .repository_create = repository_create, .repository_rescan = repository_rescan,

@@ -113,7 +113,7 @@ static gboolean give_order(HfJobsRun *run, const Source *source, const HfReposit
   const char *mover = source->repository->host_id;
   hf_jobs_describe(jobs, source->repository, 0, 1, &order.from);
   hf_jobs_describe(jobs, target, 1, COPY_STREAMS, &order.to);
-  order.rate = (guint64)target->rate_limit;
+  order.rate = hf_jobs_limit(jobs, task_id, mover, target, FALSE);
   for (guint i = 0; i < source->points->len; i++)
     hf_work_copy_add_points(&order, &g_array_index(source->points, HfShortId, i));
   g_autoptr(GBytes) encoded = hf_work_copy_encode(&order, error);

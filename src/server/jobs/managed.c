@@ -29,11 +29,22 @@ static void told_status(gpointer user, const char *host, gboolean available, con
                   available ? "answers" : "does not answer");
 }
 
+static char *addresses_json(const HfInstallerWelcome *welcome)
+{
+  json_t *list = json_array();
+  for (guint i = 0; i < welcome->n_addresses; i++)
+    json_array_append_new(list, json_string(welcome->addresses[i]));
+  char *text = json_dumps(list, JSON_COMPACT);
+  json_decref(list);
+  return text;
+}
+
 static void told_facts(gpointer user, const char *host, const HfInstallerWelcome *welcome)
 {
   HfManaged *managed = user;
+  g_autofree char *networks = addresses_json(welcome);
   HfHostRow facts = {
-    .id = (char *)host, .agent_version = welcome->program, .os_name = welcome->os_name,
+    .networks = networks, .id = (char *)host, .agent_version = welcome->program, .os_name = welcome->os_name,
     .os_version = welcome->os_version, .kernel = welcome->kernel, .architecture = welcome->architecture,
     .processors = welcome->processors, .memory = (gint64)welcome->memory,
   };

@@ -34,7 +34,11 @@ gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *r
 {
   HfRepositoryTerms terms = { .create = create, .lock = (guint64)repository->immutable_days * DAY_SECONDS };
   *way = (HfJobsWay){ .jobs = jobs, .host_id = g_strdup(repository->host_id) };
+  g_auto(HfJobsRoute) route = { 0 };
   hf_random(way->ticket.id.b, sizeof way->ticket.id.b);
+  if (peer_id != NULL)
+    hf_jobs_route(jobs, peer_id, repository->host_id, &route);
+  way->preferred = g_steal_pointer(&route.preferred);
   hf_random(way->ticket.token.b, sizeof way->ticket.token.b);
   way->ticket.peer_id = peer_id;
   way->ticket.path = repository->path;
@@ -64,6 +68,7 @@ void hf_jobs_way_close(HfJobsWay *way)
     way->jobs->parts.hosts.ticket_close(way->jobs->parts.hosts.user, way->host_id, &way->ticket.id);
   g_free(way->host_id);
   hf_wipe(way, sizeof *way);
+  g_free(way->preferred);
 }
 
 void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links)
@@ -71,7 +76,8 @@ void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links)
   for (guint i = 0; i < way->ticket.streams; i++)
     links[i] = (HfJobLink){ .host_id = way->host_id, .token = way->ticket.token,
                             .transport_port = way->open.transport_port,
-                            .channel_port = i < way->open.ports ? way->open.channel_ports[i] : 0, .role = role };
+                            .channel_port = i < way->open.ports ? way->open.channel_ports[i] : 0, .role = role,
+                            .preferred = way->preferred };
 }
 
 /* ---- Doors. ---- */

@@ -46,7 +46,7 @@ static gboolean domain_of(HfJobs *jobs, const Restore *restore, guint32 *domain,
   return hf_jobs_point_domain(jobs, restore->repository, restore->point->point, domain, error);
 }
 
-static GBytes *make_order(HfJobs *jobs, const Restore *restore, GError **error)
+static GBytes *make_order(HfJobs *jobs, const Restore *restore, const char *task_id, GError **error)
 {
   g_auto(HfWorkRestore) order = { 0 };
   hf_jobs_describe(jobs, restore->repository, 0, RESTORE_STREAMS, &order.repository);
@@ -55,7 +55,7 @@ static GBytes *make_order(HfJobs *jobs, const Restore *restore, GError **error)
     hf_work_restore_add_paths(&order, restore->paths[i]);
   order.target = g_strdup(restore->target != NULL ? restore->target : "");
   order.overwrite = restore->overwrite;
-  order.rate = (guint64)restore->repository->rate_limit;
+  order.rate = hf_jobs_limit(jobs, task_id, restore->host_id, restore->repository, FALSE);
   return hf_work_restore_encode(&order, error);
 }
 
@@ -80,7 +80,7 @@ static gboolean give_order(HfJobs *jobs, const Restore *restore, const char *tas
     return FALSE;
   g_auto(HfWorkKey) key = { .text = pass }; /* wipes it */
   g_autoptr(GBytes) secret = hf_work_key_encode(&key, error);
-  g_autoptr(GBytes) order = secret == NULL ? NULL : make_order(jobs, restore, error);
+  g_autoptr(GBytes) order = secret == NULL ? NULL : make_order(jobs, restore, task_id, error);
   if (order == NULL || !hf_jobs_way_open(jobs, way, restore->repository, restore->host_id, HF_TICKET_READ, NULL,
                                          RESTORE_STREAMS, FALSE, error))
     return FALSE;

@@ -72,21 +72,6 @@ static void add_tags(HfWorkBackup *order, const BackupTask *task)
   }
 }
 
-/* Bytes a second that the traffic rules leave to one more task between these hosts; 0: no limit. */
-static guint64 allowed_rate(BackupTask *task)
-{
-  const HfInventory *inv = task->backup->run->jobs->inv;
-  g_autoptr(GPtrArray) rules = hf_inv_traffic_load(inv, NULL);
-  g_autoptr(HfHostRow) source = hf_inv_host_get(inv, task->object->host_id, NULL);
-  g_autoptr(HfHostRow) target = hf_inv_host_get(inv, task->backup->repository->host_id, NULL);
-  if (rules == NULL || source == NULL || target == NULL || g_str_equal(source->id, target->id))
-    return (guint64)task->backup->repository->rate_limit;
-  g_autoptr(GTimeZone) zone = g_time_zone_new_local();
-  gint64 limit = hf_traffic_limit(rules, source->address, target->address, zone, hf_db_now(), NULL);
-  gint64 own = task->backup->repository->rate_limit;
-  return (guint64)(limit == 0 ? own : own == 0 ? limit : MIN(limit, own));
-}
-
 static GBytes *make_order(BackupTask *task, GError **error)
 {
   const BackupRun *backup = task->backup;
@@ -101,7 +86,7 @@ static GBytes *make_order(BackupTask *task, GError **error)
   order.disks = order.live = object->disks;
   order.one_file_system = object->entire;
   order.rescan = g_str_equal(task->row->algorithm, "Full");
-  order.rate = allowed_rate(task);
+  order.rate = hf_jobs_limit(backup->run->jobs, task->row->id, object->host_id, backup->repository, FALSE);
   order.freeze = backup->config->snapshot ? HF_WORK_FREEZE_AUTO : HF_WORK_FREEZE_NONE;
   add_tags(&order, task);
   add_script(&order, TRUE, backup->config);
@@ -270,7 +255,13 @@ static gboolean order_and_wait(BackupTask *task, HfJobsTask *waiting, HfJobsWay 
       return TRUE;
     ordered = FALSE;
   }
-  if (ordered || give_order(task, way, &why) || hf_error_is(why, HF_ERROR_EXISTS))
+  gboolean good = ordered || give_order(task, way, &why);
+  if (!good && hf_error_is(why, HF_ERROR_EXISTS)) {
+    /* It runs already, at the rate of its first order. */
+    hf_jobs_limit(task->backup->run->jobs, task->row->id, task->object->host_id, task->backup->repository, TRUE);
+    good = TRUE;
+  }
+  if (good)
     return wait_for_end(task, waiting, error);
   g_propagate_error(error, g_steal_pointer(&why));
   return FALSE;

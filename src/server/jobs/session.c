@@ -34,6 +34,7 @@ HfJobs *hf_jobs_new(const HfJobsParts *parts)
   jobs->slots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
   jobs->away = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   jobs->mounts = g_hash_table_new(g_str_hash, g_str_equal);
+  jobs->broker = hf_jobs_broker_new(jobs);
   return jobs;
 }
 
@@ -70,6 +71,7 @@ void hf_jobs_free(HfJobs *jobs)
   g_mutex_clear(&jobs->writers);
   g_cond_clear(&jobs->changed);
   g_free(jobs);
+  hf_broker_free(jobs->broker);
 }
 
 /* The scheduler that was there may be freed afterwards: nobody tells it anything any more. */

@@ -150,6 +150,8 @@ gboolean hf_jobs_resume(HfJobs *jobs, GError **error)
 {
   g_autoptr(GPtrArray) open = hf_inv_sessions_open(jobs->inv, error);
   for (guint i = 0; open != NULL && i < open->len; i++)
+    hf_jobs_limit_running(jobs, ((HfSessionRow *)open->pdata[i])->id);
+  for (guint i = 0; open != NULL && i < open->len; i++)
     take_up(jobs, open->pdata[i]);
   return open != NULL;
 }

@@ -10,7 +10,7 @@
 #include "server/inventory/jobs.h"
 #include "server/inventory/repositories.h"
 #include "server/inventory/sessions.h"
-#include "server/inventory/traffic.h"
+#include "server/jobs/broker.h"
 #include "server/jobs/config.h"
 #include "server/jobs/jobs.h"
 
@@ -33,6 +33,7 @@ struct HfJobs {
   GMutex writers;     /* one at a time makes writers and repositories */
 };
 
+  HfBroker *broker;   /* shares what traffic rules leave (limits.c) */
 /* ---- Sessions with a thread (session.c). ---- */
 typedef struct HfJobsRun HfJobsRun;
 /* Does what the session is for. FALSE with HF_ERROR_CANCELLED: it was stopped. Lines, tasks and warnings go into the
@@ -101,11 +102,12 @@ typedef struct HfJobsWay {
   char *host_id; /* of the repository */
 } HfJobsWay;
 /* `peer_id` NULL: this server itself. `writer` NULL: none. */
+  char *preferred; /* its address in a preferred network, or NULL */
 gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *repository, const char *peer_id,
                           guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error);
 void hf_jobs_way_close(HfJobsWay *way);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfJobsWay, hf_jobs_way_close)
-/* Links of a task that goes this way. */
+/* Links of a task that goes this way, which must live until they are ordered. */
 void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links);
 
 /* A repository that this server has opened itself. */
@@ -141,6 +143,23 @@ void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint fir
 #define HF_JOBS_TAG_JOB_NAME "job-name="
 #define HF_JOBS_TAG_OBJECT "object="
 #define HF_JOBS_TAG_TASK "task=" /* row of the task that made it: no task makes two */
+/* ---- Limits of traffic (limits.c). ---- */
+/* Addresses of the data connections that one host makes to another. */
+typedef struct HfJobsRoute {
+  char *source, *target; /* by which traffic rules decide; NULL: the same host, or not known */
+  char *preferred;       /* the target's address in a preferred network, to be called first; NULL: none */
+} HfJobsRoute;
+void hf_jobs_route(HfJobs *jobs, const char *from_id, const char *to_id, HfJobsRoute *route);
+void hf_jobs_route_clear(HfJobsRoute *route);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfJobsRoute, hf_jobs_route_clear)
+HfBroker *hf_jobs_broker_new(HfJobs *jobs);
+/* Bytes a second that a task of a host with a repository may have, 0 for no limit; it is told of changes until
+ * hf_jobs_task_free. May wait some seconds. `running`: it was ordered before, and is told; returns 0. */
+guint64 hf_jobs_limit(HfJobs *jobs, const char *task_id, const char *host_id, const HfRepositoryRow *repository,
+                      gboolean running);
+/* The tasks of a session that went on while there was no server. */
+void hf_jobs_limit_running(HfJobs *jobs, const char *session_id);
+
 /* Puts a point that was read with keys into the catalogue. `task` NULL: not made by a task that is known. `row_id` (may
  * be NULL) becomes the id of its row, caller frees. */
 gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,

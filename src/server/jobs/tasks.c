@@ -39,6 +39,7 @@ void hf_jobs_task_free(HfJobs *jobs, HfJobsTask *task)
   g_mutex_lock(&jobs->lock);
   g_hash_table_remove(jobs->tasks, task->id);
   g_mutex_unlock(&jobs->lock);
+  hf_broker_leave(jobs->broker, task->id);
   hf_jobs_result_free(task->result);
   g_free(task->id);
   g_free(task->host_id);
@@ -142,6 +143,7 @@ void hf_jobs_told_result(HfJobs *jobs, const char *host_id, const char *id, cons
   g_mutex_unlock(&jobs->lock);
   if (!is_its && !is_open_task_of(jobs, id, host_id))
     return;
+  hf_broker_leave(jobs->broker, id);
   HfJobsResult *result = g_new0(HfJobsResult, 1);
   result->why = why == NULL ? NULL : g_error_copy(why);
   result->bytes = bytes == NULL ? g_bytes_new(NULL, 0) : g_bytes_ref(bytes);
@@ -160,6 +162,8 @@ void hf_jobs_told_result(HfJobs *jobs, const char *host_id, const char *id, cons
 
 void hf_jobs_told_host(HfJobs *jobs, const char *host_id, gboolean here)
 {
+  if (here)
+    hf_broker_host(jobs->broker, host_id);
   HF_LOCK(&jobs->lock);
   if (here) {
     g_hash_table_remove(jobs->away, host_id);
