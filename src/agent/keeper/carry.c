@@ -125,9 +125,6 @@ static void act_cancel(const Act *act)
   answer(act, NULL, error);
 }
 
-static gboolean restart_installer(gpointer user)
-{
-  HfKeeper *keeper = user;
 static void act_rate(const Act *act)
 {
   GError *error = NULL;
@@ -137,6 +134,9 @@ static void act_rate(const Act *act)
   answer(act, NULL, error);
 }
 
+static gboolean restart_installer(gpointer user)
+{
+  HfKeeper *keeper = user;
   if (keeper->installer != NULL)
     hf_face_act(keeper->installer, HF_INSTALLER_ROLE_ACT_RESTART);
   return G_SOURCE_REMOVE;
@@ -322,10 +322,10 @@ static void (*const acts[])(const Act *act) = {
   [HF_INSTALLER_ACT_FORGET] = act_forget,
   [HF_INSTALLER_ACT_SPACE] = act_space,
   [HF_INSTALLER_ACT_REQUEST] = act_request,
+  [HF_INSTALLER_ACT_RATE] = act_rate,
 };
 
 void hf_carry_out(HfKeeper *keeper, HfAsk *ask, gpointer data)
-  [HF_INSTALLER_ACT_RATE] = act_rate,
 {
   GError *error = NULL;
   g_auto(HfInstallerSignedOrder) given = { 0 };

@@ -41,8 +41,8 @@ typedef struct Task {
   HfAsk *ask; /* who ordered it, until it is answered */
   guint waiting; /* inward links without a port yet */
   gboolean cancelled, ended;
-  guint part_timer;
   gboolean noted; /* what was noteworthy of one link is so of all: it is logged once */
+  guint part_timer;
   HfInstallerResult result; /* filled in as it goes */
   gboolean has_result;
   GBytes *order;      /* its message, while it runs */
@@ -227,11 +227,11 @@ static void joined(HfTasks *tasks, HfReader *reader)
     return;
   }
   link->state = LINK_JOINED;
-  answer_worker(task, (guint)(ref & 0xff), NULL, link->fd);
   g_autofree char *note = hf_get_text(reader, HF_TEXT_MAX);
   if (note != NULL && *note != '\0' && !task->noted)
     tell_text(task, HF_EVENT_LOG, note);
   task->noted = task->noted || (note != NULL && *note != '\0');
+  answer_worker(task, (guint)(ref & 0xff), NULL, link->fd);
   close(hf_steal_fd(&link->fd));
 }
 
@@ -609,17 +609,6 @@ gboolean hf_tasks_cancel(HfTasks *tasks, const char *name, GError **error)
   return TRUE;
 }
 
-void hf_tasks_cancel_all(HfTasks *tasks)
-{
-  GHashTableIter iter;
-  gpointer item;
-  g_hash_table_iter_init(&iter, tasks->tasks);
-  while (g_hash_table_iter_next(&iter, NULL, &item))
-    cancel(item);
-}
-
-guint hf_tasks_running(const HfTasks *tasks)
-{
 gboolean hf_tasks_set_rate(HfTasks *tasks, const char *name, guint64 rate, GError **error)
 {
   const Task *task = find_by_name(tasks, name);
@@ -633,6 +622,17 @@ gboolean hf_tasks_set_rate(HfTasks *tasks, const char *name, guint64 rate, GErro
          hf_fail(error, HF_ERROR_FAILED, "the process of task '%s' does not take its rate", name);
 }
 
+void hf_tasks_cancel_all(HfTasks *tasks)
+{
+  GHashTableIter iter;
+  gpointer item;
+  g_hash_table_iter_init(&iter, tasks->tasks);
+  while (g_hash_table_iter_next(&iter, NULL, &item))
+    cancel(item);
+}
+
+guint hf_tasks_running(const HfTasks *tasks)
+{
   guint running = 0;
   GHashTableIter iter;
   gpointer item;

@@ -99,13 +99,13 @@ gboolean hf_transport_accept(HfTransport *transport, int fd, const char *peer_na
 }
 
 /* ---- links ---- */
-  char *note; /* for the task's log, or NULL */
 
 typedef struct Job {
   HfTransport *transport;
   guint64 ref;
   HfInstallerLink link;
   HfChannel *worker;
+  char *note; /* for the task's log, or NULL */
 } Job;
 
 static Job *job_new(HfTransport *transport, const GByteArray *body, int fd)
@@ -119,22 +119,22 @@ static Job *job_new(HfTransport *transport, const GByteArray *body, int fd)
   job->worker = hf_channel_new(fd, "a task of this host");
   return job;
 }
-  g_free(job->note);
 
 static void job_free(Job *job)
 {
   hf_wipe(&job->link.token, sizeof job->link.token);
   hf_installer_link_clear(&job->link);
   hf_channel_free(job->worker);
+  g_free(job->note);
   g_free(job);
 }
-  hf_put_text(body, job->note != NULL ? job->note : "");
 
 static void tell_joined(const Job *job, const GError *error)
 {
   g_autoptr(HfBody) body = hf_body_new();
   hf_put_u64(body, job->ref);
   hf_put_error(body, error);
+  hf_put_text(body, job->note != NULL ? job->note : "");
   hf_control_send(job->transport->control, HF_CONTROL_JOINED, body, -1, NULL);
 }
 
@@ -199,6 +199,12 @@ static HfChannel *reach_at(const Job *job, const char *address, int patience_ms,
   if (!hf_preamble_show(channel, link->token.b, by_channel ? 0 : (guint16)link->channel_port, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
+  g_auto(GStrv) rows = g_strsplit(link->row, ">", 2);
+  const char *row = rows[0] == NULL ? "-" : by_channel && rows[1] != NULL ? rows[1] : rows[0];
+  g_message("row %s: connected to %s", row, name);
+  return g_steal_pointer(&channel);
+}
+
 /* By the address of a preferred network first, on the same ports. */
 static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
 {
@@ -214,12 +220,6 @@ static HfChannel *reach(Job *job, HfPeer **peer, GError **error)
     g_message("%s", job->note);
   }
   return reach_at(job, link->address, DIAL_MS, peer, error);
-}
-
-  g_auto(GStrv) rows = g_strsplit(link->row, ">", 2);
-  const char *row = rows[0] == NULL ? "-" : by_channel && rows[1] != NULL ? rows[1] : rows[0];
-  g_message("row %s: connected to %s", row, name);
-  return g_steal_pointer(&channel);
 }
 
 static void dial(Job *job)

@@ -321,6 +321,7 @@ static gboolean order_logs(HfHost *host, gint64 since, const HfId *token, guint1
   g_mutex_unlock(&host->hosts->lock);
   link->peer_is_server = TRUE;
   link->address = g_strdup("");
+  link->preferred = g_strdup("");
   link->row = g_strdup("");
   link->seconds = LINK_SECONDS;
   hf_sha256(token->b, sizeof token->b, link->token.b);
@@ -333,7 +334,6 @@ static gboolean order_logs(HfHost *host, gint64 since, const HfId *token, guint1
 gboolean hf_hosts_collect_logs(HfHosts *hosts, const char *id, gint64 since, const char *path, GError **error)
 {
   guint16 port;
-  link->preferred = g_strdup("");
   HfId token;
   g_autoptr(HfHost) host = hf_host_ref(hosts, id, error);
   if (host == NULL)

@@ -46,11 +46,11 @@ gboolean hf_jobs_scheduled(gpointer jobs, const char *job_id, HfStartReason reas
                            GError **error);
 void hf_jobs_window_closed(gpointer jobs, const char *job_id, const char *session_id);
 
-/* ---- Jobs and sessions. `*session` (caller frees) is the id of the session that was begun. ---- */
-gboolean hf_jobs_start(HfJobs *jobs, const HfActor *actor, const char *job_id, gboolean full, char **session,
 /* Traffic rules were changed: tasks that run are told what they leave them from now on. */
 void hf_jobs_traffic_changed(HfJobs *jobs);
 
+/* ---- Jobs and sessions. `*session` (caller frees) is the id of the session that was begun. ---- */
+gboolean hf_jobs_start(HfJobs *jobs, const HfActor *actor, const char *job_id, gboolean full, char **session,
                        GError **error);
 /* Only what failed in the last run. HF_ERROR_USAGE when nothing did. */
 gboolean hf_jobs_retry(HfJobs *jobs, const HfActor *actor, const char *job_id, char **session, GError **error);

@@ -33,12 +33,12 @@ gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *r
                           guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error)
 {
   HfRepositoryTerms terms = { .create = create, .lock = (guint64)repository->immutable_days * DAY_SECONDS };
-  *way = (HfJobsWay){ .jobs = jobs, .host_id = g_strdup(repository->host_id) };
   g_auto(HfJobsRoute) route = { 0 };
-  hf_random(way->ticket.id.b, sizeof way->ticket.id.b);
+  *way = (HfJobsWay){ .jobs = jobs, .host_id = g_strdup(repository->host_id) };
   if (peer_id != NULL)
     hf_jobs_route(jobs, peer_id, repository->host_id, &route);
   way->preferred = g_steal_pointer(&route.preferred);
+  hf_random(way->ticket.id.b, sizeof way->ticket.id.b);
   hf_random(way->ticket.token.b, sizeof way->ticket.token.b);
   way->ticket.peer_id = peer_id;
   way->ticket.path = repository->path;
@@ -67,8 +67,8 @@ void hf_jobs_way_close(HfJobsWay *way)
   if (way->host_id != NULL && !is_ending(way->jobs))
     way->jobs->parts.hosts.ticket_close(way->jobs->parts.hosts.user, way->host_id, &way->ticket.id);
   g_free(way->host_id);
-  hf_wipe(way, sizeof *way);
   g_free(way->preferred);
+  hf_wipe(way, sizeof *way);
 }
 
 void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links)

@@ -42,6 +42,7 @@ void hf_jobs_end(HfJobs *jobs)
 {
   if (jobs == NULL)
     return;
+  hf_broker_end(jobs->broker);
   g_mutex_lock(&jobs->lock);
   jobs->ending = TRUE;
   g_cond_broadcast(&jobs->changed);
@@ -61,6 +62,7 @@ void hf_jobs_free(HfJobs *jobs)
     return;
   hf_jobs_end(jobs);
   hf_jobs_mounts_close(jobs);
+  hf_broker_free(jobs->broker);
   g_hash_table_unref(jobs->runs);
   g_hash_table_unref(jobs->tasks);
   g_hash_table_unref(jobs->early);
@@ -71,7 +73,6 @@ void hf_jobs_free(HfJobs *jobs)
   g_mutex_clear(&jobs->writers);
   g_cond_clear(&jobs->changed);
   g_free(jobs);
-  hf_broker_free(jobs->broker);
 }
 
 /* The scheduler that was there may be freed afterwards: nobody tells it anything any more. */

@@ -31,9 +31,9 @@ struct HfJobs {
   GHashTable *away;   /* host id to gint64*: monotonic microseconds since when */
   GHashTable *mounts; /* session id to HfJobsMount*, owned (mounts.c) */
   GMutex writers;     /* one at a time makes writers and repositories */
+  HfBroker *broker;   /* shares what traffic rules leave (limits.c) */
 };
 
-  HfBroker *broker;   /* shares what traffic rules leave (limits.c) */
 /* ---- Sessions with a thread (session.c). ---- */
 typedef struct HfJobsRun HfJobsRun;
 /* Does what the session is for. FALSE with HF_ERROR_CANCELLED: it was stopped. Lines, tasks and warnings go into the
@@ -100,9 +100,9 @@ typedef struct HfJobsWay {
   HfJobTicket ticket;
   HfJobTicketOpen open;
   char *host_id; /* of the repository */
+  char *preferred; /* its address in a preferred network, or NULL */
 } HfJobsWay;
 /* `peer_id` NULL: this server itself. `writer` NULL: none. */
-  char *preferred; /* its address in a preferred network, or NULL */
 gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *repository, const char *peer_id,
                           guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error);
 void hf_jobs_way_close(HfJobsWay *way);
@@ -137,12 +137,6 @@ char *hf_jobs_location(HfJobs *jobs, const HfRepositoryRow *repository);
 void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint first_link, guint links,
                       HfWorkRepository *out);
 
-/* ---- The catalogue (points.c). ---- */
-#define HF_JOBS_TAG_JOB "job="
-#define HF_JOBS_TAG_TYPE "job-type="
-#define HF_JOBS_TAG_JOB_NAME "job-name="
-#define HF_JOBS_TAG_OBJECT "object="
-#define HF_JOBS_TAG_TASK "task=" /* row of the task that made it: no task makes two */
 /* ---- Limits of traffic (limits.c). ---- */
 /* Addresses of the data connections that one host makes to another. */
 typedef struct HfJobsRoute {
@@ -160,6 +154,12 @@ guint64 hf_jobs_limit(HfJobs *jobs, const char *task_id, const char *host_id, co
 /* The tasks of a session that went on while there was no server. */
 void hf_jobs_limit_running(HfJobs *jobs, const char *session_id);
 
+/* ---- The catalogue (points.c). ---- */
+#define HF_JOBS_TAG_JOB "job="
+#define HF_JOBS_TAG_TYPE "job-type="
+#define HF_JOBS_TAG_JOB_NAME "job-name="
+#define HF_JOBS_TAG_OBJECT "object="
+#define HF_JOBS_TAG_TASK "task=" /* row of the task that made it: no task makes two */
 /* Puts a point that was read with keys into the catalogue. `task` NULL: not made by a task that is known. `row_id` (may
  * be NULL) becomes the id of its row, caller frees. */
 gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, const HfPointInfo *info,
