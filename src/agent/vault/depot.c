@@ -21,7 +21,7 @@ typedef struct Place {
 
 struct HfDepot {
   Place place; /* first: hashed by it */
-  char *path;  /* one that led to it when it was visited last; under the lock of all depots */
+  char *path;  /* one that led to it when it was visited last; under the lock of paths */
   HfStore *store; /* objects that need no repository */
   GMutex lock;    /* guards what follows; commits and deletions hold it, too */
   HfRepo *repo;
@@ -33,9 +33,11 @@ struct HfDepot {
   gboolean stop;
 };
 
+/* Locks are taken in this order: of all depots, of one depot, of paths. */
 static struct {
   GMutex lock;
   GHashTable *depots; /* by place */
+  GMutex paths;       /* guards the path of each */
 } all;
 
 /* ---- Places. ---- */
@@ -130,6 +132,13 @@ static HfDepot *depot_new(const char *path, const Place *place, HfStore *store)
   return depot;
 }
 
+static void set_path(HfDepot *depot, const char *path)
+{
+  HF_LOCK(&all.paths);
+  g_free(depot->path);
+  depot->path = g_strdup(path);
+}
+
 HfDepot *hf_depot_open(const char *path, gboolean create, GError **error)
 {
   Place place;
@@ -138,8 +147,7 @@ HfDepot *hf_depot_open(const char *path, gboolean create, GError **error)
     all.depots = g_hash_table_new_full(place_hash, place_equal, NULL, depot_free);
   HfDepot *depot = find_place(path, &place) ? g_hash_table_lookup(all.depots, &place) : NULL;
   if (depot != NULL) {
-    g_free(depot->path);
-    depot->path = g_strdup(path);
+    set_path(depot, path);
     return depot;
   }
   g_autoptr(HfStore) store = hf_store_open(path, create, error);
@@ -173,7 +181,7 @@ HfStore *hf_depot_store(HfDepot *depot)
 
 static char *depot_path(const HfDepot *depot)
 {
-  HF_LOCK(&all.lock);
+  HF_LOCK(&all.paths);
   return g_strdup(depot->path);
 }
 
