@@ -397,8 +397,9 @@ static void test_metrics(TestPlace *place)
     "holdfast_sessions_kept{type=\"BackupJob\",result=\"Failed\"} 1\n",
     "holdfast_restore_points_damaged 0\n",
     "# TYPE holdfast_mails_total counter\nholdfast_mails_total{outcome=\"sent\"} 0\n",
-    ",schema=\"1\"} 1\n",
   };
+  g_autofree char *schema = g_strdup_printf(",schema=\"%u\"} 1\n", hf_db_schema(place->db));
+  g_assert_nonnull(strstr(page, schema));
   for (gsize i = 0; i < G_N_ELEMENTS(lines); i++)
     if (strstr(page, lines[i]) == NULL)
       g_error("the page lacks '%s':\n%s", lines[i], page);
