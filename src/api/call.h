@@ -49,6 +49,7 @@ struct HfApiCall {
   const HfApiRequest *request;
   const HfApiRoute *route;
   guint era;
+  gboolean of_now; /* the answer depends on the clock: it is not remembered */
   HfApiPath path;
   const char *params[HF_API_MAX_PARAMS]; /* ids of the path, checked and in lower case; `name` as it is */
   GPtrArray *query;

@@ -337,7 +337,7 @@ static gboolean parent_exists(HfApiCall *call, HfDbLink *link, GError **error)
   return n > 0 || hf_fail(error, HF_ERROR_NOT_FOUND, "there is no %s '%s'", parent->name, call->params[0]);
 }
 
-/* A page of a view: its rows, and how many there are in all, by one question. */
+/* A page of a view: its rows, and how many there are in all. */
 typedef struct Page {
   const HfApiView *view;
   const char *order; /* "s.name ASC, s.id ASC" */
@@ -345,49 +345,88 @@ typedef struct Page {
   gint64 total, count;
 } Page;
 
-/* No row on this page: how many there are is asked for alone. */
+/* A page that is not full is the last one: how many there are is known then. */
 static gboolean count_rows(HfDbLink *link, const Query *query, Page *page, GError **error)
 {
+  page->total = page->page->skip + page->count;
+  if (page->count < page->page->most && (page->count > 0 || page->page->skip == 0))
+    return TRUE;
   g_autofree char *sql = g_strconcat("SELECT COUNT(*) FROM ", page->view->from, query->where->str, NULL);
-  return hf_db_query_int(link, sql, query->values, query->n_values, &page->total, error);
+  return hf_db_count(link, sql, query->values, query->n_values, &page->total, error);
 }
 
 static gboolean write_rows(HfApiCall *call, HfDbRows *rows, Page *page, GError **error)
 {
   g_autoptr(GError) failed = NULL;
   const HfApiView *view = page->view;
-  for (page->count = 0; hf_db_next(rows, &failed); page->count++) {
-    page->total = hf_db_int(rows, view->n_columns + view->n_extra);
+  for (page->count = 0; hf_db_next(rows, &failed); page->count++)
     if (!write_row(call, view, rows, error))
       return FALSE;
-  }
   if (failed == NULL)
     return TRUE;
   g_propagate_error(error, g_steal_pointer(&failed));
   return FALSE;
 }
 
-/* Writes the page's rows as elements of a list that is open. */
+/* A page as it is remembered: this, then its rows as they were written. */
+typedef struct PageHead {
+  gint64 total, count;
+} PageHead;
+
+static void remember_page(HfApiCall *call, HfDbLink *link, GBytes *key, const Page *page, gsize begun)
+{
+  PageHead head = { page->total, page->count };
+  g_autoptr(GByteArray) kept = g_byte_array_sized_new((guint)(sizeof head + call->out.text->len - begun));
+  g_byte_array_append(kept, (const guint8 *)&head, sizeof head);
+  g_byte_array_append(kept, (const guint8 *)call->out.text->str + begun, (guint)(call->out.text->len - begun));
+  g_autoptr(GBytes) value = g_byte_array_free_to_bytes(g_steal_pointer(&kept));
+  hf_db_remember(link, key, value);
+}
+
+static gboolean recall_page(HfApiCall *call, HfDbLink *link, GBytes *key, Page *page)
+{
+  gsize size;
+  PageHead head;
+  g_autoptr(GBytes) kept = hf_db_recall(link, key);
+  if (kept == NULL)
+    return FALSE;
+  const char *bytes = g_bytes_get_data(kept, &size);
+  memcpy(&head, bytes, sizeof head);
+  g_string_append_len(call->out.text, bytes + sizeof head, (gssize)(size - sizeof head));
+  page->total = head.total;
+  page->count = head.count;
+  call->out.comma = head.count > 0;
+  return TRUE;
+}
+
+/* Writes the page's rows as elements of a list that was just opened. */
 static gboolean write_page(HfApiCall *call, HfDbLink *link, const Query *query, Page *page, GError **error)
 {
   const HfApiView *view = page->view;
   guint n = query->n_values;
+  gsize begun = call->out.text->len;
   g_autoptr(GString) sql = select_columns(view);
-  g_string_append_printf(sql, ", (SELECT COUNT(*) FROM %s%s) FROM %s", view->from, query->where->str, view->from);
+  g_string_append_printf(sql, " FROM %s", view->from);
   if (*view->late != '\0')
     g_string_append_printf(sql, "%s WHERE %s IN (SELECT %s FROM %s%s ORDER BY %s LIMIT ? OFFSET ?) ORDER BY %s",
                            view->late, view->key, view->key, view->from, query->where->str, page->order, page->order);
   else
     g_string_append_printf(sql, "%s ORDER BY %s LIMIT ? OFFSET ?", query->where->str, page->order);
-  HfDbValue values[2 * VALUES_MAX + 2];
+  HfDbValue values[VALUES_MAX + 2];
   memcpy(values, query->values, n * sizeof *values);
-  memcpy(values + n, query->values, n * sizeof *values);
-  values[2 * n] = HF_DB_INT(page->page->most);
-  values[2 * n + 1] = HF_DB_INT(page->page->skip);
-  g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, values, 2 * n + 2, error);
-  if (rows == NULL || !write_rows(call, rows, page, error))
+  values[n] = HF_DB_INT(page->page->most);
+  values[n + 1] = HF_DB_INT(page->page->skip);
+  /* versions spell words in their own way */
+  g_autofree char *asked = g_strdup_printf("%u %s", call->era, sql->str);
+  g_autoptr(GBytes) key = hf_db_key(asked, values, n + 2);
+  if (recall_page(call, link, key, page))
+    return TRUE;
+  g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, values, n + 2, error);
+  if (rows == NULL || !write_rows(call, rows, page, error) || !count_rows(link, query, page, error))
     return FALSE;
-  return page->count > 0 || count_rows(link, query, page, error);
+  if (!call->of_now)
+    remember_page(call, link, key, page, begun);
+  return TRUE;
 }
 
 gboolean hf_api_exists(HfApiCall *call, const HfApiView *view, const char *id, GError **error)

@@ -14,6 +14,8 @@
 struct HfDbLink {
   HfDb *db;
   HfDbConnection *connection; /* NULL: not open, or lost */
+  gboolean fresh;             /* a reader's transaction that has asked nothing yet */
+  guint generation;           /* the database's when the transaction began */
 };
 
 struct HfDb {
@@ -28,7 +30,12 @@ struct HfDb {
   GCond returned;
   GPtrArray *idle; /* HfDbLink*: readers that nobody has */
   guint n_readers, max_readers;
+  GHashTable *kept; /* key (hf_db_remember) -> Kept* */
+  gsize kept_bytes;
+  guint generation; /* rises with each new connection: it may show another database. What is kept is of the last */
 };
+
+static void kept_free(gpointer data);
 
 static void drop(HfDbLink *link)
 {
@@ -54,6 +61,7 @@ HfDb *hf_db_open(const char *where, guint readers, GError **error)
   g_cond_init(&db->returned);
   db->idle = g_ptr_array_new_with_free_func(reader_free);
   db->max_readers = CLAMP(readers, 1, 64);
+  db->kept = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, kept_free);
   db->writer.db = db;
   db->writer.connection = db->driver->connect(where, TRUE, &db->version, error);
   if (db->writer.connection == NULL ||
@@ -67,6 +75,7 @@ void hf_db_close(HfDb *db)
   if (db == NULL)
     return;
   g_ptr_array_unref(db->idle);
+  g_hash_table_unref(db->kept);
   drop(&db->writer); /* last, so that SQLite folds its log into the file */
   g_mutex_clear(&db->write_mutex);
   g_mutex_clear(&db->mutex);
@@ -93,13 +102,32 @@ guint hf_db_schema(HfDb *db)
 
 /* ---- links ---- */
 
+static gboolean begin_on(HfDbLink *link, gboolean writer, GError **error)
+{
+  const HfDbDriver *driver = link->db->driver;
+  return writer ? driver->script(link->connection, driver->begin_write, error)
+                : driver->begin_read(link->connection, error);
+}
+
+static gboolean begin_anew(HfDbLink *link, gboolean writer, GError **error)
+{
+  HfDb *db = link->db;
+  g_mutex_lock(&db->mutex);
+  g_hash_table_remove_all(db->kept);
+  db->kept_bytes = 0;
+  link->generation = ++db->generation;
+  g_mutex_unlock(&db->mutex);
+  link->connection = db->driver->connect(db->where, writer, NULL, error);
+  return link->connection != NULL && begin_on(link, writer, error);
+}
+
 static gboolean begin(HfDbLink *link, gboolean writer, GError **error)
 {
   const HfDbDriver *driver = link->db->driver;
-  const char *sql = writer ? driver->begin_write : driver->begin_read;
+  link->fresh = !writer;
   if (link->connection != NULL) {
     g_autoptr(GError) stale = NULL;
-    if (driver->script(link->connection, sql, &stale))
+    if (begin_on(link, writer, &stale))
       return TRUE;
     if (driver->trouble(link->connection) != HF_DB_TROUBLE_LOST) {
       g_propagate_error(error, g_steal_pointer(&stale));
@@ -107,8 +135,7 @@ static gboolean begin(HfDbLink *link, gboolean writer, GError **error)
     }
     drop(link); /* the server was started anew since */
   }
-  link->connection = driver->connect(link->db->where, writer, NULL, error);
-  return link->connection != NULL && driver->script(link->connection, sql, error);
+  return begin_anew(link, writer, error);
 }
 
 static HfDbLink *take_reader(HfDb *db)
@@ -116,11 +143,15 @@ static HfDbLink *take_reader(HfDb *db)
   HF_LOCK(&db->mutex);
   while (db->idle->len == 0 && db->n_readers == db->max_readers)
     g_cond_wait(&db->returned, &db->mutex);
-  if (db->idle->len > 0)
-    return g_ptr_array_steal_index(db->idle, db->idle->len - 1);
-  HfDbLink *link = g_new0(HfDbLink, 1);
-  link->db = db;
-  db->n_readers++;
+  HfDbLink *link;
+  if (db->idle->len > 0) {
+    link = g_ptr_array_steal_index(db->idle, db->idle->len - 1);
+  } else {
+    link = g_new0(HfDbLink, 1);
+    link->db = db;
+    db->n_readers++;
+  }
+  link->generation = db->generation;
   return link;
 }
 
@@ -144,7 +175,7 @@ void hf_db_release(HfDbLink *link)
 {
   if (link == NULL)
     return;
-  if (!link->db->driver->script(link->connection, "ROLLBACK", NULL))
+  if (link->connection != NULL && !link->db->driver->end_read(link->connection))
     drop(link);
   give_reader(link);
 }
@@ -257,8 +288,25 @@ static const HfDbValue *cleaned(Clean *clean, const HfDbValue *values, gsize n_v
 
 HfDbRows *hf_db_query(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, GError **error)
 {
+  const HfDbDriver *driver = link->db->driver;
   g_auto(Clean) clean = {NULL, NULL};
-  return link->db->driver->query(link->connection, sql, cleaned(&clean, values, n_values), n_values, error);
+  g_autoptr(GError) problem = NULL;
+  const HfDbValue *given = cleaned(&clean, values, n_values);
+  gboolean fresh = link->fresh;
+  link->fresh = FALSE;
+  if (link->connection == NULL) {
+    hf_fail(error, HF_ERROR_IO, "database: the connection was lost");
+    return NULL;
+  }
+  HfDbRows *rows = driver->query(link->connection, sql, given, n_values, &problem);
+  if (rows != NULL)
+    return rows;
+  if (fresh && driver->trouble(link->connection) == HF_DB_TROUBLE_LOST) {
+    drop(link); /* the server was started anew since the connection was last used */
+    return begin_anew(link, FALSE, error) ? driver->query(link->connection, sql, given, n_values, error) : NULL;
+  }
+  g_propagate_error(error, g_steal_pointer(&problem));
+  return NULL;
 }
 
 gboolean hf_db_exec(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, gint64 *changed,
@@ -282,6 +330,107 @@ gboolean hf_db_query_int(HfDbLink *link, const char *sql, const HfDbValue *value
     return FALSE;
   g_autofree char *statement = hf_db_short_sql(sql);
   return hf_fail(error, HF_ERROR_NOT_FOUND, "database: no row for '%s'", statement);
+}
+
+/* ---- what is remembered ---- */
+
+#define KEPT_MAX (32u << 20) /* bytes of all that is kept */
+
+/* True as long as the database is in `state`. */
+typedef struct Kept {
+  char *state;
+  GBytes *value;
+  gsize size; /* with its key */
+} Kept;
+
+static void kept_free(gpointer data)
+{
+  Kept *kept = data;
+  g_free(kept->state);
+  g_bytes_unref(kept->value);
+  g_free(kept);
+}
+
+GBytes *hf_db_key(const char *sql, const HfDbValue *values, gsize n_values)
+{
+  GByteArray *key = g_byte_array_new();
+  for (gsize i = 0; i < n_values; i++) {
+    const HfDbValue *value = &values[i];
+    gsize length = value->kind == HF_DB_KIND_TEXT ? strlen(value->bytes) : value->length;
+    guint8 kind = (guint8)value->kind;
+    g_byte_array_append(key, &kind, 1);
+    g_byte_array_append(key, (const guint8 *)&value->number, sizeof value->number);
+    g_byte_array_append(key, (const guint8 *)&length, sizeof length);
+    if (length > 0)
+      g_byte_array_append(key, value->bytes, (guint)length);
+  }
+  g_byte_array_append(key, (const guint8 *)sql, (guint)strlen(sql));
+  return g_byte_array_free_to_bytes(key);
+}
+
+/* Where names of states mean something on one connection only, so does what is kept. */
+static GBytes *own_key(HfDbLink *link, GBytes *key)
+{
+  if (link->db->driver->states_shared)
+    return g_bytes_ref(key);
+  gsize size;
+  const guint8 *bytes = g_bytes_get_data(key, &size);
+  GByteArray *own = g_byte_array_sized_new((guint)(size + sizeof link));
+  g_byte_array_append(own, (const guint8 *)&link, sizeof link);
+  g_byte_array_append(own, bytes, (guint)size);
+  return g_byte_array_free_to_bytes(own);
+}
+
+GBytes *hf_db_recall(HfDbLink *link, GBytes *key)
+{
+  HfDb *db = link->db;
+  const char *state = link->connection == NULL ? NULL : db->driver->state(link->connection);
+  if (state == NULL)
+    return NULL;
+  link->fresh = FALSE;
+  g_autoptr(GBytes) own = own_key(link, key);
+  HF_LOCK(&db->mutex);
+  const Kept *kept = link->generation == db->generation ? g_hash_table_lookup(db->kept, own) : NULL;
+  return kept != NULL && strcmp(kept->state, state) == 0 ? g_bytes_ref(kept->value) : NULL;
+}
+
+void hf_db_remember(HfDbLink *link, GBytes *key, GBytes *value)
+{
+  HfDb *db = link->db;
+  const char *state = link->connection == NULL ? NULL : db->driver->state(link->connection);
+  g_autoptr(GBytes) own = own_key(link, key);
+  gsize size = g_bytes_get_size(own) + g_bytes_get_size(value) + sizeof(Kept);
+  if (state == NULL || size > KEPT_MAX / 16)
+    return;
+  HF_LOCK(&db->mutex);
+  if (link->generation != db->generation)
+    return;
+  const Kept *old = g_hash_table_lookup(db->kept, own);
+  db->kept_bytes -= old == NULL ? 0 : old->size;
+  if (db->kept_bytes + size > KEPT_MAX) {
+    g_hash_table_remove_all(db->kept);
+    db->kept_bytes = 0;
+  }
+  Kept *kept = g_new0(Kept, 1);
+  *kept = (Kept){g_strdup(state), g_bytes_ref(value), size};
+  g_hash_table_replace(db->kept, g_steal_pointer(&own), kept);
+  db->kept_bytes += size;
+}
+
+gboolean hf_db_count(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, gint64 *number,
+                     GError **error)
+{
+  g_autoptr(GBytes) key = hf_db_key(sql, values, n_values);
+  g_autoptr(GBytes) known = hf_db_recall(link, key);
+  if (known != NULL) {
+    memcpy(number, g_bytes_get_data(known, NULL), sizeof *number);
+    return TRUE;
+  }
+  if (!hf_db_query_int(link, sql, values, n_values, number, error))
+    return FALSE;
+  g_autoptr(GBytes) value = g_bytes_new(number, sizeof *number);
+  hf_db_remember(link, key, value);
+  return TRUE;
 }
 
 gboolean hf_db_next(HfDbRows *rows, GError **error)

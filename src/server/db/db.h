@@ -88,6 +88,18 @@ gboolean hf_db_exec(HfDbLink *link, const char *sql, const HfDbValue *values, gs
 gboolean hf_db_query_int(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, gint64 *value,
                          GError **error);
 
+/* ---- What costs much to ask and is asked again and again. ---- */
+/* What was remembered for `key` (hf_db_key, or any other bytes) by any link while the database was in the state that
+ * this reader sees; NULL: nothing. It is never stale: the database itself names its state (PostgreSQL's snapshot,
+ * SQLite's data_version), whoever changed it. `value` must follow from the content of the database and the key alone.
+ * Only readers. At most 32 MiB are kept, and nothing when it is larger than 2 MiB. */
+GBytes *hf_db_recall(HfDbLink *link, GBytes *key);
+void hf_db_remember(HfDbLink *link, GBytes *key, GBytes *value);
+GBytes *hf_db_key(const char *sql, const HfDbValue *values, gsize n_values);
+/* hf_db_query_int by way of these. */
+gboolean hf_db_count(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, gint64 *number,
+                     GError **error);
+
 /* The next row. FALSE at the end, or with the error set (give one that is NULL, or look at hf_db_failed). */
 gboolean hf_db_next(HfDbRows *rows, GError **error);
 /* TRUE when the last hf_db_next ended by an error. */

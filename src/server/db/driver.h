@@ -24,13 +24,21 @@ typedef enum HfDbTrouble {
 
 struct HfDbDriver {
   HfDbKind kind;
-  const char *begin_read, *begin_write;
+  const char *begin_write;
   const char *begin_migration; /* keeps other programs out until COMMIT */
   /* Opens, and makes what is missing. A connection that is not `writer` refuses to change anything. `*version` (may be
    * NULL) is what the database calls itself; caller frees. */
   HfDbConnection *(*connect)(const char *where, gboolean writer, char **version, GError **error);
   void (*disconnect)(HfDbConnection *connection);
   HfDbTrouble (*trouble)(HfDbConnection *connection);
+  /* A transaction that sees one state and changes nothing. Both may put off talking to the database: what goes wrong in
+   * beginning is then told by the first query, what goes wrong in ending by the next beginning. */
+  gboolean (*begin_read)(HfDbConnection *connection, GError **error);
+  gboolean (*end_read)(HfDbConnection *connection);
+  /* Names what a reading transaction sees: equal names, equal content. The connection's, until its end_read; NULL when
+   * it cannot be told. `states_shared`: the names mean the same on all connections. */
+  const char *(*state)(HfDbConnection *connection);
+  gboolean states_shared;
   /* Several statements without values or rows. */
   gboolean (*script)(HfDbConnection *connection, const char *sql, GError **error);
   /* A migration, whose types are put into the database's own words. */

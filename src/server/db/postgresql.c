@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * PostgreSQL by libpq. Values go as text with their types said, blobs as bytes; results come as text.
+ *
+ * A reading transaction costs one round trip for its first query: BEGIN, the name of the state and the query go out
+ * together, and nobody waits for the answer to its ROLLBACK before the connection is used again.
  */
 #include <libpq-fe.h>
 #include <stdlib.h>
@@ -10,6 +13,12 @@
 #include "server/db/driver.h"
 
 #define MAX_STATEMENTS 256
+/* Readers ask the same few statements for small pages of tables that are in memory: planning them anew each time costs as
+ * much as running them, and by the default price of a page a thousand rows are read to find a hundred. */
+#define READER_SETTINGS                                                                                                \
+  "SET default_transaction_read_only = on; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1"
+#define BEGIN_NAME "begin" /* statements that each reading connection has prepared */
+#define STATE_NAME "state"
 #define VERSION_UNIT (100 * 100) /* 150018 is 15.18 */
 /* Types by the numbers of the catalogue pg_type, which never change. */
 #define OID_BOOL 16
@@ -24,6 +33,12 @@ typedef struct Pg {
   GHashTable *statements; /* types and sql -> name */
   guint next_name;
   HfDbTrouble trouble;
+  gboolean reader;
+  gboolean begin_due; /* a reading transaction has to be begun before the next query */
+  gboolean reading;   /* it was begun */
+  gboolean broken;    /* libpq was left in the middle of a pipeline */
+  gboolean ending;    /* the answer to a ROLLBACK has not been read */
+  char *state;        /* what it sees */
 } Pg;
 
 typedef struct PgRows {
@@ -55,7 +70,8 @@ static gboolean fail(Pg *pg, const PGresult *result, const char *sql, GError **e
   const char *state = result == NULL ? NULL : PQresultErrorField(result, PG_DIAG_SQLSTATE);
   gboolean lost = PQstatus(pg->handle) != CONNECTION_OK;
   g_autofree char *statement = hf_db_short_sql(sql);
-  g_autofree char *said = g_strdup(PQerrorMessage(pg->handle));
+  gboolean told = result != NULL && *PQresultErrorMessage(result) != '\0';
+  g_autofree char *said = g_strdup(told ? PQresultErrorMessage(result) : PQerrorMessage(pg->handle));
   g_strdelimit(g_strchomp(said), "\n", ' ');
   if (lost) /* a server that shuts down says so by 57P01 and closes */
     pg->trouble = HF_DB_TROUBLE_LOST;
@@ -65,10 +81,20 @@ static gboolean fail(Pg *pg, const PGresult *result, const char *sql, GError **e
   return hf_fail(error, code, "database: %s (in '%s')", said, statement);
 }
 
+/* Reads what is left of the transaction before. When the connection was lost, the next statement says so. */
+static void settle(Pg *pg)
+{
+  PGresult *result;
+  while (pg->ending && (result = PQgetResult(pg->handle)) != NULL)
+    PQclear(result);
+  pg->ending = FALSE;
+}
+
 static gboolean pg_script(HfDbConnection *connection, const char *sql, GError **error)
 {
   Pg *pg = (Pg *)connection;
   pg->trouble = HF_DB_TROUBLE_NONE;
+  settle(pg);
   g_autoptr(PGresult) result = PQexec(pg->handle, sql);
   ExecStatusType status = PQresultStatus(result);
   return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || fail(pg, result, sql, error);
@@ -80,11 +106,26 @@ static gboolean pg_migrate(HfDbConnection *connection, const char *sql, GError *
   return pg_script(connection, own, error);
 }
 
+static gboolean prepare_as(Pg *pg, const char *name, const char *sql, int n_values, const Oid *types, GError **error)
+{
+  g_autoptr(PGresult) result = PQprepare(pg->handle, name, sql, n_values, types);
+  return PQresultStatus(result) == PGRES_COMMAND_OK || fail(pg, result, sql, error);
+}
+
+/* A snapshot is the list of the transactions that it sees as ended: equal snapshots see equal content. */
+static gboolean prepare_own(Pg *pg, GError **error)
+{
+  return !pg->reader ||
+         (prepare_as(pg, BEGIN_NAME, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", 0, NULL, error) &&
+          prepare_as(pg, STATE_NAME, "SELECT CAST(pg_current_snapshot() AS TEXT)", 0, NULL, error));
+}
+
 static void pg_disconnect(HfDbConnection *connection)
 {
   Pg *pg = (Pg *)connection;
   g_hash_table_unref(pg->statements);
   PQfinish(pg->handle);
+  g_free(pg->state);
   g_free(pg);
 }
 
@@ -117,6 +158,7 @@ static HfDbConnection *pg_connect(const char *where, gboolean writer, char **ver
 {
   Pg *pg = g_new0(Pg, 1);
   pg->base.driver = &hf_db_postgresql;
+  pg->reader = !writer;
   pg->statements = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
   pg->handle = dial(where);
   g_autofree char *place = without_password(where);
@@ -131,7 +173,7 @@ static HfDbConnection *pg_connect(const char *where, gboolean writer, char **ver
                    "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0", place);
   } else {
     good = pg_script(&pg->base, "SET lock_timeout = '10s'", error) &&
-           (writer || pg_script(&pg->base, "SET default_transaction_read_only = on", error));
+           (writer || (pg_script(&pg->base, READER_SETTINGS, error) && prepare_own(pg, error)));
   }
   if (!good) {
     pg_disconnect(&pg->base);
@@ -146,6 +188,23 @@ static HfDbConnection *pg_connect(const char *where, gboolean writer, char **ver
 static HfDbTrouble pg_trouble(HfDbConnection *connection)
 {
   return ((Pg *)connection)->trouble;
+}
+
+static gboolean pg_begin_read(HfDbConnection *connection, GError **error)
+{
+  (void)error;
+  ((Pg *)connection)->begin_due = TRUE;
+  return TRUE;
+}
+
+static gboolean pg_end_read(HfDbConnection *connection)
+{
+  Pg *pg = (Pg *)connection;
+  if (pg->reading)
+    pg->ending = PQsendQuery(pg->handle, "ROLLBACK") == 1;
+  gboolean good = !pg->broken && (pg->begin_due || pg->ending);
+  pg->begin_due = pg->reading = FALSE;
+  return good;
 }
 
 /* The name of the prepared statement; NULL on error. A statement is one for each combination of types. */
@@ -165,15 +224,13 @@ static const char *prepare(Pg *pg, const char *sql, const HfDbValue *values, gsi
   if (known != NULL)
     return known;
   if (g_hash_table_size(pg->statements) >= MAX_STATEMENTS) {
-    if (!pg_script(&pg->base, "DEALLOCATE ALL", error))
+    if (!pg_script(&pg->base, "DEALLOCATE ALL", error) || !prepare_own(pg, error))
       return NULL;
     g_hash_table_remove_all(pg->statements);
   }
   char *name = g_strdup_printf("hf%u", pg->next_name++);
   g_autofree char *numbered = hf_db_number_values(sql);
-  g_autoptr(PGresult) result = PQprepare(pg->handle, name, numbered, (int)n_values, oids);
-  if (PQresultStatus(result) != PGRES_COMMAND_OK) {
-    fail(pg, result, sql, error);
+  if (!prepare_as(pg, name, numbered, (int)n_values, oids, error)) {
     g_free(name);
     return NULL;
   }
@@ -181,30 +238,107 @@ static const char *prepare(Pg *pg, const char *sql, const HfDbValue *values, gsi
   return name;
 }
 
+/* Values as libpq takes them; those of `values` are borrowed. */
+typedef struct Sent {
+  const char **bytes;
+  int *lengths, *formats;
+  char *digits;
+} Sent;
+
+static void sent_clear(Sent *sent)
+{
+  g_free(sent->bytes);
+  g_free(sent->lengths);
+  g_free(sent->formats);
+  g_free(sent->digits);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Sent, sent_clear)
+
+static void sent_fill(Sent *sent, const HfDbValue *values, gsize n_values)
+{
+  *sent = (Sent){g_new0(const char *, n_values + 1), g_new0(int, n_values + 1), g_new0(int, n_values + 1),
+                 g_malloc0(24 * (n_values + 1))};
+  for (gsize i = 0; i < n_values; i++) {
+    const HfDbValue *value = &values[i];
+    sent->formats[i] = value->kind == HF_DB_KIND_BLOB;
+    sent->lengths[i] = (int)value->length;
+    if (value->kind == HF_DB_KIND_INT) {
+      g_snprintf(sent->digits + 24 * i, 24, "%" G_GINT64_FORMAT, value->number);
+      sent->bytes[i] = sent->digits + 24 * i;
+    } else if (value->kind != HF_DB_KIND_NULL) {
+      sent->bytes[i] = value->bytes != NULL ? value->bytes : "";
+    }
+  }
+}
+
+static gboolean succeeded(const PGresult *result)
+{
+  ExecStatusType status = PQresultStatus(result);
+  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* The result of the next statement of a pipeline. */
+static PGresult *next_result(Pg *pg)
+{
+  PGresult *result = PQgetResult(pg->handle);
+  if (result != NULL)
+    PQclear(PQgetResult(pg->handle)); /* NULL ends the results of a statement */
+  return result;
+}
+
+/* BEGIN, the name of the state and the statement (`name` NULL: none) in one round trip. The statement's result, or the
+ * first that is an error. */
+static PGresult *run_first(Pg *pg, const char *name, const Sent *sent, int n_values)
+{
+  PGconn *handle = pg->handle;
+  pg->broken = TRUE;
+  g_clear_pointer(&pg->state, g_free);
+  if (PQenterPipelineMode(handle) == 0 || PQsendQueryPrepared(handle, BEGIN_NAME, 0, NULL, NULL, NULL, 0) == 0 ||
+      PQsendQueryPrepared(handle, STATE_NAME, 0, NULL, NULL, NULL, 0) == 0 ||
+      (name != NULL &&
+       PQsendQueryPrepared(handle, name, n_values, sent->bytes, sent->lengths, sent->formats, 0) == 0) ||
+      PQpipelineSync(handle) == 0)
+    return NULL;
+  g_autoptr(PGresult) begun = next_result(pg);
+  g_autoptr(PGresult) state = next_result(pg);
+  g_autoptr(PGresult) result = name == NULL ? NULL : next_result(pg);
+  PQclear(PQgetResult(handle)); /* of the sync */
+  pg->broken = PQexitPipelineMode(handle) != 1;
+  pg->reading = !pg->broken && succeeded(begun);
+  pg->begin_due = !pg->reading;
+  if (!pg->reading)
+    return g_steal_pointer(&begun);
+  if (!succeeded(state) || name == NULL)
+    return g_steal_pointer(&state);
+  pg->state = g_strdup(PQgetvalue(state, 0, 0));
+  return g_steal_pointer(&result);
+}
+
+static const char *pg_state(HfDbConnection *connection)
+{
+  Pg *pg = (Pg *)connection;
+  settle(pg);
+  if (pg->begin_due) {
+    g_autoptr(PGresult) state = run_first(pg, NULL, NULL, 0);
+    if (pg->reading && succeeded(state))
+      pg->state = g_strdup(PQgetvalue(state, 0, 0));
+  }
+  return pg->state;
+}
+
 static PGresult *run(Pg *pg, const char *sql, const HfDbValue *values, gsize n_values, GError **error)
 {
   pg->trouble = HF_DB_TROUBLE_NONE;
+  settle(pg);
   const char *name = prepare(pg, sql, values, n_values, error);
   if (name == NULL)
     return NULL;
-  g_autofree const char **bytes = g_new0(const char *, n_values + 1);
-  g_autofree int *lengths = g_new0(int, n_values + 1);
-  g_autofree int *formats = g_new0(int, n_values + 1);
-  g_autofree char *digits = g_malloc0(24 * (n_values + 1));
-  for (gsize i = 0; i < n_values; i++) {
-    const HfDbValue *value = &values[i];
-    formats[i] = value->kind == HF_DB_KIND_BLOB;
-    lengths[i] = (int)value->length;
-    if (value->kind == HF_DB_KIND_INT) {
-      g_snprintf(digits + 24 * i, 24, "%" G_GINT64_FORMAT, value->number);
-      bytes[i] = digits + 24 * i;
-    } else if (value->kind != HF_DB_KIND_NULL) {
-      bytes[i] = value->bytes != NULL ? value->bytes : "";
-    }
-  }
-  g_autoptr(PGresult) result = PQexecPrepared(pg->handle, name, (int)n_values, bytes, lengths, formats, 0);
-  ExecStatusType status = PQresultStatus(result);
-  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+  g_auto(Sent) sent = {0};
+  sent_fill(&sent, values, n_values);
+  g_autoptr(PGresult) result =
+      pg->begin_due ? run_first(pg, name, &sent, (int)n_values)
+                    : PQexecPrepared(pg->handle, name, (int)n_values, sent.bytes, sent.lengths, sent.formats, 0);
+  if (succeeded(result))
     return g_steal_pointer(&result);
   fail(pg, result, sql, error);
   return NULL;
@@ -310,13 +444,16 @@ static gconstpointer pg_blob(HfDbRows *base, guint column, gsize *size)
 
 const HfDbDriver hf_db_postgresql = {
   .kind = HF_DB_POSTGRESQL,
-  .begin_read = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
   .begin_write = "BEGIN ISOLATION LEVEL SERIALIZABLE",
   /* Read committed: after the wait for the lock the newest state has to be seen. */
   .begin_migration = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock(4831079461)",
   .connect = pg_connect,
   .disconnect = pg_disconnect,
   .trouble = pg_trouble,
+  .begin_read = pg_begin_read,
+  .end_read = pg_end_read,
+  .state = pg_state,
+  .states_shared = TRUE,
   .script = pg_script,
   .migrate = pg_migrate,
   .query = pg_query,

@@ -17,6 +17,7 @@ typedef struct Lite {
   sqlite3 *handle;
   GHashTable *statements; /* sql -> sqlite3_stmt*, those that nobody uses */
   HfDbTrouble trouble;
+  char state[24];
 } Lite;
 
 typedef struct LiteRows {
@@ -124,6 +125,16 @@ static HfDbTrouble lite_trouble(HfDbConnection *connection)
   return ((Lite *)connection)->trouble;
 }
 
+static gboolean lite_begin_read(HfDbConnection *connection, GError **error)
+{
+  return lite_script(connection, "BEGIN", error);
+}
+
+static gboolean lite_end_read(HfDbConnection *connection)
+{
+  return lite_script(connection, "ROLLBACK", NULL);
+}
+
 static gboolean bind(sqlite3_stmt *statement, int place, const HfDbValue *value)
 {
   switch (value->kind) {
@@ -224,6 +235,19 @@ static gboolean lite_exec(HfDbConnection *connection, const char *sql, const HfD
   return good;
 }
 
+/* The number that SQLite gives to what this connection sees: another one whenever others have changed it. */
+static const char *lite_state(HfDbConnection *connection)
+{
+  Lite *lite = (Lite *)connection;
+  HfDbRows *rows = lite_query(connection, "PRAGMA data_version", NULL, 0, NULL);
+  gboolean good = rows != NULL && lite_next(rows, NULL);
+  if (good)
+    g_snprintf(lite->state, sizeof lite->state, "%d", sqlite3_column_int(((LiteRows *)rows)->statement, 0));
+  if (rows != NULL)
+    lite_rows_free(rows);
+  return good ? lite->state : NULL;
+}
+
 static sqlite3_stmt *of(HfDbRows *rows)
 {
   return ((LiteRows *)rows)->statement;
@@ -272,12 +296,14 @@ static gconstpointer lite_blob(HfDbRows *rows, guint column, gsize *size)
 
 const HfDbDriver hf_db_sqlite = {
   .kind = HF_DB_SQLITE,
-  .begin_read = "BEGIN",
   .begin_write = "BEGIN IMMEDIATE",
   .begin_migration = "BEGIN EXCLUSIVE",
   .connect = lite_connect,
   .disconnect = lite_disconnect,
   .trouble = lite_trouble,
+  .begin_read = lite_begin_read,
+  .end_read = lite_end_read,
+  .state = lite_state,
   .script = lite_script,
   .migrate = lite_script,
   .query = lite_query,
