@@ -310,6 +310,8 @@ def render_header(service):
         lines += render_enum(service, enum)
     for struct in service.structs.values():
         lines += render_struct(service, struct)
+    lines += ["/* All of these messages, in order, ended by NULL. */",
+              f"extern const HfMessageKind *const {service.lower}_kinds[];", ""]
     if service.methods:
         lines += [f"typedef enum {service.camel}Method {{"]
         lines += [f"  {method_symbol(service, method)} = {method['number']}, /* {method['help']} */"
@@ -363,6 +365,8 @@ def render_source(service):
                   f"  .fields = {service.c_function(struct['name'])}_fields,",
                   f"  .count = G_N_ELEMENTS({service.c_function(struct['name'])}_fields),",
                   f"  .secret = {'TRUE' if struct['secret'] else 'FALSE'},", "};", ""]
+    tables = [f"  &{service.c_table(name)}," for name in service.structs]
+    lines += [f"const HfMessageKind *const {service.lower}_kinds[] = {{", *tables, "  NULL,", "};", ""]
     if service.methods:
         lines += [f"const char *{service.lower}_method_name(guint number)", "{", "  switch (number) {"]
         for method in service.methods:

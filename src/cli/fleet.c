@@ -276,7 +276,7 @@ static json_t *find_start(HfFleet *fleet, const HfFleetKind *kind, const char *n
   return NULL;
 }
 
-json_t *hf_fleet_find(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error)
+static json_t *find_row(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error)
 {
   if (hf_fleet_is_id(name)) {
     g_autofree char *id = g_ascii_strdown(name, -1);
@@ -301,6 +301,20 @@ json_t *hf_fleet_find(HfFleet *fleet, const HfFleetKind *kind, const char *name,
     return find_start(fleet, kind, name, error);
   several(kind, name, same, error);
   return NULL;
+}
+
+gboolean hf_fleet_has_id(HfFleet *fleet, json_t *row, GError **error)
+{
+  const char *id = hf_json_text(row, "id");
+  return (id != NULL && hf_fleet_is_id(id)) ||
+         hf_fail(error, HF_ERROR_INVALID, "an answer of '%s' has no id; is it a Holdfast server?",
+                 fleet->login->server.address);
+}
+
+json_t *hf_fleet_find(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error)
+{
+  hf_autojson json_t *row = find_row(fleet, kind, name, error);
+  return row != NULL && hf_fleet_has_id(fleet, row, error) ? g_steal_pointer(&row) : NULL;
 }
 
 char *hf_fleet_id(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error)

@@ -72,6 +72,8 @@ gboolean hf_fleet_is_id(const char *text);
 gboolean hf_fleet_is_start_of(const char *text, const char *id);
 /* The row of the list that has this name, this id, or an id that begins so; the caller's. */
 json_t *hf_fleet_find(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error);
+/* HF_ERROR_INVALID unless the row has an id: what stands there becomes part of addresses. */
+gboolean hf_fleet_has_id(HfFleet *fleet, json_t *row, GError **error);
 /* Its id alone; caller frees. */
 char *hf_fleet_id(HfFleet *fleet, const HfFleetKind *kind, const char *name, GError **error);
 

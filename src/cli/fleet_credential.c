@@ -63,7 +63,8 @@ gboolean hf_verb_credential_add(const HfOptions *options, HfCli *cli, GError **e
   if (!put_secrets(&fleet, options, options->key == NULL, body, error) ||
       !hf_fleet_ask(&fleet, "POST", hf_fleet_credential.list, json_incref(body), &answer, error))
     return FALSE;
-  hf_output_note(cli->output, "credential %s for '%s'\n", hf_json_text(answer, "id"), options->user);
+  g_autofree char *id = hf_fleet_cell(answer, "id", HF_CELL_TEXT);
+  hf_output_note(cli->output, "credential %s for '%s'\n", id, options->user);
   hf_output_document(cli->output, json_incref(answer));
   return TRUE;
 }
@@ -94,7 +95,8 @@ gboolean hf_verb_credential_change(const HfOptions *options, HfCli *cli, GError 
   if (!change_secret(&fleet, options, hf_json_text(found, "id"), error) ||
       !hf_fleet_ask(&fleet, "PUT", path, json_incref(found), &answer, error))
     return FALSE;
-  hf_output_note(cli->output, "changed credential '%s'\n", hf_json_text(answer, "username"));
+  g_autofree char *user = hf_fleet_cell(answer, "username", HF_CELL_TEXT);
+  hf_output_note(cli->output, "changed credential '%s'\n", user);
   hf_output_document(cli->output, json_incref(answer));
   return TRUE;
 }

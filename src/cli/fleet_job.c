@@ -107,7 +107,8 @@ gboolean hf_verb_job_change(const HfOptions *options, HfCli *cli, GError **error
   g_autofree char *path = g_strdup_printf("%s/%s", hf_fleet_job.list, hf_json_text(job, "id"));
   if (!hf_fleet_ask(&fleet, "PUT", path, json_incref(job), &answer, error))
     return FALSE;
-  hf_output_note(cli->output, "changed job '%s'\n", hf_json_text(answer, "name"));
+  g_autofree char *name = hf_fleet_cell(answer, "name", HF_CELL_TEXT);
+  hf_output_note(cli->output, "changed job '%s'\n", name);
   hf_output_document(cli->output, json_incref(answer));
   return TRUE;
 }

@@ -207,6 +207,8 @@ static gboolean search_name(PointSearch *search, const char *name, const char *j
   size_t index;
   json_array_foreach(backups, index, row)
   {
+    if (!hf_fleet_has_id(search->fleet, row, error))
+      return FALSE;
     g_hash_table_add(wanted, (gpointer)hf_json_text(row, "id"));
   }
   for (gsize i = json_array_size(search->rows); i-- > 0;) {
@@ -243,13 +245,14 @@ static json_t *point_by_name(HfFleet *fleet, const char *text, const char *job, 
 json_t *hf_fleet_point(HfFleet *fleet, const char *text, const char *job, GError **error)
 {
   g_autoptr(GError) problem = NULL;
-  json_t *point = looks_like_digits(text) ? point_by_digits(fleet, text, &problem) : NULL;
-  if (point != NULL)
-    return point;
-  if (problem == NULL)
-    return point_by_name(fleet, text, job, error);
-  g_propagate_error(error, g_steal_pointer(&problem));
-  return NULL;
+  hf_autojson json_t *point = looks_like_digits(text) ? point_by_digits(fleet, text, &problem) : NULL;
+  if (problem != NULL) {
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return NULL;
+  }
+  if (point == NULL)
+    point = point_by_name(fleet, text, job, error);
+  return point != NULL && hf_fleet_has_id(fleet, point, error) ? g_steal_pointer(&point) : NULL;
 }
 
 /* ---- Looking into one. ---- */

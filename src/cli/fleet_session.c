@@ -78,7 +78,7 @@ static json_t *find_name(HfFleet *fleet, const char *name, GError **error)
   return NULL;
 }
 
-static json_t *find_session(HfFleet *fleet, const char *text, GError **error)
+static json_t *find_row(HfFleet *fleet, const char *text, GError **error)
 {
   if (hf_fleet_is_id(text))
     return get_session(fleet, text, error);
@@ -99,6 +99,12 @@ static json_t *find_session(HfFleet *fleet, const char *text, GError **error)
     found = row;
   }
   return found != NULL ? json_incref(found) : find_name(fleet, text, error);
+}
+
+static json_t *find_session(HfFleet *fleet, const char *text, GError **error)
+{
+  hf_autojson json_t *row = find_row(fleet, text, error);
+  return row != NULL && hf_fleet_has_id(fleet, row, error) ? g_steal_pointer(&row) : NULL;
 }
 
 static gboolean print_tasks(HfFleet *fleet, const char *id, GError **error)
@@ -187,7 +193,8 @@ gboolean hf_verb_session_stop(const HfOptions *options, HfCli *cli, GError **err
   g_autofree char *path = id == NULL ? NULL : hf_fleet_path(SESSIONS "/%s/stop", id);
   if (path == NULL || !hf_fleet_ask(&fleet, "POST", path, NULL, NULL, error))
     return FALSE;
-  hf_output_note(cli->output, "session %s of '%s' stops\n", id, hf_json_text(session, "name"));
+  g_autofree char *name = hf_fleet_cell(session, "name", HF_CELL_TEXT);
+  hf_output_note(cli->output, "session %s of '%s' stops\n", id, name);
   hf_output_document(cli->output, json_pack("{s:s}", "id", id));
   return TRUE;
 }

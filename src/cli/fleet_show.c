@@ -8,6 +8,7 @@
 
 #define ID_DIGITS 8
 #define GIB 1073741824.0
+#define GIB_MAX 8e9 /* of them: no more can be a number of bytes */
 
 /* "2026-11-22T10:00:00.123456+00:00" as "2026-11-22 11:00:00" of here. */
 static char *local_time(const char *text)
@@ -17,6 +18,8 @@ static char *local_time(const char *text)
   if (time == NULL)
     return g_strdup(text);
   g_autoptr(GDateTime) local = g_date_time_to_local(time);
+  if (local == NULL) /* past the years that are counted */
+    return g_strdup(text);
   return g_date_time_format(local, "%Y-%m-%d %H:%M:%S");
 }
 
@@ -66,7 +69,7 @@ char *hf_fleet_cell(json_t *row, const char *path, HfCellKind kind)
   case HF_CELL_SIZE:
     return hf_format_size((guint64)MAX(json_integer_value(value), 0));
   case HF_CELL_GIB:
-    return hf_format_size((guint64)(MAX(json_number_value(value), 0.0) * GIB));
+    return hf_format_size((guint64)(CLAMP(json_number_value(value), 0.0, GIB_MAX) * GIB));
   case HF_CELL_FLAG:
     return g_strdup(json_is_true(value) ? "yes" : "");
   case HF_CELL_LIST:

@@ -19,12 +19,15 @@ static json_t *shown(json_t *rule)
                             { "target", "targetIPStart", "targetIPEnd" } };
   for (guint i = 0; i < G_N_ELEMENTS(ends); i++) {
     const char *first = hf_json_text(rule, ends[i][1]), *last = hf_json_text(rule, ends[i][2]);
-    g_autofree char *text = g_strcmp0(first, last) == 0 ? g_strdup(first) : g_strdup_printf("%s-%s", first, last);
+    if (first == NULL || last == NULL)
+      continue;
+    g_autofree char *text = g_str_equal(first, last) ? g_strdup(first) : g_strdup_printf("%s-%s", first, last);
     json_object_set_new(row, ends[i][0], json_string(text));
   }
   if (hf_json_flag(rule, "throttlingEnabled")) {
     g_autofree char *value = hf_fleet_cell(rule, "throttlingValue", HF_CELL_NUMBER);
-    g_autofree char *limit = g_strdup_printf("%s %s", value, hf_json_text(rule, "throttlingUnit"));
+    g_autofree char *unit = hf_fleet_cell(rule, "throttlingUnit", HF_CELL_TEXT);
+    g_autofree char *limit = g_strdup_printf("%s %s", value, unit);
     json_object_set_new(row, "limit", json_string(limit));
   }
   return row;

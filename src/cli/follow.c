@@ -9,6 +9,7 @@
 
 #define FIRST_PAUSE_MS 200u
 #define PAUSE_MS 1000u
+#define BYTES_MAX 9e18                     /* of a total that is guessed */
 #define STEP_MS 50u                        /* a cancel is seen this soon */
 #define PATIENCE_US (120 * G_USEC_PER_SEC) /* a server that starts again is waited for this long */
 
@@ -122,7 +123,7 @@ static gboolean show_tasks(Follower *follower, gint64 percent, GError **error)
   guint64 more = rise(&follower->bytes, sums.processed), stored = rise(&follower->stored, sums.transferred);
   /* How much there is in all is what the server's percentage makes of what was done. */
   if (percent > 0 && percent <= 100 && follower->bytes > 0)
-    hf_report_total(report, 0, (guint64)((double)follower->bytes * 100.0 / (double)percent));
+    hf_report_total(report, 0, (guint64)MIN((double)follower->bytes * 100.0 / (double)percent, BYTES_MAX));
   hf_report_add(report, 0, more, stored);
   return TRUE;
 }
@@ -179,10 +180,16 @@ static json_t *wait_for_end(Follower *follower, GError **error)
   }
 }
 
+static const char *name_of(json_t *session)
+{
+  const char *name = hf_json_text(session, "name");
+  return name != NULL ? name : "the session";
+}
+
 static gboolean judge(HfFleet *fleet, json_t *session, GError **error)
 {
   const char *result = hf_json_text(session, "result.result"), *message = hf_json_text(session, "result.message");
-  const char *name = hf_json_text(session, "name");
+  const char *name = name_of(session);
   gboolean stopped = hf_json_flag(session, "result.isCanceled"), said = message != NULL && *message != '\0';
   if (g_strcmp0(result, "Success") == 0)
     return TRUE;
@@ -198,12 +205,12 @@ static void print_end(const Follower *follower, json_t *session)
 {
   HfCli *cli = follower->fleet->cli;
   g_autofree char *bytes = hf_format_size(follower->bytes), *sent = hf_format_size(follower->stored);
+  g_autofree char *result = hf_fleet_cell(session, "result.result", HF_CELL_TEXT);
   hf_progress_hide(cli->progress);
   if (follower->bytes > 0)
-    hf_output_note(cli->output, "%s: %s, %s processed, %s sent\n", hf_json_text(session, "name"),
-                   hf_json_text(session, "result.result"), bytes, sent);
+    hf_output_note(cli->output, "%s: %s, %s processed, %s sent\n", name_of(session), result, bytes, sent);
   else
-    hf_output_note(cli->output, "%s: %s\n", hf_json_text(session, "name"), hf_json_text(session, "result.result"));
+    hf_output_note(cli->output, "%s: %s\n", name_of(session), result);
   hf_output_document(cli->output, json_incref(session));
 }
 
@@ -228,8 +235,8 @@ gboolean hf_fleet_follow(HfFleet *fleet, const char *session_id, GError **error)
 gboolean hf_fleet_started(HfFleet *fleet, json_t *session, gboolean follow, GError **error)
 {
   const char *id = hf_json_text(session, "id");
-  if (id == NULL)
-    return hf_fail(error, HF_ERROR_INVALID, "the answer of '%s' names no session", fleet->login->server.address);
+  if (!hf_fleet_has_id(fleet, session, error))
+    return FALSE;
   if (follow)
     return hf_fleet_follow(fleet, id, error);
   hf_output_text(fleet->cli->output, "session %s\n", id);

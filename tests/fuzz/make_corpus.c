@@ -10,6 +10,7 @@
 #include "format/point.h"
 #include "format/repository.h"
 #include "format/tree.h"
+#include "messagefill.h"
 
 static const char *root;
 static const HfKey seed = { { 9, 8, 7 } };
@@ -458,6 +459,23 @@ static void make_codec(void)
   }
 }
 
+/* ---- The fleet ---- */
+
+static void make_messages(void)
+{
+  guint8 number = 0;
+  for (const MessageService *service = message_services; service->name != NULL; service++)
+    for (guint i = 0; service->kinds[i] != NULL; i++, number++) {
+      const HfMessageKind *kind = service->kinds[i];
+      g_autofree gpointer message = g_malloc0(kind->size);
+      message_fill(kind, message);
+      g_autoptr(GBytes) bytes = hf_message_encode(kind, message, NULL);
+      g_autofree char *name = g_strdup_printf("%s-%u", service->name, i);
+      save_after("messages", name, &number, 1, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+      hf_message_clear(kind, message);
+    }
+}
+
 int main(int argc, char **argv)
 {
   if (argc != 2 || !hf_crypto_init(NULL)) {
@@ -480,5 +498,6 @@ int main(int argc, char **argv)
   make_points();
   make_marks();
   make_codec();
+  make_messages();
   return 0;
 }
