@@ -4,8 +4,9 @@
  * what it allows to the host that is called, by a signed order; its token to the host that calls, within the order of
  * the task. The certificate says who connects, the ticket what for; both are checked.
  *
- * A ticket lives `seconds` by the clock of the host that is called (no clocks of two hosts are compared), or until the
- * server takes it back. It opens at most `streams` connections at a time.
+ * A ticket ends when it has had no connection for `seconds`, by the clock of the host that is called (no clocks of two
+ * hosts are compared), or when the server takes it back: so it ends soon after its task, also where the server was
+ * killed meanwhile and knows of it no more. It opens at most `streams` connections at a time.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ typedef struct HfTicket {
   guint8 token_hash[32]; /* SHA-256 of the token */
   char *peer;            /* the certificate that may show it: the uuid of a host, or of the server */
   gboolean peer_is_server;
-  guint32 seconds; /* how long it opens connections, from when this host learned it */
+  guint32 seconds; /* how long it lives without a connection: in the beginning, and again after the last */
   guint32 streams;
   /* REPOSITORY */
   char *repository; /* absolute path of its folder on this host */

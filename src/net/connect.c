@@ -13,6 +13,7 @@
 #include "base/error.h"
 
 #define BACKLOG 128
+#define LOOK_MS 200 /* how often a cancel is looked for */
 #define KEEPALIVE_IDLE 30
 #define KEEPALIVE_EVERY 10
 #define KEEPALIVE_PROBES 3
@@ -66,29 +67,32 @@ static char *peer_text(const struct sockaddr_storage *address, socklen_t length)
 }
 
 /* Waits until `fd` is ready or `until` (us; -1: for ever) has passed. Returns an errno, 0 when it is ready. */
-static int wait_for(int fd, short events, gint64 until)
+static int wait_for(int fd, short events, gint64 until, HfCancel *cancel)
 {
   struct pollfd entry = { .fd = fd, .events = events };
   for (;;) {
     gint64 left = until < 0 ? -1 : MAX(until - hf_clock_monotonic_us(), 0);
-    int ready = poll(&entry, 1, left < 0 ? -1 : (int)MIN((left + 999) / 1000, G_MAXINT));
+    int most = cancel != NULL ? LOOK_MS : left < 0 ? -1 : G_MAXINT;
+    int ready = poll(&entry, 1, left < 0 ? most : (int)MIN((left + 999) / 1000, most));
     if (ready > 0)
       return 0;
-    if (ready == 0)
+    if (hf_cancelled(cancel, NULL))
+      return ECANCELED;
+    if (ready == 0 && until >= 0 && hf_clock_monotonic_us() >= until)
       return ETIMEDOUT;
-    if (errno != EINTR)
+    if (ready < 0 && errno != EINTR)
       return errno;
   }
 }
 
 /* Connects `fd` without waiting longer than `until`; an errno, 0 when it worked. */
-static int connect_until(int fd, const struct addrinfo *at, gint64 until)
+static int connect_until(int fd, const struct addrinfo *at, gint64 until, HfCancel *cancel)
 {
   if (connect(fd, at->ai_addr, at->ai_addrlen) == 0)
     return 0;
   if (errno != EINPROGRESS)
     return errno;
-  int failure = wait_for(fd, POLLOUT, until);
+  int failure = wait_for(fd, POLLOUT, until, cancel);
   socklen_t length = sizeof failure;
   if (failure == 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) != 0)
     failure = errno;
@@ -96,13 +100,13 @@ static int connect_until(int fd, const struct addrinfo *at, gint64 until)
 }
 
 /* One address; the socket, or -1 with the cause appended to `tried`. */
-static int try_address(const struct addrinfo *at, gint64 until, GString *tried)
+static int try_address(const struct addrinfo *at, gint64 until, HfCancel *cancel, GString *tried)
 {
   struct sockaddr_storage address = { 0 };
   memcpy(&address, at->ai_addr, at->ai_addrlen);
   g_autofree char *text = address_text(&address, at->ai_addrlen);
   int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-  int failure = fd < 0 ? errno : connect_until(fd, at, until);
+  int failure = fd < 0 ? errno : connect_until(fd, at, until, cancel);
   if (failure == 0) {
     set_options(fd);
     return fd;
@@ -126,6 +130,11 @@ static struct addrinfo *resolve(const char *host, guint16 port, int flags, int *
 
 int hf_net_connect(const char *host, guint16 port, int timeout_ms, GError **error)
 {
+  return hf_net_connect_or_cancel(host, port, timeout_ms, NULL, error);
+}
+
+int hf_net_connect_or_cancel(const char *host, guint16 port, int timeout_ms, HfCancel *cancel, GError **error)
+{
   int failure, fd = -1;
   gint64 until = hf_clock_monotonic_us() + (gint64)timeout_ms * 1000;
   struct addrinfo *list = resolve(host, port, 0, &failure);
@@ -138,13 +147,15 @@ int hf_net_connect(const char *host, guint16 port, int timeout_ms, GError **erro
   for (struct addrinfo *at = list; at != NULL; at = at->ai_next)
     left++;
   g_autoptr(GString) tried = g_string_new(NULL);
-  for (struct addrinfo *at = list; at != NULL && fd < 0; at = at->ai_next, left--) {
+  for (struct addrinfo *at = list; at != NULL && fd < 0 && !hf_cancelled(cancel, NULL); at = at->ai_next, left--) {
     /* An address that does not answer must not use up the time of those behind it. */
     gint64 now = hf_clock_monotonic_us();
-    fd = try_address(at, now + MAX(until - now, 0) / left, tried);
+    fd = try_address(at, now + MAX(until - now, 0) / left, cancel, tried);
   }
   freeaddrinfo(list);
-  if (fd < 0)
+  if (fd < 0 && hf_cancelled(cancel, NULL))
+    (void)hf_fail(error, HF_ERROR_CANCELLED, "the call to '%s' port %u was given up", host, port);
+  else if (fd < 0)
     (void)hf_fail(error, HF_ERROR_IO, "cannot connect to '%s' port %u: %s; check that it runs there and that the "
                   "firewalls let it through", host, port, tried->str);
   return fd;
@@ -213,7 +224,7 @@ int hf_net_accept(int listener, int timeout_ms, char **peer, GError **error)
         *peer = peer_text(&address, length);
       return fd;
     }
-    int failure = errno == EAGAIN || errno == EWOULDBLOCK ? wait_for(listener, POLLIN, until) : errno;
+    int failure = errno == EAGAIN || errno == EWOULDBLOCK ? wait_for(listener, POLLIN, until, NULL) : errno;
     if (failure == EINVAL)
       (void)hf_fail(error, HF_ERROR_CANCELLED, "no longer listening on port %u", hf_net_port(listener));
     else if (failure == ETIMEDOUT)

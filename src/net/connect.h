@@ -7,12 +7,17 @@
 
 #include <glib.h>
 
+#include "base/work.h"
+
 /*
  * Connects to `host` (an IPv4 or IPv6 address, or a name: all its addresses are tried in the order of the resolver) and
  * `port` within `timeout_ms` in all. The socket is the caller's, or -1. Errors name host, port and each address that
  * was tried with its cause: HF_ERROR_NOT_FOUND for a name that does not resolve, else HF_ERROR_IO.
  */
 int hf_net_connect(const char *host, guint16 port, int timeout_ms, GError **error);
+/* The same; HF_ERROR_CANCELLED a moment after `cancel` (NULL: never) was set. A name that is being looked up is waited
+ * for. */
+int hf_net_connect_or_cancel(const char *host, guint16 port, int timeout_ms, HfCancel *cancel, GError **error);
 
 /* Listens on `address` (NULL or "": all addresses, IPv6 and IPv4) and `port` (0: one that is free). HF_ERROR_EXISTS
  * when the port is in use, HF_ERROR_PERMISSION when it may not be taken. */

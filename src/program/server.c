@@ -394,13 +394,18 @@ void hf_server_stop(HfServer *server)
   server->stop = TRUE;
   g_cond_signal(&server->wake);
   g_mutex_unlock(&server->mutex);
+  /* A host behind a cut cable must not hold up the end: whoever waits for one stops waiting. */
+  if (server->jobs != NULL)
+    hf_jobs_begin_end(server->jobs);
+  if (server->hosts != NULL)
+    hf_hosts_break(server->hosts);
   hf_api_stop(server->api);
   if (server->jobs != NULL)
     hf_jobs_set_scheduler(server->jobs, NULL);
   hf_scheduler_free(server->scheduler);
   if (server->care != NULL)
     g_thread_join(server->care);
-  /* Hosts go on telling while sessions let go; then nobody listens to the runner any more. */
+  /* Nobody listens to the runner any more after this. */
   hf_jobs_end(server->jobs);
   hf_hosts_free(server->hosts);
   hf_jobs_free(server->jobs);

@@ -104,7 +104,7 @@ class Process:
 
 
 class Agent:
-    def __init__(self, fleet, name, address=None, prefix=()):
+    def __init__(self, fleet, name, address=None, prefix=(), listen=None):
         self.fleet = fleet
         self.name = name
         self.address = address or fleet.address
@@ -115,8 +115,9 @@ class Agent:
         self.channels = (min(first, 65000), min(first, 65000) + 200)
         self.id = None
         self.process = None
+        self.env = fleet.env
         self.config = self.folder / 'agent.conf'
-        self.config.write_text(f'[agent]\naddress = {self.address}\nuser = {getpass.getuser()}\n'
+        self.config.write_text(f'[agent]\naddress = {listen or self.address}\nuser = {getpass.getuser()}\n'
                                f'[ports]\ninstaller = {self.installer}\n'
                                f'transport = {self.transport}\nchannels = {self.channels[0]}-{self.channels[1]}\n',
                                encoding='ascii')
@@ -126,7 +127,7 @@ class Agent:
                 self.folder / 'state', '--runtime', self.folder / 'run']
 
     def start(self):
-        self.process = Process(self.argv('run'), self.folder / 'log', self.fleet.env)
+        self.process = Process(self.argv('run'), self.folder / 'log', self.env)
 
     def stop(self):
         if self.process is not None:
@@ -163,7 +164,8 @@ class Fleet:
         self.address = address
         self.folder = pathlib.Path(folder)
         self.build = pathlib.Path(build)
-        self.env = env or {}
+        self.env = self.server_env = env or {}
+        self.settings = '' # more lines of the server's configuration
         self.folder.mkdir(parents=True, exist_ok=True)
         self.agents = []
         self.server = None
@@ -187,11 +189,12 @@ class Fleet:
 
     def start_server(self, *more):
         config = self.folder / 'server.conf'
-        config.write_text(f'[server]\nport = {self.port}\naddress = {self.address}\nname = test\n', encoding='ascii')
+        config.write_text(f'[server]\nport = {self.port}\naddress = {self.address}\nname = test\n{self.settings}',
+                          encoding='ascii')
         log = self.folder / 'server.log'
         begun = log.stat().st_size if log.exists() else 0
         self.server = Process([self.program('holdfast-server'), 'run', '--config', config, '--state',
-                               self.folder / 'server', '--json', *more], log, self.env)
+                               self.folder / 'server', '--json', *more], log, self.server_env)
 
         def told():
             if not self.server.alive():
@@ -276,9 +279,10 @@ class Fleet:
 
     # ---- What there is. ----
 
-    def add_agent(self, name, address=None, prefix=()):
-        """`prefix`: words before the program's, to start it elsewhere (a network namespace)."""
-        agent = Agent(self, name, address, prefix)
+    def add_agent(self, name, address=None, prefix=(), listen=None):
+        """`prefix`: words before the program's, to start it elsewhere (a network namespace). `listen`: where it listens,
+        other than at the address by which the server calls it."""
+        agent = Agent(self, name, address, prefix, listen)
         self.agents.append(agent)
         token = new_token()
         (agent.folder / 'token').write_text(token, encoding='ascii')

@@ -5,10 +5,12 @@ retention, rescan of a lost catalogue, and restarts in the middle. Usage: test_f
 import os
 import pathlib
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import rig
@@ -153,6 +155,49 @@ class FleetTest(unittest.TestCase):
         fleet.run(job)
         fleet.restore(fleet.points()[-1]['id'], self.folder / 'out', paths=[source], host=two)
         self.assert_same(source, self.folder / 'out' / source.name)
+
+    def test_silent_host(self):
+        """Nobody is told when a cable is cut: the job fails by name within a minute all the same, and a server that is
+        stopped meanwhile does not wait for the host."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        repository = fleet.add_repository('main', two)
+        source = self.source('source', files=300, size=300000)
+        job = fleet.add_job('docs', one, [source], repository)
+        session = fleet.start(job)
+        rig.wait_for('the worker', 30, lambda: len(one.children()) > 2)
+        stopped = [*one.children(), one.process.pid]
+        begun = time.monotonic()
+        for pid in reversed(stopped):
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            found = fleet.wait(session, seconds=90)
+            self.assertLess(time.monotonic() - begun, 65)
+            self.assertEqual(found['result']['result'], 'Failed')
+            self.assertIn(f'127.0.0.1:{one.installer}', found['result']['message'])
+            fleet.start(job)
+            time.sleep(2)
+            begun = time.monotonic()
+            fleet.stop_server()
+            self.assertLess(time.monotonic() - begun, 10)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        fleet.start_server()
+        rig.wait_for('all runs to end', 90, lambda: all(row['state'] == 'Stopped' for row in fleet.all(
+            '/api/v1/sessions?typeFilter=BackupJob')))
+        fleet.run(job)
+
+    def test_no_inotify(self):
+        """All instances of inotify are taken by others: the agent looks now and then instead."""
+        words = 'echo 0 > /proc/sys/user/max_inotify_instances && exec unshare --map-user=1 --map-group=1 "$0" "$@"'
+        prefix = ['unshare', '-r', 'sh', '-c', words]
+        if subprocess.run([*prefix, 'true'], capture_output=True, check=False).returncode != 0:
+            self.skipTest('no namespaces of users here')
+        one = self.fleet.add_agent('one', prefix=prefix)
+        repository = self.fleet.add_repository('main', one)
+        self.fleet.run(self.fleet.add_job('docs', one, [self.source('source')], repository))
+        self.assertEqual((one.folder / 'log').read_text(encoding='utf-8').count('it is looked at every'), 1)
 
     def test_result_is_lost(self):
         """The keeper is killed after the commit and before it told: the point is the task's result, and the only one."""

@@ -2,18 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Faults while a whole fleet is at work, chosen by a seed. Each round changes the sources, starts a backup of two hosts
 (retention is part of it), often a copy or a restore beside it, and lets faults fall on them: any process killed or
-stopped, cables cut in one or both directions, a full disk, a server that restarts, a host that is away, a host that is
-enrolled anew. Then all is made whole, and it is looked whether
+stopped, cables cut in one or both directions, connections that are dead without anybody being told, a full disk, a
+server that restarts, a host that is away, a host that is enrolled anew, a clock that jumps, a database that restarts.
+Then all is made whole, and it is looked whether
 
  - every session ends by itself, and the next run succeeds,
- - what the next run sends is at most what came since the last checkpoint,
- - each listed point that is asked for comes back byte for byte (all of them at the end),
- - no object below sessions/ outlives its holder by more than 60 s.
+ - what the next run sends is at most what is new,
+ - points that were listed are listed until retention takes them, and come back byte for byte (all of them at the end),
+ - no session of a repository outlives its holder by more than 60 s,
+ - at the end, whatever is stored passes verification.
 
-As root it runs in network and mount namespaces of its own: there cables can be cut and disks be small; else these
-faults are passed over. The agents take checkpoints every second (a debug build listens to that).
+Between the rounds there are trials (trials.py), each of one promise.
 
-usage: torture.py BUILD [--seed S] [--count FAULTS] [--seconds S] [--keep]
+As root each host has a network namespace and a cable of its own, and the repository a small disk; else faults that need
+these are passed over. The agents take checkpoints every second (a debug build listens to that).
+
+usage: torture.py BUILD [--seed S] [--count FAULTS] [--seconds S] [--postgresql] [--long-cut S] [--keep]
 """
 import argparse
 import collections
@@ -33,16 +37,15 @@ import traceback
 import urllib.error
 
 import rig
+import trials
+import world
 
 CHECKPOINT_MS = 1000
-LEASE_SECONDS = 60 + 30  # the promise, and what a slow machine may add to it
+LEASE_SECONDS = 60 + 10  # the promise, and what a slow machine may add to it
 KEPT_POINTS = 4
-LARGE_BYTES = 96 << 20
-RATE_MEGABYTES = 20
-# A role that dies again and again is started after a pause of up to 30 s.
-BACKING_OFF = 'role of this host does not run'
 DISK_BYTES = 2 << 30
-INSIDE = 'HOLDFAST_TORTURE_INSIDE'
+# A role that is being started anew takes nothing for a moment.
+STARTING = 'role of this host does not run'
 
 
 def digest(folder):
@@ -67,44 +70,26 @@ def role_of(pid):
     return None
 
 
-class Cables:
-    """Cuts in the namespace that is ours alone."""
-
-    def __init__(self):
-        self.usable = INSIDE in os.environ and shutil.which('nft') is not None
-        if self.usable:
-            self.nft('add table inet torture')
-            self.nft('add chain inet torture cut { type filter hook input priority 0; }')
-
-    @staticmethod
-    def nft(words):
-        subprocess.run(['nft', *words.split(' ')], check=True, capture_output=True)
-
-    def cut(self, ports, way):
-        """`way`: to those who listen, from them, or both. What is cut is swallowed, as by a cable."""
-        text = '{ ' + ', '.join(ports) + ' }'
-        for key in {'to': ('dport',), 'from': ('sport',), 'both': ('dport', 'sport')}[way]:
-            self.nft(f'add rule inet torture cut tcp {key} {text} drop')
-
-    def heal(self):
-        if self.usable:
-            self.nft('flush chain inet torture cut')
-
-
 class Torture:
     def __init__(self, args):
         self.args = args
         self.random = random.Random(args.seed)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-torture-'))
-        self.fleet = rig.Fleet(self.folder, args.build, {'HOLDFAST_TEST_CHECKPOINT_MS': str(CHECKPOINT_MS)})
-        self.cables = Cables()
+        self.folder.chmod(0o755)
+        self.places = [world.Place(number) for number in (2, 3, 4)] if world.inside() else []
+        self.cables = world.Cables()
+        self.later = world.Later()
+        self.database = world.Postgres(self.folder / 'postgres') if args.postgresql else None
+        self.fleet = rig.Fleet(self.folder, args.build, {'HOLDFAST_TEST_CHECKPOINT_MS': str(CHECKPOINT_MS)},
+                               f'{world.NETWORK}.1' if world.inside() else '127.0.0.1')
+        if self.database is not None:
+            self.fleet.settings += f'database = {self.database.url}\n'
         self.counts = collections.Counter()
         self.failures = []
         self.trees = {}      # of each host: digests of all that its source ever was
         self.current = set() # the digests of now
         self.checked = {}    # point: digest that it came back with
-        self.stopped = {}    # pid: when to let it go on
-        self.lock = threading.Lock()
+        self.listed = {}     # backup and name: points in the order in which they were first listed
         self.ballast = None
         self.round = 0
         self.begun = time.monotonic()
@@ -118,20 +103,28 @@ class Torture:
         self.counts['checks'] += 1
         if not good:
             self.failures.append(what)
-            print(f'not ok: round {self.round}: {what}', flush=True)
+            print(f'not ok: {time.monotonic() - self.begun:.1f} round {self.round}: {what}', flush=True)
         return good
 
     # ---- The fleet. ----
 
+    def add_agent(self, name):
+        if not self.places:
+            return self.fleet.add_agent(name)
+        place = self.places[len(self.fleet.agents)]
+        agent = self.fleet.add_agent(name, place.address, place.prefix())
+        agent.place = place
+        return agent
+
     def set_up(self):
         fleet = self.fleet
         fleet.start_server()
-        self.one, self.two, self.keep = (fleet.add_agent(name) for name in ('one', 'two', 'keep'))
+        self.one, self.two, self.keep = (self.add_agent(name) for name in ('one', 'two', 'keep'))
         self.main = self.keep.folder / 'main'
-        if INSIDE in os.environ:
+        if world.inside():
             self.main = self.folder / 'disk'
             self.main.mkdir()
-            subprocess.run(['mount', '-t', 'tmpfs', '-o', f'size={DISK_BYTES}', 'torture', self.main], check=True)
+            world.run('mount', '-t', 'tmpfs', '-o', f'size={DISK_BYTES}', 'torture', self.main)
             self.main = self.main / 'main'
         self.second = self.one.folder / 'second'
         main = self.main_id = fleet.add_repository('main', self.keep, self.main)
@@ -167,7 +160,7 @@ class Torture:
     def change(self):
         """New bytes in some files; the sizes make a run of a second or two."""
         changed = 0
-        for name, source in self.sources.items():
+        for source in self.sources.values():
             for _ in range(self.random.randrange(4, 30)):
                 path = source / f'folder-{self.random.randrange(6)}' / f'file-{self.random.randrange(80)}'
                 if path.exists() and self.random.random() < 0.2:
@@ -228,10 +221,8 @@ class Torture:
         chosen = self.pick_process()
         if chosen is None:
             return None
-        name, pid = chosen
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        return f'kill {name}'
+        world.tell(chosen[1], signal.SIGKILL)
+        return f'kill {chosen[0]}'
 
     def stop(self):
         chosen = self.pick_process()
@@ -239,30 +230,36 @@ class Torture:
             return None
         name, pid = chosen
         seconds = self.duration()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-        self.stopped[pid] = time.monotonic() + seconds
+        world.tell(pid, signal.SIGSTOP)
+        self.later.add(seconds, lambda: world.tell(pid, signal.SIGCONT))
         return f'stop {name} for {seconds:.0f} s'
 
     def duration(self):
         longest = 3 if self.args.quick else 40
-        return min(self.random.expovariate(1 / 4) + 1, longest)
+        return min(self.random.expovariate(1 / 5) + 1, longest)
 
     def cut(self):
         if not self.cables.usable:
             return None
         agent = self.random.choice(self.agents())
-        ports = {'installer': [str(agent.installer)], 'transport': [str(agent.transport)],
-                 'data': [str(agent.transport), f'{agent.channels[0]}-{agent.channels[1]}'],
-                 'all': [str(agent.installer), str(agent.transport), f'{agent.channels[0]}-{agent.channels[1]}']}
+        ports = {'installer': agent.installer, 'transport': agent.transport,
+                 'data': f'{agent.transport}, {agent.channels[0]}-{agent.channels[1]}', 'cable': None}
         what = self.random.choice(sorted(ports))
         way = self.random.choice(('to', 'from', 'both'))
-        self.cables.cut(ports[what], way)
-        return f'cut {what} of {agent.name}, {way}'
+        seconds = self.duration()
+        self.later.add(seconds, self.cables.cut(agent.place, way, ports[what]))
+        return f'cut {what} of {agent.name}, {way}, for {seconds:.0f} s'
+
+    def halve(self):
+        if not self.cables.usable:
+            return None
+        agent = self.random.choice(self.agents())
+        _, count = self.cables.halve(agent.place)
+        return f'{count} connections of {agent.name} are half open'
 
     def fill(self):
         """The disk of the repository is full until all is made whole."""
-        if INSIDE not in os.environ or self.ballast is not None:
+        if not world.inside() or self.ballast is not None:
             return None
         self.ballast = self.main.parent / 'ballast'
         state = os.statvfs(self.main.parent)
@@ -278,10 +275,12 @@ class Torture:
         if self.random.random() < 0.5:
             self.fleet.kill_server()
             return 'server killed, started anew'
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.fleet.server.pid, signal.SIGCONT)
+        world.tell(self.fleet.server.pid, signal.SIGCONT)
+        begun = time.monotonic()
         self.fleet.stop_server()
-        return 'server ended, started anew'
+        taken = time.monotonic() - begun
+        self.check(taken < 15, f'the server took {taken:.1f} s to end')
+        return f'server ended in {taken:.1f} s, started anew'
 
     def vanish(self):
         agent = self.random.choice(self.agents())
@@ -291,17 +290,41 @@ class Torture:
     def enroll(self):
         """The host has its name and port already: it must not become two, and go on."""
         agent = self.random.choice(self.agents())
-        try:
+        with contextlib.suppress(rig.FleetError):
             self.asked(self.fleet.post, '/api/v1/holdfast/hosts', {
-                'name': f'127.0.0.1:{agent.installer}', 'description': 'again', 'token': rig.new_token()}, seconds=20)
-        except rig.FleetError:
-            pass
+                'name': f'{agent.address}:{agent.installer}', 'description': 'again', 'token': rig.new_token()},
+                seconds=20)
         return f'{agent.name} enrolled again'
 
-    FAULTS = (('kill', 10), ('stop', 4), ('cut', 5), ('fill', 1), ('restart', 3), ('vanish', 1), ('enroll', 1))
+    def clock(self):
+        """A source or the server comes back with another time; who keeps the points has its own test of that."""
+        shift = self.random.choice((-2400, -60, 30, 3600, 86400 * 3, 0, 0))
+        env = {**self.fleet.env, 'HOLDFAST_TEST_TIME': str(shift)}
+        if self.random.random() < 0.5:
+            if self.fleet.server is None:
+                return None
+            self.fleet.kill_server()
+            self.fleet.server_env = env
+            return f'the clock of the server is {shift} s ahead'
+        agent = self.random.choice((self.one, self.two))
+        agent.kill()
+        agent.env = env
+        return f'the clock of {agent.name} is {shift} s ahead'
+
+    def restart_database(self):
+        if self.database is None:
+            return None
+        number = self.random.choice((signal.SIGQUIT, signal.SIGINT))
+        self.database.stop(number)
+        time.sleep(self.random.choice((0, 0.5, 3)))
+        self.database.start()
+        return f'database restarted ({number.name})'
+
+    FAULTS = {'kill': 10, 'stop': 4, 'cut': 5, 'halve': 2, 'fill': 1, 'restart': 3, 'vanish': 1, 'enroll': 1, 'clock': 1,
+              'restart_database': 2}
 
     def hurt(self):
-        names = [name for name, weight in self.FAULTS for _ in range(weight)]
+        names = [name for name, weight in self.FAULTS.items() for _ in range(weight)]
         while True:
             kind = self.random.choice(names)
             told = getattr(self, kind)()
@@ -312,13 +335,7 @@ class Torture:
                 return
 
     def rouse(self):
-        """What has been dead long enough comes back; what was stopped goes on when it is time."""
-        now = time.monotonic()
-        for pid, until in list(self.stopped.items()):
-            if now >= until:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
-                del self.stopped[pid]
+        """What has been dead long enough comes back."""
         if self.fleet.server is None or not self.fleet.server.alive():
             self.start_server()
         for agent in self.agents():
@@ -337,11 +354,8 @@ class Torture:
         raise rig.FleetError('the server does not start any more')
 
     def make_whole(self):
+        self.later.now()
         self.cables.heal()
-        for pid in self.stopped:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-        self.stopped.clear()
         if self.ballast is not None:
             self.ballast.unlink(missing_ok=True)
             self.ballast = None
@@ -367,18 +381,28 @@ class Torture:
             time.sleep(0.3)
         return left
 
-    def available(self):
+    def available(self, seconds=90):
         def all_here():
             rows = self.asked(self.fleet.all, '/api/v1/backupInfrastructure/managedServers')
             return all(row['status'] == 'Available' for row in rows if row['id'] in {a.id for a in self.agents()})
         try:
-            rig.wait_for('all hosts to be back', 90, all_here)
+            rig.wait_for('all hosts to be back', seconds, all_here)
             return True
         except rig.FleetError:
             return False
 
     def points(self):
-        return self.asked(self.fleet.points)
+        """All of them; none is gone that retention did not take."""
+        rows = self.asked(self.fleet.points)
+        there = {row['id'] for row in rows}
+        for row in rows:
+            known = self.listed.setdefault((row['backupId'], row['name']), [])
+            if row['id'] not in known:
+                known.append(row['id'])
+        for (_, name), known in self.listed.items():
+            lost = [point for point in known[-KEPT_POINTS:] if point not in there]
+            self.check(not lost, f'points of {name} are not listed any more: {lost}')
+        return rows
 
     def restores(self, point, why):
         """Comes the point back as one of the trees that its host had?"""
@@ -404,22 +428,20 @@ class Torture:
         return good
 
     def leases(self):
-        """Sessions in the repositories, by name."""
-        found = {}
+        """Sessions that stand in the repositories, by path."""
+        found = set()
         for repository in (self.main, self.second):
             folder = repository / 'sessions'
             for entry in folder.iterdir() if folder.is_dir() else ():
                 if (entry / 'open').exists() and not (entry / 'outcome').exists():
-                    found[str(entry)] = True
-        return set(found)
+                    found.add(str(entry))
+        return found
 
     def watch_leases(self, before, since):
-        """Those of `before` must go within the time."""
-        while time.monotonic() - since < LEASE_SECONDS:
+        """Those of `before`, whose holders are gone since then, must go within the time."""
+        while before and time.monotonic() - since < LEASE_SECONDS:
             before &= self.leases()
-            if not before:
-                return set()
-            time.sleep(1)
+            time.sleep(0.5)
         return before & self.leases()
 
     # ---- A round. ----
@@ -432,8 +454,8 @@ class Torture:
         if self.random.random() < 0.4:
             sessions[self.asked(self.fleet.start, self.copy)] = 'copy'
         if self.random.random() < 0.3:
-            points = self.points()
-            thread = threading.Thread(target=self.restore_beside, args=(self.random.choice(points)['id'],), daemon=True)
+            point = self.random.choice(self.points())['id']
+            thread = threading.Thread(target=self.restore_beside, args=(point,), daemon=True)
             thread.start()
             return changed, sessions, thread
         return changed, sessions, None
@@ -445,50 +467,6 @@ class Torture:
 
     def sent(self, session):
         return sum(task['progress']['transferredSize'] for task in self.asked(self.fleet.tasks, session))
-
-    def set_rate(self, megabytes):
-        """What the repository takes in a second; 0: all it can."""
-        path = f'/api/v1/backupInfrastructure/repositories/{self.main_id}'
-        model = self.fleet.get(path)
-        model['repository']['readWriteLimitEnabled'] = megabytes > 0
-        model['repository']['readWriteRate'] = megabytes
-        self.fleet.ask('PUT', path, model)
-
-    def resume_round(self):
-        """A worker is killed in the middle of much that is new: what its last checkpoint has is not sent again."""
-        self.round += 1
-        agent, job = self.random.choice(list(zip((self.one, self.two), self.jobs)))
-        large = self.sources[agent.name] / 'large'
-        large.write_bytes(self.random.randbytes(LARGE_BYTES))
-        self.remember()
-        self.set_rate(RATE_MEGABYTES)
-        session = self.asked(self.fleet.start, job)
-        begun = time.monotonic()
-        with contextlib.suppress(rig.FleetError):
-            enough = LARGE_BYTES * self.random.uniform(0.3, 0.7)
-            rig.wait_for('much to be sent', 60, lambda: self.sent(session) > enough or self.ended(session))
-        taken = time.monotonic() - begun
-        for name, pid in self.processes():
-            if name == f'worker {agent.name}':
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                self.counts['kill'] += 1
-        self.wait_sessions({session: 'backup'}, 150)
-        first = self.sent(session)
-        self.set_rate(0)
-        again = self.asked(self.fleet.start, job)
-        self.fleet.expect(again, 'Success', 200)
-        second = self.sent(again)
-        if self.fleet.session(session)['result']['result'] == 'Failed':
-            self.counts['resumed'] += 1
-            # What goes out between two checkpoints, and between the last progress and the end.
-            window = (RATE_MEGABYTES << 20) * (CHECKPOINT_MS / 1000 + 1)
-            self.check(first + second <= LARGE_BYTES * 1.05 + window + (4 << 20),
-                       f'{first} and then {second} bytes were sent of {LARGE_BYTES}, in {taken:.1f} s')
-            self.say(f'resumed: {first >> 20} and then {second >> 20} of {LARGE_BYTES >> 20} MiB in {taken:.1f} s')
-        large.unlink()
-        self.remember()
-        self.asked(self.fleet.run, job)
 
     def one_round(self, faults):
         self.round += 1
@@ -505,8 +483,8 @@ class Torture:
         if beside is not None:
             beside.join(120)
         self.check(self.available(), 'not all hosts are back 90 s after the last fault')
-        old = self.leases()
-        for number, job in enumerate(self.jobs):
+        ended, old = time.monotonic(), self.leases()
+        for job in self.jobs:
             self.again(job, changed)
         rows = self.points()
         latest = {}
@@ -514,22 +492,22 @@ class Torture:
             latest[row['name']] = row
         for name, row in latest.items():
             self.check(self.restores(row, f'newest of {name}') and self.checked[row['id']] in self.current,
-                       f"the newest point of {name} is not what its host had in the last run")
+                       f'the newest point of {name} is not what its host had in the last run')
         self.restores(self.random.choice(rows), 'any')
-        outlived = self.watch_leases(old, healed)
+        outlived = self.watch_leases(old, ended)
         self.check(not outlived, f'sessions outlived their holders: {sorted(outlived)}')
         self.say(f'round {self.round} took {time.monotonic() - healed:.1f} s to settle; {len(rows)} points')
 
     def again(self, job, changed):
         """A run without faults; it sends at most what is new in this round."""
         try:
-            for _ in range(8):
+            for _ in range(3):
                 session = self.asked(self.fleet.start, job)
                 found = self.fleet.wait(session, 200)
-                if BACKING_OFF not in found['result']['message']:
+                if STARTING not in found['result']['message']:
                     break
                 self.counts['runs that a role was too late for'] += 1
-                time.sleep(5)
+                time.sleep(1)
         except rig.FleetError as error:
             self.check(False, f'the run after the faults: {error}')
             return
@@ -538,44 +516,49 @@ class Torture:
             sent = self.sent(session)
             self.check(sent <= changed * 1.1 + (2 << 20), f'{sent} bytes were sent where {changed} are new')
 
+    def count_faults(self):
+        return sum(self.counts[name] for name in (*self.FAULTS, 'trial'))
+
     def run(self):
         self.set_up()
-        done = 0
-        while done < self.args.count:
-            faults = min(self.random.randrange(2, 8), self.args.count - done)
-            self.one_round(faults)
-            done += faults
-            if self.round % 8 == 4:
-                self.resume_round()
+        show = trials.Trials(self)
+        while self.count_faults() < self.args.count:
+            self.one_round(min(self.random.randrange(2, 8), self.args.count - self.count_faults()))
+            if self.round % 3 == 2 and not self.args.quick:
+                self.round += 1
+                show.next()
             if self.args.seconds and time.monotonic() - self.begun > self.args.seconds:
                 break
         self.round += 1
         for row in self.points():
             self.restores(row, 'in the end')
-        return done
+        self.verify()
+
+    def verify(self):
+        """What lies in the repositories, by a program that has no key."""
+        for agent in self.agents():
+            agent.stop()
+        for repository in (self.main, self.second):
+            done = subprocess.run([self.fleet.program('holdfast'), 'verify', '-r', repository, '--stored'], check=False,
+                                  capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.check(done.returncode == 0, f'{repository} is not sound: {done.stdout}{done.stderr}')
 
     def end(self):
-        self.cables.heal()
-        for pid in self.stopped:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(Exception):
+            self.later.now()
+            self.later.ended = True
+            self.cables.heal()
         self.fleet.__exit__()
-        if INSIDE in os.environ:
+        if self.database is not None:
+            self.database.end()
+        for place in self.places:
+            place.end()
+        if world.inside():
             subprocess.run(['umount', '-l', self.folder / 'disk'], check=False, capture_output=True)
         if self.args.keep or self.failures:
             print(f'# kept in {self.folder}')
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def enter_namespaces():
-    """Runs this program again where cables can be cut, when we may."""
-    if INSIDE in os.environ or os.geteuid() != 0 or shutil.which('unshare') is None:
-        return
-    words = ['unshare', '-n', '-m', '--propagation', 'private', 'sh', '-c', 'ip link set lo up && exec "$0" "$@"',
-             sys.executable, '-B', *sys.argv]
-    if subprocess.run([*words[:5], 'sh', '-c', 'ip link set lo up'], check=False, capture_output=True).returncode == 0:
-        os.execvpe('unshare', words, {**os.environ, INSIDE: '1'})
 
 
 def main():
@@ -585,14 +568,16 @@ def main():
     parser.add_argument('--count', type=int, default=500)
     parser.add_argument('--seconds', type=int, default=0, help='begin no further round after so long')
     parser.add_argument('--quick', action='store_true', help='nothing is stopped or cut for longer than a few seconds')
+    parser.add_argument('--postgresql', action='store_true', help='the database is a PostgreSQL that restarts as well')
+    parser.add_argument('--long-cut', type=int, default=0, help='the first long cut lasts so many seconds')
     parser.add_argument('--keep', action='store_true')
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)
-    enter_namespaces()
+    world.enter_namespaces()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     torture = Torture(args)
-    done = 0
     try:
-        done = torture.run()
+        torture.run()
     except Exception:  # the rig itself, or a fleet that is beyond help: both are failures to look at
         torture.failures.append(traceback.format_exc())
         print(torture.failures[-1], flush=True)
@@ -602,8 +587,8 @@ def main():
         print(f'# {count:7} {what}')
     passed = torture.counts['checks'] - len(torture.failures)
     print(f'fleet: {max(passed, 0)} passed, {len(torture.failures)} failed, seed {args.seed}, '
-          f'{sum(torture.counts[name] for name, _ in Torture.FAULTS)} faults')
-    return 1 if torture.failures or not done else 0
+          f'{torture.count_faults()} faults')
+    return 1 if torture.failures or not torture.count_faults() else 0
 
 
 if __name__ == '__main__':

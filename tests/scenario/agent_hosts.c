@@ -137,8 +137,10 @@ static void test_enrolled_twice(void)
     } else {
       g_assert_error(error, HF_ERROR, HF_ERROR_EXISTS);
       g_assert_nonnull(strstr(error->message, agent->host));
-      kill(pid, SIGTERM);
+      kill(pid, SIGKILL);
       wait_exit(pid, 10);
+      /* What was killed tells nobody that it has left the port. */
+      assert_up(rig, agent);
     }
     hf_tls_token_free(token);
   }
@@ -286,6 +288,12 @@ static void test_logs(void)
 
 /* ---- links ---- */
 
+static gboolean can_listen(guint16 port)
+{
+  int fd = hf_net_listen("127.0.0.1", port, NULL);
+  return fd >= 0 && close(fd) == 0;
+}
+
 static void test_links(void)
 {
   Rig *rig;
@@ -350,7 +358,111 @@ static void test_links(void)
   agent_free(far);
 }
 
+/* A ticket lives as long as somebody uses it, and a little longer; then its ports are given back. */
+static void test_ticket_ends(void)
+{
+  Rig *rig;
+  Agent *agent;
+  g_autoptr(GError) error = NULL;
+  HfJobHosts table;
+  HfJobTicketOpen open;
+  char back[4] = { 0 };
+  set_up(&rig, &agent);
+  hf_hosts_for_jobs(rig->hosts, &table);
+  HfJobTicket ticket = { .path = "/srv/x", .rights = 3, .seconds = 2, .streams = 3 };
+  hf_random(&ticket.id, sizeof ticket.id);
+  hf_random(&ticket.token, sizeof ticket.token);
+  WAIT_FOR(agent_status_has(agent, "\"role\":\"transport\",\"running\":true"), 10);
+  g_assert_true(table.ticket(rig->hosts, agent->host, &ticket, &open, &error));
+  g_autoptr(HfChannel) first = table.connect(rig->hosts, agent->host, &ticket.token, &open, 0, &error);
+  g_assert_no_error(error);
+  g_usleep(4 * G_USEC_PER_SEC);
+  g_autoptr(HfChannel) second = table.connect(rig->hosts, agent->host, &ticket.token, &open, 1, &error);
+  g_assert_no_error(error);
+  g_assert_true(hf_channel_send(first, "xyz", 3, &error) && hf_channel_read(first, back, 3, &error));
+  g_assert_cmpstr(back, ==, "XYZ");
+  g_clear_pointer(&first, hf_channel_free);
+  g_clear_pointer(&second, hf_channel_free);
+  g_usleep(4 * G_USEC_PER_SEC);
+  g_autoptr(HfChannel) third = table.connect(rig->hosts, agent->host, &ticket.token, &open, 2, &error);
+  g_assert_null(third);
+  g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
+  g_clear_error(&error);
+  WAIT_FOR(can_listen(open.channel_ports[2]), 30);
+  tear_down(rig, agent);
+}
+
 /* ---- deaths ---- */
+
+/* The keeper and all that it started. */
+static void signal_agent(const Agent *agent, int number)
+{
+  static const char *const names[] = { "hf-installer", "hf-transport", "hf-worker" };
+  kill(agent->pid, number);
+  for (gsize i = 0; i < G_N_ELEMENTS(names); i++) {
+    pid_t pid = agent_child(agent, names[i]);
+    if (pid > 0)
+      kill(pid, number);
+  }
+}
+
+static void assert_stops_soon(Rig *rig)
+{
+  gint64 begun = g_get_monotonic_time();
+  rig_stop(rig);
+  g_assert_cmpint(g_get_monotonic_time() - begun, <, 8 * G_USEC_PER_SEC);
+}
+
+static gpointer ask_for_space(gpointer user)
+{
+  void *const *pair = user;
+  const Rig *rig = pair[0];
+  const Agent *agent = pair[1];
+  HfInstallerSpace space = { 0 };
+  return GINT_TO_POINTER(hf_hosts_space(rig->hosts, agent->host, "/", &space, NULL));
+}
+
+/* A server that ends does not wait for a host that says nothing: neither with a call under way, nor while it calls. */
+static void test_silent_host(void)
+{
+  Rig *rig;
+  Agent *agent;
+  set_up(&rig, &agent);
+  void *pair[] = { rig, agent };
+  signal_agent(agent, SIGSTOP);
+  GThread *asking = g_thread_new("ask", ask_for_space, pair);
+  g_usleep(500000);
+  hf_hosts_break(rig->hosts);
+  g_assert_null(g_thread_join(asking));
+  assert_stops_soon(rig);
+  rig_start(rig);
+  hf_hosts_add(rig->hosts, agent->host, "web-1", "127.0.0.1", agent->installer);
+  g_usleep(500000);
+  assert_stops_soon(rig);
+  rig_start(rig);
+  signal_agent(agent, SIGCONT);
+  hf_hosts_add(rig->hosts, agent->host, "web-1", "127.0.0.1", agent->installer);
+  assert_up(rig, agent);
+  tear_down(rig, agent);
+}
+
+/* Whoever is killed is back at once; only what dies again and again has to wait. */
+static void test_kill_often(void)
+{
+  Rig *rig;
+  Agent *agent;
+  set_up(&rig, &agent);
+  gint64 begun = g_get_monotonic_time();
+  for (guint i = 0; i < 4; i++) {
+    WAIT_FOR(agent_status_has(agent, "\"role\":\"transport\",\"running\":true"), 20);
+    pid_t pid = agent_child(agent, "hf-transport");
+    kill(pid, SIGKILL);
+    WAIT_FOR(agent_child(agent, "hf-transport") != pid, 20);
+  }
+  WAIT_FOR(agent_status_has(agent, "\"role\":\"transport\",\"running\":true"), 20);
+  g_assert_cmpint(g_get_monotonic_time() - begun, <, 10 * G_USEC_PER_SEC);
+  tear_down(rig, agent);
+}
 
 /* The task goes on while the server is away; its result is told to the next one. */
 static void test_server_away(void)
@@ -709,11 +821,14 @@ int main(int argc, char **argv)
   g_test_add_func("/agent/list-and-space", test_list_and_space);
   g_test_add_func("/agent/logs", test_logs);
   g_test_add_func("/agent/links", test_links);
+  g_test_add_func("/agent/ticket-ends", test_ticket_ends);
   g_test_add_func("/agent/server-away", test_server_away);
   g_test_add_func("/agent/not-kept", test_not_kept);
   g_test_add_func("/agent/kill-keeper", test_kill_keeper);
   g_test_add_func("/agent/kill-faces", test_kill_faces);
   g_test_add_func("/agent/kill-worker", test_kill_worker);
+  g_test_add_func("/agent/kill-often", test_kill_often);
+  g_test_add_func("/agent/silent-host", test_silent_host);
   g_test_add_func("/agent/stop-keeper", test_stop_keeper);
   g_test_add_func("/agent/roles", test_roles);
   g_test_add_func("/agent/forged-orders", test_forged_orders);

@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-#define BACKOFF_MAX_SECONDS 30u
-#define STEADY_US (60 * G_TIME_SPAN_SECOND)
+#define FIRST_PAUSE_MS 250u /* after the second quick death; then twice as long each time */
+#define PAUSE_MAX_MS 30000u
+#define STEADY_US (5 * G_TIME_SPAN_SECOND)
 #define STOP_SECONDS 5u
 
 struct HfFace {
@@ -15,7 +16,8 @@ struct HfFace {
   const HfFaceOps *ops;
   HfChild *child;
   gboolean wanted, ready;
-  guint port, starts, backoff, timer;
+  guint port, starts, timer;
+  guint deaths, pause; /* quick ones in a row; milliseconds before the next start */
   gint64 started;
 };
 
@@ -29,11 +31,13 @@ static gboolean on_timer(gpointer user)
   return G_SOURCE_REMOVE;
 }
 
+/* Who was killed once comes back at once; a role that cannot live (its port is taken) must not keep the machine busy. */
 static void start_later(HfFace *face)
 {
   gboolean steady = hf_clock_monotonic_us() - face->started > STEADY_US;
-  face->backoff = steady || face->backoff == 0 ? 1 : MIN(face->backoff * 2, BACKOFF_MAX_SECONDS);
-  face->timer = g_timeout_add_seconds(face->backoff, on_timer, face);
+  face->deaths = steady ? 0 : face->deaths + 1;
+  face->pause = face->deaths < 2 ? 0 : face->pause == 0 ? FIRST_PAUSE_MS : MIN(face->pause * 2, PAUSE_MAX_MS);
+  face->timer = g_timeout_add(face->pause, on_timer, face);
 }
 
 static void on_message(HfChild *child G_GNUC_UNUSED, HfControlMessage *message, gpointer user)
@@ -120,7 +124,7 @@ void hf_face_setup(HfFace *face)
 void hf_face_act(HfFace *face, HfInstallerRoleAct act)
 {
   face->wanted = act != HF_INSTALLER_ROLE_ACT_STOP;
-  face->backoff = 0;
+  face->deaths = face->pause = 0;
   if (face->child != NULL && act != HF_INSTALLER_ROLE_ACT_START) {
     hf_child_stop(face->child, STOP_SECONDS);
   } else if (face->child == NULL && face->wanted) {

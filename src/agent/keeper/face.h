@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Faces: the processes that have the network. A face that ends is started again, after 1 second, then after twice as
- * long as the time before, 30 seconds at most; one that ran for a minute counts as well.
+ * Faces: the processes that have the network. A face that ends is started again, at once. One that dies again and
+ * again within 5 seconds of its start is given a pause: from the second such death on 250 milliseconds, then twice as
+ * long each time, 30 seconds at most.
  *
  * Threads: the keeper's main thread.
  */

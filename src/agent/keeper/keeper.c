@@ -26,6 +26,7 @@
 #include "net/pki.h"
 
 #define LOOK_MS 300u /* after a change of the state folder */
+#define POLL_SECONDS 3u /* where changes cannot be watched, or are not made */
 #define END_SECONDS 40u /* for tasks to leave a checkpoint */
 
 /* ---- telling ---- */
@@ -149,13 +150,25 @@ static gboolean same_identity(const HfMembership *a, const HfMembership *b)
          strcmp(a->certificate, b->certificate) == 0 && strcmp(a->authority, b->authority) == 0;
 }
 
+static gboolean on_wait(gpointer user)
+{
+  HfKeeper *keeper = user;
+  keeper->wait_timer = 0;
+  hf_keeper_look(keeper);
+  return G_SOURCE_REMOVE;
+}
+
 void hf_keeper_look(HfKeeper *keeper)
 {
   g_autoptr(GError) error = NULL;
   g_autoptr(HfMembership) identity = NULL;
   if (keeper->ending)
     return;
-  if (!hf_enroll_waits(keeper->settings->state))
+  /* An enrolment that is killed lets go of its mark and changes nothing in the folder. */
+  gboolean waits = hf_enroll_waits(keeper->settings->state);
+  if (waits && keeper->wait_timer == 0)
+    keeper->wait_timer = g_timeout_add_seconds(POLL_SECONDS, on_wait, keeper);
+  if (!waits)
     identity = hf_membership_load(keeper->settings->state, &error);
   if (error != NULL && !hf_error_is(error, HF_ERROR_NOT_FOUND))
     g_warning("%s", error->message);
@@ -270,6 +283,26 @@ static gboolean make_folders(HfKeeper *keeper, GError **error)
   return take_lock(keeper, error) && make_ports_folder(settings, error);
 }
 
+static gboolean on_poll(gpointer user)
+{
+  hf_keeper_look(user);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Inotify's instances may all be taken by others: a host is not to stand without an agent for that. */
+static void watch_state(HfKeeper *keeper)
+{
+  const char *state = keeper->settings->state;
+  keeper->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+  if (keeper->watch >= 0 && inotify_add_watch(keeper->watch, state, IN_MOVED_TO | IN_DELETE | IN_CREATE) >= 0) {
+    g_unix_fd_add(keeper->watch, G_IO_IN, on_change, keeper);
+    return;
+  }
+  g_warning("cannot watch '%s': %s; it is looked at every %u seconds instead (fs.inotify.max_user_instances and "
+            "max_user_watches are the limits)", state, g_strerror(errno), POLL_SECONDS);
+  g_timeout_add_seconds(POLL_SECONDS, on_poll, keeper);
+}
+
 static gboolean begin(HfKeeper *keeper, GError **error)
 {
   if (!hf_crypto_init(error) || !make_folders(keeper, error))
@@ -283,11 +316,7 @@ static gboolean begin(HfKeeper *keeper, GError **error)
   keeper->tasks = keeper->book != NULL ? hf_tasks_new(keeper, error) : NULL;
   if (keeper->tasks == NULL)
     return FALSE;
-  keeper->watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (keeper->watch < 0 || inotify_add_watch(keeper->watch, keeper->settings->state,
-                                             IN_MOVED_TO | IN_DELETE | IN_CREATE) < 0)
-    return hf_fail_errno(error, errno, "cannot watch '%s'", keeper->settings->state);
-  g_unix_fd_add(keeper->watch, G_IO_IN, on_change, keeper);
+  watch_state(keeper);
   g_unix_signal_add(SIGTERM, on_signal, keeper);
   g_unix_signal_add(SIGINT, on_signal, keeper);
   return TRUE;

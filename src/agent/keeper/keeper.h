@@ -43,7 +43,7 @@ struct HfKeeper {
   HfUpgrade *upgrade;
   HfService *service;
   int watch, lock; /* inotify of the state folder; held while the keeper runs */
-  guint look_timer;
+  guint look_timer, wait_timer; /* after a change; while an enrolment waits */
   gint64 started;
   gboolean ending, again; /* again: start the program anew at the end */
   int exit_code;

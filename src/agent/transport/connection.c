@@ -60,10 +60,7 @@ static HfEntry *admit(HfTransport *transport, HfChannel *channel, const HfPeer *
     hf_entry_drop_port(transport, entry, port);
   if (answered || entry == NULL)
     return entry;
-  g_mutex_lock(&transport->lock);
-  entry->streams--;
-  g_mutex_unlock(&transport->lock);
-  hf_entry_unref(transport, entry);
+  hf_entry_left(transport, entry);
   return NULL;
 }
 
@@ -74,10 +71,7 @@ static void serve_admitted(HfTransport *transport, HfChannel *channel, const HfP
   hf_transport_enter(transport, &connection);
   serve(transport, &connection, peer);
   hf_transport_leave(transport, &connection);
-  g_mutex_lock(&transport->lock);
-  entry->streams--;
-  g_mutex_unlock(&transport->lock);
-  hf_entry_unref(transport, entry);
+  hf_entry_left(transport, entry);
 }
 
 gboolean hf_transport_accept(HfTransport *transport, int fd, const char *peer_name, HfEntry *via)

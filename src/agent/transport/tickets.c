@@ -5,6 +5,9 @@
 #include "base/error.h"
 #include "base/work.h"
 
+#define LOOK_MS 10000 /* how often a port that waits looks whether its ticket has ended */
+#define PAUSE_US 100000
+
 /* ---- entries; all of these with the lock held ---- */
 
 static void entry_unref_locked(HfEntry *entry)
@@ -31,11 +34,20 @@ static void close_locked(HfTransport *transport, HfEntry *entry)
   g_cond_broadcast(&transport->changed);
 }
 
-/* A ticket that ended opens nothing more; its connections go on. */
+/* One that nobody uses, and that nobody took up in its time, opens nothing more. */
+static gboolean has_ended(const HfEntry *entry)
+{
+  return entry->closed || (entry->streams == 0 && entry->end < g_get_monotonic_time());
+}
+
 static gboolean is_dead(gpointer key G_GNUC_UNUSED, gpointer value, gpointer user G_GNUC_UNUSED)
 {
-  const HfEntry *entry = value;
-  return entry->streams == 0 && entry->end < g_get_monotonic_time();
+  return has_ended(value);
+}
+
+static gint64 end_from_now(const HfEntry *entry)
+{
+  return g_get_monotonic_time() + (gint64)entry->ticket->seconds * G_USEC_PER_SEC;
 }
 
 static void drop_entry(gpointer item)
@@ -49,6 +61,14 @@ void hf_entry_unref(HfTransport *transport, HfEntry *entry)
   entry_unref_locked(entry);
 }
 
+void hf_entry_left(HfTransport *transport, HfEntry *entry)
+{
+  HF_LOCK(&transport->lock);
+  if (--entry->streams == 0)
+    entry->end = end_from_now(entry);
+  entry_unref_locked(entry);
+}
+
 /* ---- channel ports ---- */
 
 typedef struct Port {
@@ -57,22 +77,31 @@ typedef struct Port {
   HfPortLease *lease;
 } Port;
 
-static gboolean is_closed(HfTransport *transport, const HfEntry *entry)
+/* Milliseconds to wait before this is asked again; 0: the ticket has ended. */
+static int time_left(HfTransport *transport, const HfEntry *entry)
 {
   HF_LOCK(&transport->lock);
-  return entry->closed;
+  if (has_ended(entry))
+    return 0;
+  gint64 left = entry->streams > 0 ? LOOK_MS : (entry->end - g_get_monotonic_time()) / 1000 + 1;
+  return (int)MIN(left, LOOK_MS);
 }
 
 /* Strangers do not use a port up: it listens again until its ticket has ended. */
 static void serve_port(const Port *port)
 {
-  while (!is_closed(port->transport, port->entry)) {
-    gint64 left = (port->entry->end - g_get_monotonic_time()) / 1000;
+  int left;
+  while ((left = time_left(port->transport, port->entry)) > 0) {
+    g_autoptr(GError) error = NULL;
     g_autofree char *peer = NULL;
-    int fd = left > 0 ? hf_port_accept(port->lease, NULL, (int)MIN(left, G_MAXINT), &peer, NULL) : -1;
-    if (fd < 0 || hf_transport_accept(port->transport, fd, peer, port->entry) ||
-        !hf_port_listen_again(port->lease, port->transport->settings->address, NULL))
+    int fd = hf_port_accept(port->lease, NULL, left, &peer, &error);
+    if (fd >= 0 && (hf_transport_accept(port->transport, fd, peer, port->entry) ||
+                    !hf_port_listen_again(port->lease, port->transport->settings->address, NULL)))
       return;
+    if (hf_error_is(error, HF_ERROR_CANCELLED))
+      return;
+    if (error != NULL)
+      g_usleep(PAUSE_US); /* nobody came; or descriptors are short */
   }
 }
 
@@ -149,7 +178,7 @@ static HfEntry *add_entry(HfTransport *transport, const HfInstallerTicket *given
   HfEntry *entry = g_new0(HfEntry, 1);
   entry->references = 2;
   entry->ticket = to_ticket(given);
-  entry->end = g_get_monotonic_time() + (gint64)given->seconds * G_USEC_PER_SEC;
+  entry->end = end_from_now(entry);
   entry->leases = g_ptr_array_new();
   HF_LOCK(&transport->lock);
   if (transport->tickets == NULL)
@@ -202,7 +231,7 @@ void hf_transport_ticket_close(HfTransport *transport, const HfShortId *id)
 
 static gboolean may_enter(const HfEntry *entry, const HfPeer *peer, const HfEntry *via, GError **error)
 {
-  if (entry == NULL || entry->closed || entry->end < g_get_monotonic_time())
+  if (entry == NULL || has_ended(entry))
     return hf_fail(error, HF_ERROR_REFUSED, "the ticket is not known on this host, or has ended");
   gboolean server = peer->kind == HF_PEER_SERVER;
   if (strcmp(peer->uuid, entry->ticket->peer) != 0 || server != entry->ticket->peer_is_server)

@@ -44,7 +44,7 @@ struct HfTransport {
 struct HfEntry {
   gint references; /* under the lock */
   HfTicket *ticket;
-  gint64 end; /* monotonic us: opens no connection later */
+  gint64 end; /* monotonic us: when it ends, while it has no connection */
   guint streams;
   gboolean closed;
   GPtrArray *leases;   /* HfPortLease *, borrowed from their threads */
@@ -74,6 +74,8 @@ void hf_transport_ticket_close(HfTransport *transport, const HfShortId *id);
 HfEntry *hf_entry_find(HfTransport *transport, const guint8 *token, const HfPeer *peer, const HfEntry *via,
                        GError **error);
 void hf_entry_unref(HfTransport *transport, HfEntry *entry);
+/* The same, for who found it: his connection has ended. */
+void hf_entry_left(HfTransport *transport, HfEntry *entry);
 /* The entry of an inward link of a task, referenced, or NULL. */
 HfEntry *hf_entry_of_link(HfTransport *transport, guint64 task, guint32 link);
 /* Gives channel port `port` of the entry back: its connection came by the transport port. */

@@ -22,28 +22,20 @@ void hf_enrolled_clear(HfEnrolled *enrolled)
 }
 
 /* Waits for the host to listen, where that was asked for. */
-static int reach(const HfEnrollWish *wish, guint16 port, GError **error)
+static int reach(HfHosts *hosts, const HfEnrollWish *wish, guint16 port, GError **error)
 {
   gint64 end = g_get_monotonic_time() + wish->wait_seconds * G_TIME_SPAN_SECOND;
   for (;;) {
     g_autoptr(GError) why = NULL;
-    int fd = hf_net_connect(wish->address, port, CONNECT_MS, &why);
+    int fd = hf_hosts_dial(hosts, wish->address, port, CONNECT_MS, &why);
     if (fd >= 0)
       return fd;
-    if (g_get_monotonic_time() > end) {
+    if (g_get_monotonic_time() > end || hf_error_is(why, HF_ERROR_CANCELLED)) {
       g_propagate_prefixed_error(error, g_steal_pointer(&why), "is 'holdfast-agent enroll' running there? ");
       return -1;
     }
     g_usleep(AGAIN_US);
   }
-}
-
-static HfChannel *call(const HfEnrollWish *wish, GError **error)
-{
-  guint16 port = wish->port != 0 ? wish->port : hf_port_service("installer")->first;
-  g_autofree char *peer = g_strdup_printf("%s port %u", wish->address, port);
-  int fd = reach(wish, port, error);
-  return fd >= 0 ? hf_tls_connect_token(wish->token, fd, peer, HANDSHAKE_MS, error) : NULL;
 }
 
 /* Which host this machine is to be. Who it was before is our knowledge, never the machine's word. */
@@ -88,17 +80,30 @@ static gboolean take(HfHosts *hosts, const HfEnrollWish *wish, HfRpc *rpc, HfEnr
          hf_enroll_call_join(rpc, &given, CALL_MS, error);
 }
 
-gboolean hf_hosts_enroll(HfHosts *hosts, const HfEnrollWish *wish, HfEnrolled *enrolled, GError **error)
+/* Takes over `fd`. */
+static gboolean enroll(HfHosts *hosts, const HfEnrollWish *wish, int fd, const char *peer, HfEnrolled *enrolled,
+                       GError **error)
 {
   const HfRpcOptions options = { .service = HF_ENROLL_SERVICE, .version_low = HF_ENROLL_OLDEST,
                                  .version_high = HF_ENROLL_VERSION };
-  if (!hf_tls_token_valid(wish->token))
-    return hf_fail(error, HF_ERROR_USAGE, "that is no token; 'holdfast-agent enroll' on the host prints one");
-  g_autoptr(HfChannel) channel = call(wish, error);
-  if (channel == NULL)
-    return FALSE;
-  HfRpc *rpc = hf_rpc_new(channel, &options, error);
+  g_autoptr(HfChannel) channel = hf_tls_connect_token(wish->token, fd, peer, HANDSHAKE_MS, error);
+  HfRpc *rpc = channel != NULL ? hf_rpc_new(channel, &options, error) : NULL;
   gboolean done = rpc != NULL && take(hosts, wish, rpc, enrolled, error);
   hf_rpc_free(rpc);
+  return done;
+}
+
+gboolean hf_hosts_enroll(HfHosts *hosts, const HfEnrollWish *wish, HfEnrolled *enrolled, GError **error)
+{
+  if (!hf_tls_token_valid(wish->token))
+    return hf_fail(error, HF_ERROR_USAGE, "that is no token; 'holdfast-agent enroll' on the host prints one");
+  guint16 port = wish->port != 0 ? wish->port : hf_port_service("installer")->first;
+  g_autofree char *peer = g_strdup_printf("%s port %u", wish->address, port);
+  int fd = reach(hosts, wish, port, error);
+  if (fd < 0)
+    return FALSE;
+  int handle = hf_hosts_dialing(hosts, fd);
+  gboolean done = enroll(hosts, wish, fd, peer, enrolled, error);
+  hf_hosts_dialed(hosts, handle);
   return done;
 }

@@ -11,6 +11,8 @@
 #define CONNECT_MS (10 * 1000)
 #define HANDSHAKE_MS 15000
 #define HELLO_MS 30000
+#define PING_SECONDS 5
+#define DEAD_SECONDS 15 /* with HF_JOB_LOST_SECONDS it makes the time in which tasks of a host that vanished fail */
 #define BACKOFF_MAX_SECONDS 30
 #define TAKEN_EVERY 64u                         /* events, */
 #define TAKEN_US (2 * G_TIME_SPAN_SECOND)       /* or so long after the last time */
@@ -41,6 +43,8 @@ static void set_available(HfHost *host, HfRpc *rpc, const char *why)
 {
   g_mutex_lock(&host->lock);
   gboolean was = host->available, same = !was && rpc == NULL && g_strcmp0(host->why, why) == 0;
+  if (was && rpc == NULL)
+    host->away_since = g_get_monotonic_time();
   host->rpc = rpc;
   host->available = rpc != NULL;
   g_free(host->why);
@@ -194,12 +198,14 @@ static HfChannel *call(HfHost *host, GError **error)
   g_autofree char *address = g_strdup(host->address);
   guint16 port = host->port;
   g_mutex_unlock(&host->lock);
-  int fd = hf_net_connect(address, port, CONNECT_MS, error);
+  int fd = hf_hosts_dial(host->hosts, address, port, CONNECT_MS, error);
   if (fd < 0)
     return NULL;
   note_reached(host, address, fd);
   g_autofree char *peer = g_strdup_printf("host %s (%s port %u)", host->name, address, port);
+  int handle = hf_hosts_dialing(host->hosts, fd);
   HfChannel *channel = hf_tls_connect(host->hosts->tls, fd, &expect, peer, HANDSHAKE_MS, NULL, error);
+  hf_hosts_dialed(host->hosts, handle);
   if (channel != NULL)
     hf_host_log_rows(host, "installer", peer);
   return channel;
@@ -217,7 +223,8 @@ static void run_session(HfHost *host, GError **error)
 {
   const HfRpcOptions options = {
     .service = HF_INSTALLER_SERVICE, .version_low = HF_INSTALLER_OLDEST, .version_high = HF_INSTALLER_VERSION,
-    .window = 256u << 10, .max_calls = 16, .memory_max = 16u << 20,
+    .window = 256u << 10, .max_calls = 16, .memory_max = 16u << 20, .ping_seconds = PING_SECONDS,
+    .dead_seconds = DEAD_SECONDS,
   };
   g_autoptr(HfChannel) channel = call(host, error);
   if (channel == NULL || !show_channel(host, channel))

@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "server/hosts/hosts.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "net/connect.h"
 #include "ports/catalogue/catalogue.h"
 #include "server/hosts/private.h"
 #include "server/hosts/rows.h"
+
+#define CHANCE_US (10 * G_TIME_SPAN_SECOND) /* for a host that is away to be reached all the same */
 
 /* ---- life ---- */
 
@@ -24,6 +30,7 @@ HfHosts *hf_hosts_new(const HfServerIdentity *identity, const HfHostsOps *ops, G
   hosts->identity = hf_server_identity_copy(identity);
   hosts->revoked = g_new0(char *, 1);
   hosts->hosts = g_hash_table_new(g_str_hash, g_str_equal);
+  hosts->dialing = g_array_new(FALSE, FALSE, sizeof(int));
   const HfTlsSettings settings = tls_settings(hosts, identity);
   hosts->tls = hf_tls_identity_new(&settings, error);
   if (hosts->tls != NULL)
@@ -36,6 +43,7 @@ void hf_hosts_free(HfHosts *hosts)
 {
   if (hosts == NULL)
     return;
+  hf_hosts_break(hosts);
   g_mutex_lock(&hosts->lock);
   g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
   GHashTableIter iter;
@@ -47,6 +55,7 @@ void hf_hosts_free(HfHosts *hosts)
   for (guint i = 0; i < ids->len; i++)
     hf_hosts_remove(hosts, ids->pdata[i]);
   g_hash_table_unref(hosts->hosts);
+  g_array_unref(hosts->dialing);
   hf_server_identity_free(hosts->identity);
   if (hosts->tls != NULL)
     hf_tls_identity_unref(hosts->tls);
@@ -88,6 +97,7 @@ static HfHost *host_new(HfHosts *hosts, const char *id, const char *name, const 
   host->name = g_strdup(name);
   host->address = g_strdup(address);
   host->port = port;
+  host->away_since = g_get_monotonic_time();
   g_mutex_init(&host->ordering);
   g_mutex_init(&host->lock);
   g_cond_init(&host->changed);
@@ -148,9 +158,20 @@ void hf_hosts_add(HfHosts *hosts, const char *id, const char *name, const char *
     move(host, address, where);
     return;
   }
+  if (hf_cancelled(&hosts->broken, NULL))
+    return;
   host = host_new(hosts, id, name, address, where);
   g_hash_table_insert(hosts->hosts, host->id, host);
   host->thread = g_thread_new("hf-host", hf_host_thread, host);
+}
+
+static void let_go(HfHost *host)
+{
+  HF_LOCK(&host->lock);
+  host->removed = TRUE;
+  if (host->channel != NULL)
+    hf_channel_shutdown(host->channel);
+  g_cond_broadcast(&host->changed);
 }
 
 void hf_hosts_remove(HfHosts *hosts, const char *id)
@@ -162,12 +183,7 @@ void hf_hosts_remove(HfHosts *hosts, const char *id)
   g_mutex_unlock(&hosts->lock);
   if (host == NULL)
     return;
-  g_mutex_lock(&host->lock);
-  host->removed = TRUE;
-  if (host->channel != NULL)
-    hf_channel_shutdown(host->channel);
-  g_cond_broadcast(&host->changed);
-  g_mutex_unlock(&host->lock);
+  let_go(host);
   g_thread_join(host->thread);
   hf_host_unref(host);
 }
@@ -184,11 +200,16 @@ void hf_hosts_nudge(HfHosts *hosts, const char *id)
 
 gboolean hf_hosts_wait(HfHosts *hosts, const char *id, int timeout_ms, GError **error)
 {
-  gint64 end = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
+  gint64 now = g_get_monotonic_time(), patience = (gint64)timeout_ms * 1000;
   g_autoptr(HfHost) host = hf_host_ref(hosts, id, error);
   if (host == NULL)
     return FALSE;
   HF_LOCK(&host->lock);
+  gint64 end = MAX(host->away_since + patience, now + MIN(patience, CHANCE_US));
+  if (!host->available) {
+    host->nudged = TRUE;
+    g_cond_broadcast(&host->changed);
+  }
   while (!host->available && !host->removed && g_cond_wait_until(&host->changed, &host->lock, end))
     continue;
   return host->available || hf_fail(error, HF_ERROR_IO, "host '%s' does not answer: %s", host->name,
@@ -209,6 +230,49 @@ static GPtrArray *all_hosts(HfHosts *hosts)
     g_ptr_array_add(found, item);
   }
   return found;
+}
+
+void hf_hosts_break(HfHosts *hosts)
+{
+  g_mutex_lock(&hosts->lock);
+  hf_cancel_set(&hosts->broken);
+  for (guint i = 0; i < hosts->dialing->len; i++)
+    (void)shutdown(g_array_index(hosts->dialing, int, i), SHUT_RDWR);
+  g_mutex_unlock(&hosts->lock);
+  g_autoptr(GPtrArray) all = all_hosts(hosts);
+  for (guint i = 0; i < all->len; i++)
+    let_go(all->pdata[i]);
+}
+
+/* ---- connections that are being made ---- */
+
+int hf_hosts_dial(HfHosts *hosts, const char *address, guint16 port, int timeout_ms, GError **error)
+{
+  return hf_net_connect_or_cancel(address, port, timeout_ms, &hosts->broken, error);
+}
+
+int hf_hosts_dialing(HfHosts *hosts, int fd)
+{
+  int handle = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  HF_LOCK(&hosts->lock);
+  if (hf_cancelled(&hosts->broken, NULL))
+    (void)shutdown(fd, SHUT_RDWR);
+  if (handle >= 0)
+    g_array_append_val(hosts->dialing, handle);
+  return handle;
+}
+
+void hf_hosts_dialed(HfHosts *hosts, int handle)
+{
+  if (handle < 0)
+    return;
+  HF_LOCK(&hosts->lock);
+  for (guint i = 0; i < hosts->dialing->len; i++)
+    if (g_array_index(hosts->dialing, int, i) == handle) {
+      g_array_remove_index_fast(hosts->dialing, i);
+      break;
+    }
+  close(handle);
 }
 
 static gboolean is_available(HfHost *host)

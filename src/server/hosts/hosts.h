@@ -42,6 +42,9 @@ typedef struct HfHostsOps {
 
 /* `identity` is copied, `ops` too. Members of ops may be NULL. NULL with an error when the identity is not sound. */
 HfHosts *hf_hosts_new(const HfServerIdentity *identity, const HfHostsOps *ops, GError **error);
+/* Breaks off all sessions, calls and connections that are being made, and lets no new ones begin: who waits for a host
+ * goes on at once, with an error. For a server that ends, before hf_hosts_free. Does not wait. */
+void hf_hosts_break(HfHosts *hosts);
 /* Ends all sessions and waits for their threads. */
 void hf_hosts_free(HfHosts *hosts);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfHosts, hf_hosts_free)
@@ -54,7 +57,8 @@ void hf_hosts_add(HfHosts *hosts, const char *host, const char *name, const char
 void hf_hosts_remove(HfHosts *hosts, const char *host);
 /* Calls it now, if it waits. */
 void hf_hosts_nudge(HfHosts *hosts, const char *host);
-/* TRUE when it answers, waiting for that up to `timeout_ms`; FALSE with HF_ERROR_IO that names it and why. */
+/* TRUE when it answers, waiting for that up to `timeout_ms`; FALSE with HF_ERROR_IO that names it and why. One that is
+ * away already is called at once, and that time counts; it is given 10 seconds in any case. */
 gboolean hf_hosts_wait(HfHosts *hosts, const char *host, int timeout_ms, GError **error);
 
 /* Serials that are void from now on, ended by NULL: for this server and, when they answer, for every host. */

@@ -239,16 +239,17 @@ gboolean hf_hosts_list(HfHosts *hosts, const char *id, const HfInstallerListTask
 
 /* ---- connections ---- */
 
-static int dial(const char *address, guint16 transport_port, guint16 channel_port, gboolean *by_channel, GError **error)
+static int dial(HfHosts *hosts, const char *address, guint16 transport_port, guint16 channel_port,
+                gboolean *by_channel, GError **error)
 {
   g_autoptr(GError) first = NULL;
   *by_channel = FALSE;
-  int fd = transport_port != 0 ? hf_net_connect(address, transport_port, FIRST_MS, &first) : -1;
+  int fd = transport_port != 0 ? hf_hosts_dial(hosts, address, transport_port, FIRST_MS, &first) : -1;
   if (fd >= 0)
     return fd;
   *by_channel = TRUE;
   if (channel_port != 0)
-    return hf_net_connect(address, channel_port, CALL_MS, error);
+    return hf_hosts_dial(hosts, address, channel_port, CALL_MS, error);
   if (first != NULL)
     g_propagate_error(error, g_steal_pointer(&first));
   else
@@ -256,26 +257,37 @@ static int dial(const char *address, guint16 transport_port, guint16 channel_por
   return -1;
 }
 
-static HfChannel *connect_to(HfHost *host, const HfId *token, guint16 transport_port, guint16 channel_port,
-                             GError **error)
+/* Takes over `fd`. */
+static HfChannel *show_token(HfHost *host, int fd, const char *peer, const HfId *token, guint16 port, GError **error)
 {
-  gboolean by_channel;
   const HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = host->id, .role = "transport" };
-  g_mutex_lock(&host->lock);
-  g_autofree char *address = g_strdup(host->address);
-  g_mutex_unlock(&host->lock);
-  int fd = dial(address, transport_port, channel_port, &by_channel, error);
-  if (fd < 0)
-    return NULL;
-  const guint port = by_channel ? channel_port : transport_port;
-  g_autofree char *peer = g_strdup_printf("host %s (%s port %u)", host->name, address, port);
   g_autoptr(HfChannel) channel = hf_tls_connect(host->hosts->tls, fd, &expect, peer, CALL_MS, NULL, error);
   if (channel == NULL)
     return NULL;
   hf_channel_set_deadline(channel, CALL_MS);
-  if (!hf_preamble_show(channel, token->b, by_channel ? 0 : channel_port, error))
+  if (!hf_preamble_show(channel, token->b, port, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
+  return g_steal_pointer(&channel);
+}
+
+static HfChannel *connect_to(HfHost *host, const HfId *token, guint16 transport_port, guint16 channel_port,
+                             GError **error)
+{
+  gboolean by_channel;
+  g_mutex_lock(&host->lock);
+  g_autofree char *address = g_strdup(host->address);
+  g_mutex_unlock(&host->lock);
+  int fd = dial(host->hosts, address, transport_port, channel_port, &by_channel, error);
+  if (fd < 0)
+    return NULL;
+  const guint port = by_channel ? channel_port : transport_port;
+  g_autofree char *peer = g_strdup_printf("host %s (%s port %u)", host->name, address, port);
+  int handle = hf_hosts_dialing(host->hosts, fd);
+  g_autoptr(HfChannel) channel = show_token(host, fd, peer, token, by_channel ? 0 : channel_port, error);
+  hf_hosts_dialed(host->hosts, handle);
+  if (channel == NULL)
+    return NULL;
   if (transport_port == 0) {
     hf_host_log_rows(host, "channels", peer);
   } else {

@@ -26,6 +26,7 @@ typedef struct HfHost {
   GMutex lock;     /* of all below */
   GCond changed;
   gboolean removed, nudged, available;
+  gint64 away_since;  /* monotonic us: since when it is not available */
   char *why;       /* it does not answer, or NULL */
   char *reached;   /* the address that answered last, or NULL: other hosts may have no name server */
   HfChannel *channel; /* while a session stands or begins */
@@ -45,7 +46,16 @@ struct HfHosts {
   HfServerIdentity *identity;
   GHashTable *hosts; /* id -> HfHost */
   char **revoked;
+  GArray *dialing;   /* int: second descriptors of sockets that are no channels yet */
+  HfCancel broken;   /* set under the lock as well */
 };
+
+/* ---- Connections that are being made: what is waited for there ends when calls are broken off. ---- */
+/* Connects, as hf_net_connect does. */
+int hf_hosts_dial(HfHosts *hosts, const char *address, guint16 port, int timeout_ms, GError **error);
+/* From here to hf_hosts_dialed, with what this gave, `fd` is shut down when calls are broken off. */
+int hf_hosts_dialing(HfHosts *hosts, int fd);
+void hf_hosts_dialed(HfHosts *hosts, int handle);
 
 /* The host, referenced, or NULL with HF_ERROR_NOT_FOUND. */
 HfHost *hf_host_ref(HfHosts *hosts, const char *id, GError **error);

@@ -119,8 +119,8 @@ static gboolean give_order(HfJobsRun *run, const Source *source, const HfReposit
   g_autoptr(GBytes) encoded = hf_work_copy_encode(&order, error);
   g_autoptr(GBytes) secret = g_bytes_new(NULL, 0);
   if (encoded == NULL || !share_keys(jobs, source->repository, target, error) ||
-      !hf_jobs_way_open(jobs, &ways[0], source->repository, mover, HF_TICKET_READ, NULL, 1, FALSE, error) ||
-      !hf_jobs_way_open(jobs, &ways[1], target, mover, HF_TICKET_READ | HF_TICKET_COPY, NULL, COPY_STREAMS, FALSE,
+      !hf_jobs_way_open(jobs, &ways[0], source->repository, mover, HF_TICKET_READ, NULL, 1, 0, FALSE, error) ||
+      !hf_jobs_way_open(jobs, &ways[1], target, mover, HF_TICKET_READ | HF_TICKET_COPY, NULL, COPY_STREAMS, 0, FALSE,
                         error))
     return FALSE;
   hf_jobs_way_links(&ways[0], "backup-repository", links);

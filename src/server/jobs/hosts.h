@@ -74,6 +74,7 @@ void hf_jobs_told_line(struct HfJobs *jobs, const char *host_id, const char *tas
 /* The end of a task: `why` NULL when it was done. `wire` bytes over its links. */
 void hf_jobs_told_result(struct HfJobs *jobs, const char *host_id, const char *task, const GError *why, GBytes *result,
                          guint64 wire_sent, guint64 wire_received);
-/* The host does not answer, or answers again. Tasks of a host that is away for HF_JOB_LOST_SECONDS fail. */
-#define HF_JOB_LOST_SECONDS 50
+/* The host does not answer, or answers again. Tasks of a host that is away for HF_JOB_LOST_SECONDS fail: that a cable
+ * was cut is seen after 15 seconds, and in 60 it is to be known. */
+#define HF_JOB_LOST_SECONDS 40
 void hf_jobs_told_host(struct HfJobs *jobs, const char *host_id, gboolean here);

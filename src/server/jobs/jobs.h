@@ -32,8 +32,10 @@ typedef struct HfJobsParts {
 
 /* Nothing runs yet. `parts` is copied; what it points to is borrowed. */
 HfJobs *hf_jobs_new(const HfJobsParts *parts);
-/* Asks all sessions of this server to let go (tasks on hosts go on) and waits for their threads. What hosts tell is
- * still taken afterwards. NULL is allowed. */
+/* Asks all sessions of this server to let go; tasks on hosts go on. From here on what fails is not put down as failed:
+ * the next server takes it up. Does not wait. */
+void hf_jobs_begin_end(HfJobs *jobs);
+/* The same, and waits for their threads. What hosts tell is still taken afterwards. NULL is allowed. */
 void hf_jobs_end(HfJobs *jobs);
 /* Ends, and frees: nobody may tell anything any more. */
 void hf_jobs_free(HfJobs *jobs);

@@ -8,7 +8,7 @@
 #include "storage/service/service.h"
 #include "storage/service/terms.h"
 
-#define TICKET_SECONDS 86400u /* it opens connections for as long; a task that waits for a slot has none yet */
+#define TICKET_SECONDS 300u /* without a connection; a task that waits for a slot has no ticket yet */
 #define DAY_SECONDS 86400u
 
 char *hf_jobs_location(HfJobs *jobs, const HfRepositoryRow *repository)
@@ -30,7 +30,8 @@ void hf_jobs_describe(HfJobs *jobs, const HfRepositoryRow *repository, guint fir
 /* ---- Ways. ---- */
 
 gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *repository, const char *peer_id,
-                          guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error)
+                          guint32 rights, const HfShortId *writer, guint streams, guint patience, gboolean create,
+                          GError **error)
 {
   HfRepositoryTerms terms = { .create = create, .lock = (guint64)repository->immutable_days * DAY_SECONDS };
   g_auto(HfJobsRoute) route = { 0 };
@@ -45,7 +46,7 @@ gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *r
   way->ticket.rights = rights;
   if (writer != NULL)
     way->ticket.writer = *writer;
-  way->ticket.seconds = TICKET_SECONDS;
+  way->ticket.seconds = TICKET_SECONDS + patience;
   way->ticket.streams = streams;
   way->ticket.terms = hf_repository_terms_encode(&terms);
   gboolean open = jobs->parts.hosts.ticket(jobs->parts.hosts.user, way->host_id, &way->ticket, &way->open, error);
@@ -82,30 +83,55 @@ void hf_jobs_way_links(const HfJobsWay *way, const char *role, HfJobLink *links)
 
 /* ---- Doors. ---- */
 
+void hf_jobs_doors_break(HfJobs *jobs)
+{
+  for (const GList *item = jobs->opening; item != NULL; item = item->next) {
+    const GPtrArray *channels = item->data;
+    for (guint i = 0; i < channels->len; i++)
+      hf_channel_shutdown(channels->pdata[i]);
+  }
+}
+
+static void open_begins(HfJobs *jobs, GPtrArray *channels)
+{
+  HF_LOCK(&jobs->lock);
+  jobs->opening = g_list_prepend(jobs->opening, channels);
+  if (jobs->ending)
+    hf_jobs_doors_break(jobs);
+}
+
+static void open_ends(HfJobs *jobs, GPtrArray *channels)
+{
+  HF_LOCK(&jobs->lock);
+  jobs->opening = g_list_remove(jobs->opening, channels);
+}
+
 static HfStore *connect_store(HfJobs *jobs, const HfJobsWay *way, const HfRepositoryRow *repository, HfCancel *cancel,
                               GError **error)
 {
-  GPtrArray *channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
+  g_autoptr(GPtrArray) channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
   for (guint i = 0; i < way->ticket.streams; i++) {
     HfChannel *channel =
       jobs->parts.hosts.connect(jobs->parts.hosts.user, way->host_id, &way->ticket.token, &way->open, i, error);
-    if (channel == NULL) {
-      g_ptr_array_unref(channels);
+    if (channel == NULL)
       return NULL;
-    }
     g_ptr_array_add(channels, channel);
   }
   g_autofree char *location = hf_jobs_location(jobs, repository);
   g_autofree char *cache = g_build_filename(jobs->parts.state_folder, "index", NULL);
-  HfServiceOptions options = { .location = location, .cache_folder = cache, .cancel = cancel };
-  return hf_service_store_new(channels, &options, error);
+  HfServiceOptions options = { .location = location, .cache_folder = cache,
+                               .cancel = cancel != NULL ? cancel : &jobs->cancel };
+  open_begins(jobs, channels);
+  HfStore *store = hf_service_store_new(g_ptr_array_ref(channels), &options, error);
+  open_ends(jobs, channels);
+  return store;
 }
 
 static HfJobsDoor *door_new(HfJobs *jobs, const HfRepositoryRow *repository, guint32 rights, gboolean create,
                             HfCancel *cancel, GError **error)
 {
   g_autoptr(HfJobsDoor) door = g_new0(HfJobsDoor, 1);
-  if (!hf_jobs_way_open(jobs, &door->way, repository, NULL, rights, NULL, 1, create, error))
+  if (!hf_jobs_way_open(jobs, &door->way, repository, NULL, rights, NULL, 1, 0, create, error))
     return NULL;
   door->store = connect_store(jobs, &door->way, repository, cancel, error);
   return door->store != NULL ? g_steal_pointer(&door) : NULL;

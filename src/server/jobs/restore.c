@@ -82,7 +82,7 @@ static gboolean give_order(HfJobs *jobs, const Restore *restore, const char *tas
   g_autoptr(GBytes) secret = hf_work_key_encode(&key, error);
   g_autoptr(GBytes) order = secret == NULL ? NULL : make_order(jobs, restore, task_id, error);
   if (order == NULL || !hf_jobs_way_open(jobs, way, restore->repository, restore->host_id, HF_TICKET_READ, NULL,
-                                         RESTORE_STREAMS, FALSE, error))
+                                         RESTORE_STREAMS, 0, FALSE, error))
     return FALSE;
   hf_jobs_way_links(way, role_of(jobs, restore->host_id), links);
   return jobs->parts.hosts.order(jobs->parts.hosts.user, restore->host_id, task_id, "restore", order, secret, links,

@@ -100,6 +100,12 @@ static GBytes *make_secret(char *credential, GError **error)
   return hf_work_key_encode(&key, error);
 }
 
+/* How long a script may hold up the task before it connects. */
+static guint script_seconds(const HfJobConfig *config)
+{
+  return config->hook_before != NULL ? config->hook_timeout : 0;
+}
+
 static gboolean give_order(BackupTask *task, HfJobsWay *way, GError **error)
 {
   HfJobsRun *run = task->backup->run;
@@ -112,7 +118,7 @@ static gboolean give_order(BackupTask *task, HfJobsWay *way, GError **error)
   g_autoptr(GBytes) secret = make_secret(credential, error); /* takes it over, and wipes it */
   g_autoptr(GBytes) order = secret == NULL ? NULL : make_order(task, error);
   if (order == NULL || !hf_jobs_way_open(jobs, way, task->backup->repository, task->object->host_id, HF_TICKET_WRITE,
-                                         &writer, HF_JOBS_STREAMS, FALSE, error))
+                                         &writer, HF_JOBS_STREAMS, script_seconds(task->backup->config), FALSE, error))
     return FALSE;
   hf_jobs_way_links(way, "backup-proxy", links);
   return hf_inv_task_resume(jobs->inv, task->row->id, ORDERED, error) &&

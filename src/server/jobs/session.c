@@ -38,19 +38,28 @@ HfJobs *hf_jobs_new(const HfJobsParts *parts)
   return jobs;
 }
 
+void hf_jobs_begin_end(HfJobs *jobs)
+{
+  hf_broker_freeze(jobs->broker);
+  GHashTableIter iter;
+  gpointer value;
+  HF_LOCK(&jobs->lock);
+  jobs->ending = TRUE;
+  hf_cancel_set(&jobs->cancel);
+  hf_jobs_doors_break(jobs);
+  g_cond_broadcast(&jobs->changed);
+  g_hash_table_iter_init(&iter, jobs->runs);
+  while (g_hash_table_iter_next(&iter, NULL, &value))
+    hf_cancel_set(&((HfJobsRun *)value)->cancel);
+}
+
 void hf_jobs_end(HfJobs *jobs)
 {
   if (jobs == NULL)
     return;
+  hf_jobs_begin_end(jobs);
   hf_broker_end(jobs->broker);
   g_mutex_lock(&jobs->lock);
-  jobs->ending = TRUE;
-  g_cond_broadcast(&jobs->changed);
-  GHashTableIter iter;
-  gpointer value;
-  g_hash_table_iter_init(&iter, jobs->runs);
-  while (g_hash_table_iter_next(&iter, NULL, &value))
-    hf_cancel_set(&((HfJobsRun *)value)->cancel);
   while (g_hash_table_size(jobs->runs) > 0)
     g_cond_wait(&jobs->changed, &jobs->lock);
   g_mutex_unlock(&jobs->lock);

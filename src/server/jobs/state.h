@@ -23,6 +23,8 @@ struct HfJobs {
   GMutex lock; /* guards what follows */
   GCond changed; /* a result came, a slot is free, a host went or came, a session is to stop */
   gboolean ending;
+  HfCancel cancel; /* set when it ends: for doors that no run has opened */
+  GList *opening;  /* GPtrArray * of HfChannel: of doors that are being opened */
   guint telling; /* threads that tell the scheduler something */
   GHashTable *runs;   /* session id to HfJobsRun* */
   GHashTable *tasks;  /* task row id to HfJobsTask*: those that somebody waits for; borrowed */
@@ -102,9 +104,11 @@ typedef struct HfJobsWay {
   char *host_id; /* of the repository */
   char *preferred; /* its address in a preferred network, or NULL */
 } HfJobsWay;
-/* `peer_id` NULL: this server itself. `writer` NULL: none. */
+/* `peer_id` NULL: this server itself. `writer` NULL: none. `patience`: seconds that its task may take before it
+ * connects, more than usual. */
 gboolean hf_jobs_way_open(HfJobs *jobs, HfJobsWay *way, const HfRepositoryRow *repository, const char *peer_id,
-                          guint32 rights, const HfShortId *writer, guint streams, gboolean create, GError **error);
+                          guint32 rights, const HfShortId *writer, guint streams, guint patience, gboolean create,
+                          GError **error);
 void hf_jobs_way_close(HfJobsWay *way);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfJobsWay, hf_jobs_way_close)
 /* Links of a task that goes this way, which must live until they are ordered. */
@@ -119,6 +123,8 @@ typedef struct HfJobsDoor {
 /* The store alone (keys are not needed, a repository need not be there). */
 HfJobsDoor *hf_jobs_door_store(HfJobs *jobs, const HfRepositoryRow *repository, guint32 rights, gboolean create,
                                GError **error);
+/* Nobody waits any more for who does not answer a door that is being opened. jobs->lock is held. */
+void hf_jobs_doors_break(HfJobs *jobs);
 /* The repository, with its password; `report` and `cancel` may be NULL. */
 HfJobsDoor *hf_jobs_door_open(HfJobs *jobs, const HfRepositoryRow *repository, guint32 rights, HfReport *report,
                               HfCancel *cancel, GError **error);
