@@ -46,7 +46,7 @@ typedef enum HfControlKind {
   HF_CONTROL_PROGRESS,       /* W to K */
   HF_CONTROL_LINE,           /* W to K, S to K: log line or warning */
   HF_CONTROL_RESULT,         /* W to K: the end of the task. S to K: the end of the scripts */
-  HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: what to do */
+  HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: do it */
   HF_CONTROL_RATE,           /* K to W: bytes a second from now on */
 } HfControlKind;
 

@@ -37,8 +37,8 @@ gsize hf_parts_length(const struct iovec *parts, int count);
 /* ---- Throttle, the waiting side. ---- */
 /* How much to ask for at a time. */
 gsize hf_throttle_piece(HfThrottle *throttle);
-/* Waits until it is one's turn and takes `bytes`, by which the bucket may get into debt (0: only waits). FALSE when `until` (monotonic us; -1: never) has passed, or `stop` is set: who sets it
- * calls hf_throttle_wake. */
+/* Waits until it is one's turn and takes `bytes`, by which the bucket may get into debt (0: only waits). FALSE when
+ * `until` (monotonic us; -1: never) has passed, or `stop` is set: who sets it calls hf_throttle_wake. */
 gboolean hf_throttle_take(HfThrottle *throttle, gsize bytes, gint64 until, const gint *stop);
 /* Takes `bytes` that have come already, without waiting. */
 void hf_throttle_charge(HfThrottle *throttle, gsize bytes);

@@ -320,9 +320,11 @@ static void test_links(void)
   g_assert_cmpuint(open.channel_ports[2], <=, far->last);
   /* By the transport port, by the range alone, and where the transport port is closed. */
   const guint16 closed = free_port();
-  const HfJobLink links[] = { { .host_id = far->host, .token = ticket.token, .transport_port = open.transport_port, .channel_port = open.channel_ports[0] },
-                              { .host_id = far->host, .token = ticket.token, .transport_port = 0, .channel_port = open.channel_ports[1] },
-                              { .host_id = far->host, .token = ticket.token, .transport_port = closed, .channel_port = open.channel_ports[2] } };
+  HfJobLink links[3];
+  const guint16 transports[] = { open.transport_port, 0, closed };
+  for (gsize i = 0; i < G_N_ELEMENTS(links); i++)
+    links[i] = (HfJobLink){ .host_id = far->host, .token = ticket.token, .transport_port = transports[i],
+                            .channel_port = open.channel_ports[i] };
   g_auto(HfInstallerResult) result = { 0 };
   g_autofree char *name = g_uuid_string_random();
   g_autoptr(GBytes) task = g_bytes_new("abc", 3);

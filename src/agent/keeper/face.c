@@ -31,7 +31,8 @@ static gboolean on_timer(gpointer user)
   return G_SOURCE_REMOVE;
 }
 
-/* Who was killed once comes back at once; a role that cannot live (its port is taken) must not keep the machine busy. */
+/* Who was killed once comes back at once; a role that cannot live (its port is taken) must not keep the machine
+ * busy. */
 static void start_later(HfFace *face)
 {
   gboolean steady = hf_clock_monotonic_us() - face->started > STEADY_US;

@@ -141,7 +141,8 @@ static void child(char *const *argv, const User *user, int output, pid_t parent)
                        setuid(user->uid) != 0))
     _exit(126);
   /* After the change of user, which takes it back. */
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent || (chdir(user->home) != 0 && chdir("/") != 0))
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != parent ||
+      (chdir(user->home) != 0 && chdir("/") != 0))
     _exit(126);
   close_range(3, ~0U, 0);
   execve(argv[0], argv, user->environment);
@@ -222,7 +223,8 @@ static pid_t parent_of(pid_t pid)
   g_autofree char *text = NULL;
   int parent;
   snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  const char *at = g_file_get_contents(path, &text, NULL, NULL) ? strrchr(text, ')') : NULL; /* names may hold anything */
+  /* Names may hold anything. */
+  const char *at = g_file_get_contents(path, &text, NULL, NULL) ? strrchr(text, ')') : NULL;
   return at != NULL && sscanf(at + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 

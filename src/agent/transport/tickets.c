@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/work.h"
 
-#define LOOK_MS 10000 /* how often a port that waits looks whether its ticket has ended */
+#define LOOK_MS 5000 /* how often a port that waits looks whether its ticket has ended */
 #define PAUSE_US 100000
 
 /* ---- entries; all of these with the lock held ---- */

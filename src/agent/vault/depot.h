@@ -3,8 +3,8 @@
  * A repository that this process keeps: opened once for each folder, shared by all who visit it, kept open until the
  * process ends, so that its clock goes on (format.md 9.4). Opened without any key.
  *
- * A folder is known by its device and inode: whatever paths lead to it (links, bind mounts, "..", slashes), there is one
- * depot, so that commits and deletions there are in one hand.
+ * A folder is known by its device and inode: whatever paths lead to it (links, bind mounts, "..", slashes), there is
+ * one depot, so that commits and deletions there are in one hand.
  *
  * Threads: all functions may be called from any thread.
  */

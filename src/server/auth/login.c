@@ -167,7 +167,8 @@ static gboolean count_failure(HfDbLink *link, gpointer user, GError **error)
   gint64 wait = wait_after(login->account_failures + 1, ACCOUNT_FREE, ACCOUNT_WAIT_MAX);
   return (login->id != NULL ? count_at_account(link, login, wait, error)
                             : count_at(link, login->stranger, wait, error)) &&
-         count_at(link, login->source, wait_after(login->address_failures + 1, ADDRESS_FREE, ADDRESS_WAIT_MAX), error) &&
+         count_at(link, login->source, wait_after(login->address_failures + 1, ADDRESS_FREE, ADDRESS_WAIT_MAX),
+                  error) &&
          audit(link, login, error);
 }
 

@@ -13,8 +13,8 @@
 #include "server/db/driver.h"
 
 #define MAX_STATEMENTS 256
-/* Readers ask the same few statements for small pages of tables that are in memory: planning them anew each time costs as
- * much as running them, and by the default price of a page a thousand rows are read to find a hundred. */
+/* Readers ask the same few statements for small pages of tables that are in memory: planning them anew each time costs
+ * as much as running them, and by the default price of a page a thousand rows are read to find a hundred. */
 #define READER_SETTINGS                                                                                                \
   "SET default_transaction_read_only = on; SET plan_cache_mode = force_generic_plan; SET random_page_cost = 1.1"
 #define BEGIN_NAME "begin" /* statements that each reading connection has prepared */
