@@ -6,9 +6,9 @@
  * 1. Passwords are kept as Argon2id hashes, tokens as SHA-256 of 32 random bytes: nothing in the database lets anyone
  *    in.
  * 2. After 5 failed logins of a name or 20 of an address, each further failure doubles the wait: from 1 s up to 30 s
- *    for a name (2 s from an address where its account was logged in before: nobody can lock its owner out for ever), up
- *    to 15 minutes for an address (of IPv6: its /64). While it lasts nothing is even tried. Names that no account has wait
- *    as accounts do, and cost the same time as a wrong password.
+ *    for a name (2 s from an address where its account was logged in before: nobody can lock its owner out for ever),
+ *    up to 15 minutes for an address (of IPv6: its /64). While it lasts nothing is even tried. Names that no account
+ *    has wait as accounts do, and cost the same time as a wrong password.
  * 3. A refresh token works once. One that comes a second time revokes every token of its login: it was stolen.
  * 4. There is always one administrator who may log in: the last is neither deleted, disabled nor given less.
  *
