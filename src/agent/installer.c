@@ -3,11 +3,14 @@
  * The installer role: ends TLS for the server's connection. Who is not the server that enrolled this host gets no
  * further than the handshake; what the server says goes to the keeper as it is.
  */
+#include "agent/installer.h"
+
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "agent/role.h"
+#include "agent/rights.h"
+#include "agent/setup.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "net/connect.h"
@@ -154,7 +157,7 @@ static gboolean on_setup(Installer *installer, const GByteArray *body, GError **
   }
   installer->identity = hf_tls_identity_new(&tls, error);
   installer->server = g_strdup(setup.identity->server);
-  return installer->identity != NULL && hf_role_drop(setup.settings->user, error) &&
+  return installer->identity != NULL && hf_rights_drop(setup.settings->user, error) &&
          open_door(installer, setup.settings, error);
 }
 

@@ -7,7 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#include "agent/role.h"
+#include "agent/control.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "net/messages/installer.h"

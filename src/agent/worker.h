@@ -104,3 +104,6 @@ typedef struct HfAgentParts {
   /* hf_hooks_serve of agent/tasks/hooks.h */
   gboolean (*scripts)(HfControl *control, GError **error);
 } HfAgentParts;
+
+/* Takes its task from the control socket and returns when it is done. */
+gboolean hf_worker_run(HfControl *control, const HfAgentParts *parts, GError **error);

@@ -112,6 +112,6 @@ int main(int argc, char **argv)
 {
   static const HfTaskKind *const tasks[] = { &hf_task_list, &hf_task_logs, &task_sleep, &task_echo, &task_fail,
                                              &task_die, &task_network, &task_link, NULL };
-  static const HfAgentParts parts = { tasks, serve };
+  static const HfAgentParts parts = { .tasks = tasks, .serve = serve };
   return hf_agent_main(argc, argv, &parts);
 }

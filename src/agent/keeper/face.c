@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/keeper/face.h"
 
-#include "agent/role.h"
+#include "agent/setup.h"
 #include "base/clock.h"
 #include "base/error.h"
 

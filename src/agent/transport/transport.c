@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/rights.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "net/connect.h"
@@ -136,7 +137,7 @@ static gboolean on_setup(HfTransport *transport, const GByteArray *body, GError 
   }
   transport->identity = hf_tls_identity_new(&tls, error);
   transport->settings = g_steal_pointer(&setup.settings);
-  return transport->identity != NULL && hf_role_drop(transport->settings->user, error) && open_door(transport, error);
+  return transport->identity != NULL && hf_rights_drop(transport->settings->user, error) && open_door(transport, error);
 }
 
 static gboolean on_message(HfTransport *transport, HfControlMessage *message, GError **error)

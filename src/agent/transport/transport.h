@@ -14,8 +14,10 @@
  */
 #pragma once
 
-#include "agent/role.h"
+#include "agent/control.h"
+#include "agent/setup.h"
 #include "agent/ticket.h"
+#include "agent/transport/face.h"
 #include "net/messages/installer.h"
 #include "net/portpool.h"
 #include "net/tls.h"
