@@ -416,8 +416,8 @@ static gboolean write_page(HfApiCall *call, HfDbLink *link, const Query *query, 
   memcpy(values, query->values, n * sizeof *values);
   values[n] = HF_DB_INT(page->page->most);
   values[n + 1] = HF_DB_INT(page->page->skip);
-  /* versions spell words in their own way */
-  g_autofree char *asked = g_strdup_printf("%u %s", call->era, sql->str);
+  /* Versions spell words in their own way, and views name the same columns so. */
+  g_autofree char *asked = g_strdup_printf("%u %s %s", call->era, view->name, sql->str);
   g_autoptr(GBytes) key = hf_db_key(asked, values, n + 2);
   if (recall_page(call, link, key, page))
     return TRUE;

@@ -109,16 +109,19 @@ static gboolean begin_on(HfDbLink *link, gboolean writer, GError **error)
                 : driver->begin_read(link->connection, error);
 }
 
+/* Forgets what was kept once the connection is there, not before: connections of before can add nothing then. */
 static gboolean begin_anew(HfDbLink *link, gboolean writer, GError **error)
 {
   HfDb *db = link->db;
+  link->connection = db->driver->connect(db->where, writer, NULL, error);
+  if (link->connection == NULL)
+    return FALSE;
   g_mutex_lock(&db->mutex);
   g_hash_table_remove_all(db->kept);
   db->kept_bytes = 0;
   link->generation = ++db->generation;
   g_mutex_unlock(&db->mutex);
-  link->connection = db->driver->connect(db->where, writer, NULL, error);
-  return link->connection != NULL && begin_on(link, writer, error);
+  return begin_on(link, writer, error);
 }
 
 static gboolean begin(HfDbLink *link, gboolean writer, GError **error)
@@ -286,6 +289,11 @@ static const HfDbValue *cleaned(Clean *clean, const HfDbValue *values, gsize n_v
   return clean->values != NULL ? clean->values : values;
 }
 
+static gboolean connected(HfDbLink *link, GError **error)
+{
+  return link->connection != NULL || hf_fail(error, HF_ERROR_IO, "database: the connection was lost");
+}
+
 HfDbRows *hf_db_query(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, GError **error)
 {
   const HfDbDriver *driver = link->db->driver;
@@ -294,10 +302,8 @@ HfDbRows *hf_db_query(HfDbLink *link, const char *sql, const HfDbValue *values, 
   const HfDbValue *given = cleaned(&clean, values, n_values);
   gboolean fresh = link->fresh;
   link->fresh = FALSE;
-  if (link->connection == NULL) {
-    hf_fail(error, HF_ERROR_IO, "database: the connection was lost");
+  if (!connected(link, error))
     return NULL;
-  }
   HfDbRows *rows = driver->query(link->connection, sql, given, n_values, &problem);
   if (rows != NULL)
     return rows;
@@ -313,7 +319,8 @@ gboolean hf_db_exec(HfDbLink *link, const char *sql, const HfDbValue *values, gs
                     GError **error)
 {
   g_auto(Clean) clean = {NULL, NULL};
-  return link->db->driver->exec(link->connection, sql, cleaned(&clean, values, n_values), n_values, changed, error);
+  return connected(link, error) && link->db->driver->exec(link->connection, sql, cleaned(&clean, values, n_values),
+                                                          n_values, changed, error);
 }
 
 gboolean hf_db_query_int(HfDbLink *link, const char *sql, const HfDbValue *values, gsize n_values, gint64 *value,
@@ -335,12 +342,13 @@ gboolean hf_db_query_int(HfDbLink *link, const char *sql, const HfDbValue *value
 /* ---- what is remembered ---- */
 
 #define KEPT_MAX (32u << 20) /* bytes of all that is kept */
+#define KEPT_COST 256        /* of one entry: its place in the table, and what the allocator adds */
 
 /* True as long as the database is in `state`. */
 typedef struct Kept {
   char *state;
   GBytes *value;
-  gsize size; /* with its key */
+  gsize size; /* of all of it */
 } Kept;
 
 static void kept_free(gpointer data)
@@ -399,9 +407,10 @@ void hf_db_remember(HfDbLink *link, GBytes *key, GBytes *value)
   HfDb *db = link->db;
   const char *state = link->connection == NULL ? NULL : db->driver->state(link->connection);
   g_autoptr(GBytes) own = own_key(link, key);
-  gsize size = g_bytes_get_size(own) + g_bytes_get_size(value) + sizeof(Kept);
+  gsize size = g_bytes_get_size(own) + g_bytes_get_size(value) + KEPT_COST;
   if (state == NULL || size > KEPT_MAX / 16)
     return;
+  size += strlen(state);
   HF_LOCK(&db->mutex);
   if (link->generation != db->generation)
     return;

@@ -38,6 +38,7 @@ typedef struct Pg {
   gboolean reading;   /* it was begun */
   gboolean broken;    /* libpq was left in the middle of a pipeline */
   gboolean ending;    /* the answer to a ROLLBACK has not been read */
+  char *server;       /* which one it is, and since when it runs: snapshots of two servers are not compared */
   char *state;        /* what it sees */
 } Pg;
 
@@ -81,6 +82,12 @@ static gboolean fail(Pg *pg, const PGresult *result, const char *sql, GError **e
   return hf_fail(error, code, "database: %s (in '%s')", said, statement);
 }
 
+static gboolean succeeded(const PGresult *result)
+{
+  ExecStatusType status = PQresultStatus(result);
+  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
 /* Reads what is left of the transaction before. When the connection was lost, the next statement says so. */
 static void settle(Pg *pg)
 {
@@ -96,8 +103,7 @@ static gboolean pg_script(HfDbConnection *connection, const char *sql, GError **
   pg->trouble = HF_DB_TROUBLE_NONE;
   settle(pg);
   g_autoptr(PGresult) result = PQexec(pg->handle, sql);
-  ExecStatusType status = PQresultStatus(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || fail(pg, result, sql, error);
+  return succeeded(result) || fail(pg, result, sql, error);
 }
 
 static gboolean pg_migrate(HfDbConnection *connection, const char *sql, GError **error)
@@ -110,6 +116,17 @@ static gboolean prepare_as(Pg *pg, const char *name, const char *sql, int n_valu
 {
   g_autoptr(PGresult) result = PQprepare(pg->handle, name, sql, n_values, types);
   return PQresultStatus(result) == PGRES_COMMAND_OK || fail(pg, result, sql, error);
+}
+
+/* A server that was started anew, or another one at the same address, counts its transactions in its own way. */
+static gboolean name_server(Pg *pg, GError **error)
+{
+  static const char ask[] = "SELECT CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) AS TEXT)";
+  g_autoptr(PGresult) result = PQexec(pg->handle, ask);
+  if (!succeeded(result))
+    return fail(pg, result, ask, error);
+  pg->server = g_strdup(PQgetvalue(result, 0, 0));
+  return TRUE;
 }
 
 /* A snapshot is the list of the transactions that it sees as ended: equal snapshots see equal content. */
@@ -125,6 +142,7 @@ static void pg_disconnect(HfDbConnection *connection)
   Pg *pg = (Pg *)connection;
   g_hash_table_unref(pg->statements);
   PQfinish(pg->handle);
+  g_free(pg->server);
   g_free(pg->state);
   g_free(pg);
 }
@@ -173,7 +191,8 @@ static HfDbConnection *pg_connect(const char *where, gboolean writer, char **ver
                    "CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0", place);
   } else {
     good = pg_script(&pg->base, "SET lock_timeout = '10s'", error) &&
-           (writer || (pg_script(&pg->base, READER_SETTINGS, error) && prepare_own(pg, error)));
+           (writer || (pg_script(&pg->base, READER_SETTINGS, error) && name_server(pg, error) &&
+                       prepare_own(pg, error)));
   }
   if (!good) {
     pg_disconnect(&pg->base);
@@ -271,12 +290,6 @@ static void sent_fill(Sent *sent, const HfDbValue *values, gsize n_values)
   }
 }
 
-static gboolean succeeded(const PGresult *result)
-{
-  ExecStatusType status = PQresultStatus(result);
-  return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-}
-
 /* The result of the next statement of a pipeline. */
 static PGresult *next_result(Pg *pg)
 {
@@ -284,6 +297,11 @@ static PGresult *next_result(Pg *pg)
   if (result != NULL)
     PQclear(PQgetResult(pg->handle)); /* NULL ends the results of a statement */
   return result;
+}
+
+static void set_state(Pg *pg, const PGresult *snapshot)
+{
+  pg->state = g_strconcat(pg->server, " ", PQgetvalue(snapshot, 0, 0), NULL);
 }
 
 /* BEGIN, the name of the state and the statement (`name` NULL: none) in one round trip. The statement's result, or the
@@ -310,7 +328,7 @@ static PGresult *run_first(Pg *pg, const char *name, const Sent *sent, int n_val
     return g_steal_pointer(&begun);
   if (!succeeded(state) || name == NULL)
     return g_steal_pointer(&state);
-  pg->state = g_strdup(PQgetvalue(state, 0, 0));
+  set_state(pg, state);
   return g_steal_pointer(&result);
 }
 
@@ -321,7 +339,7 @@ static const char *pg_state(HfDbConnection *connection)
   if (pg->begin_due) {
     g_autoptr(PGresult) state = run_first(pg, NULL, NULL, 0);
     if (pg->reading && succeeded(state))
-      pg->state = g_strdup(PQgetvalue(state, 0, 0));
+      set_state(pg, state);
   }
   return pg->state;
 }
