@@ -164,11 +164,11 @@ HfScripts *hf_scripts_left(const HfScriptsOf *of, const HfScriptsOps *ops, gpoin
   HfScripts *scripts = hf_scripts_new(of, ops, user);
   g_autoptr(GBytes) bytes = hf_state_read(scripts->folder, scripts->file, &error);
   g_autoptr(GByteArray) body = bytes != NULL ? g_bytes_unref_to_array(g_steal_pointer(&bytes)) : NULL;
-  g_auto(HfHooksOrder) kept = { .order = g_bytes_new(NULL, 0) };
+  g_auto(HfHooksOrder) kept = { 0 };
   if (body != NULL && hf_hooks_order_get(body, &kept, &error)) {
     hf_hooks_order_clear(&scripts->order);
     scripts->order = kept;
-    kept = (HfHooksOrder){ .order = g_bytes_new(NULL, 0) };
+    kept = (HfHooksOrder){ 0 };
     scripts->owed = TRUE;
     kill_marked(scripts->order.task);
     return scripts;

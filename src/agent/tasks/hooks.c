@@ -324,7 +324,7 @@ static gboolean take_order(Hooks *hooks, HfHooksOrder *order, HfWorkBackup *task
 gboolean hf_hooks_serve(HfControl *control, GError **error)
 {
   g_autoptr(GError) why = NULL;
-  g_auto(HfHooksOrder) order = { .order = g_bytes_new(NULL, 0) };
+  g_auto(HfHooksOrder) order = { 0 };
   g_auto(HfWorkBackup) task = { 0 };
   Hooks hooks = { .control = control, .order = &order, .when = "before" };
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)

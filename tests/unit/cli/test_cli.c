@@ -177,7 +177,8 @@ static void test_texts_fit(void)
 
 int main(int argc, char **argv)
 {
-  g_test_init(&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+  g_setenv("XDG_CONFIG_HOME", "/nonexistent", TRUE); /* nobody is logged in anywhere */
+  g_test_init(&argc, &argv, NULL);
   g_test_add_func("/cli/cli/help", test_help);
   g_test_add_func("/cli/cli/version", test_version);
   g_test_add_func("/cli/cli/errors", test_errors);

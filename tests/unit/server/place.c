@@ -173,11 +173,10 @@ static void on_postgresql(gconstpointer func)
 
 void test_add(const char *path, TestFunc func)
 {
-  TestFunc *kept = g_memdup2(&func, sizeof func); /* lives as long as the program */
   g_autofree char *sqlite = g_strconcat(path, "/sqlite", NULL);
   g_autofree char *postgresql = g_strconcat(path, "/postgresql", NULL);
-  g_test_add_data_func(sqlite, kept, on_sqlite);
-  g_test_add_data_func(postgresql, kept, on_postgresql);
+  g_test_add_data_func_full(sqlite, g_memdup2(&func, sizeof func), on_sqlite, g_free);
+  g_test_add_data_func_full(postgresql, g_memdup2(&func, sizeof func), on_postgresql, g_free);
 }
 
 int test_run(void)
