@@ -208,6 +208,7 @@ void hf_api_call_run(HfApiCall *call, HfApi *api, const HfApiRequest *request)
 {
   g_autoptr(GError) error = NULL;
   *call = (HfApiCall){ .api = api, .request = request, .actor = &hf_actor_server, .content_type = "application/json" };
+  call->now = hf_db_now() / G_USEC_PER_SEC * G_USEC_PER_SEC;
   call->out.text = g_string_sized_new(1024);
   if (!find_route(call) || !find_version(call) || !may(call) || !find_body(call))
     return;

@@ -49,7 +49,8 @@ struct HfApiCall {
   const HfApiRequest *request;
   const HfApiRoute *route;
   guint era;
-  gboolean of_now; /* the answer depends on the clock: it is not remembered */
+  gint64 now;      /* whole seconds, as the database keeps times: what the answer takes for the time */
+  gboolean of_now; /* the answer depends on it */
   HfApiPath path;
   const char *params[HF_API_MAX_PARAMS]; /* ids of the path, checked and in lower case; `name` as it is */
   GPtrArray *query;

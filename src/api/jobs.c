@@ -22,7 +22,7 @@ gboolean hf_api_emit_job_progress(HfApiCall *call, const HfApiRow *row, GError *
     return TRUE;
   gboolean goes_on = hf_api_row_null(row, 1);
   call->of_now = call->of_now || goes_on;
-  gint64 end = goes_on ? hf_db_now() : hf_api_row_int(row, 1);
+  gint64 end = goes_on ? call->now : hf_api_row_int(row, 1);
   gint64 duration = MAX(end - hf_api_row_int(row, 0), 0);
   const char *bottleneck = hf_api_row_text(row, 6);
   hf_api_duration_text(duration, text);

@@ -371,11 +371,12 @@ static gboolean write_rows(HfApiCall *call, HfDbRows *rows, Page *page, GError *
 /* A page as it is remembered: this, then its rows as they were written. */
 typedef struct PageHead {
   gint64 total, count;
+  gint64 now; /* true for this second only; 0: as long as the database stays */
 } PageHead;
 
 static void remember_page(HfApiCall *call, HfDbLink *link, GBytes *key, const Page *page, gsize begun)
 {
-  PageHead head = { page->total, page->count };
+  PageHead head = { page->total, page->count, call->of_now ? call->now : 0 };
   g_autoptr(GByteArray) kept = g_byte_array_sized_new((guint)(sizeof head + call->out.text->len - begun));
   g_byte_array_append(kept, (const guint8 *)&head, sizeof head);
   g_byte_array_append(kept, (const guint8 *)call->out.text->str + begun, (guint)(call->out.text->len - begun));
@@ -392,6 +393,8 @@ static gboolean recall_page(HfApiCall *call, HfDbLink *link, GBytes *key, Page *
     return FALSE;
   const char *bytes = g_bytes_get_data(kept, &size);
   memcpy(&head, bytes, sizeof head);
+  if (head.now != 0 && head.now != call->now)
+    return FALSE;
   g_string_append_len(call->out.text, bytes + sizeof head, (gssize)(size - sizeof head));
   page->total = head.total;
   page->count = head.count;
@@ -424,8 +427,7 @@ static gboolean write_page(HfApiCall *call, HfDbLink *link, const Query *query, 
   g_autoptr(HfDbRows) rows = hf_db_query(link, sql->str, values, n + 2, error);
   if (rows == NULL || !write_rows(call, rows, page, error) || !count_rows(link, query, page, error))
     return FALSE;
-  if (!call->of_now)
-    remember_page(call, link, key, page, begun);
+  remember_page(call, link, key, page, begun);
   return TRUE;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * rest PORT CLIENTS ROUNDS: how long the lists of the interface take while CLIENTS ask at once. Each client has a
- * connection that is kept, asks for a page of 100 rows, reads it, and asks again; ROUNDS times for each list. One line a
- * list: path, median and 95th percentile in milliseconds, answers a second, bytes of an answer.
+ * connection that is kept, asks for a page of 100 rows, reads it, and asks again; ROUNDS times for each list. Two lines
+ * a list: its path when it begins; path, median and 95th percentile in milliseconds, answers a second, bytes of an answer.
  */
 #include <curl/curl.h>
 #include <glib.h>
@@ -96,6 +96,8 @@ static void measure(Client *clients, guint n)
 {
   g_autofree GThread **threads = g_new(GThread *, n);
   g_autofree gint64 *times = g_new(gint64, n * rounds);
+  puts(path);
+  fflush(stdout);
   gint64 begun = g_get_monotonic_time();
   for (guint i = 0; i < n; i++)
     threads[i] = g_thread_new("client", work, &clients[i]);

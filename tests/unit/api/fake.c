@@ -431,3 +431,46 @@ void fake_fill_many(HfInventory *inventory, guint hosts, guint sessions)
   }
   MUST(hf_db_write(inventory->db, analyze, NULL, &failed));
 }
+
+/* ---- Changes ---- */
+
+typedef struct Changes {
+  HfInventory *inventory;
+  char *task;
+  guint milliseconds;
+} Changes;
+
+static gpointer change(gpointer data)
+{
+  Changes *changes = data;
+  for (gint64 i = 1;; i++) {
+    g_usleep(changes->milliseconds * 1000);
+    HfTaskFigures figures = { .duration_us = i * changes->milliseconds * 1000, .total_bytes = G_MAXINT32,
+                              .processed_bytes = i, .read_bytes = i, .transferred_bytes = i };
+    MUST(hf_inv_task_progress(changes->inventory, changes->task, &figures, &failed));
+  }
+  return NULL;
+}
+
+void fake_changes(HfInventory *inventory, guint milliseconds)
+{
+  g_autoptr(GPtrArray) jobs = NULL;
+  MUST((jobs = hf_inv_jobs_load(inventory, &failed)) != NULL);
+  const HfJobRow *job = jobs->pdata[0];
+  g_autoptr(HfSessionRow) run = g_new0(HfSessionRow, 1);
+  run->name = g_strdup(job->name);
+  run->type = g_strdup("BackupJob");
+  run->job_id = g_strdup(job->id);
+  MUST(hf_inv_session_create(inventory, &hf_actor_server, run, &failed));
+  MUST(hf_inv_session_state(inventory, run->id, HF_STATE_WORKING, &failed));
+  MUST(hf_inv_job_begin(inventory, job->id, run->id, FALSE, &failed));
+  g_autoptr(HfTaskRow) task = g_new0(HfTaskRow, 1);
+  task->session_id = g_strdup(run->id);
+  task->type = g_strdup("Backup");
+  task->name = g_strdup("a host");
+  MUST(hf_inv_task_create(inventory, task, &failed));
+  MUST(hf_inv_task_state(inventory, task->id, HF_STATE_WORKING, &failed));
+  Changes *changes = g_new0(Changes, 1); /* lives as long as its thread */
+  *changes = (Changes){ inventory, g_steal_pointer(&task->id), milliseconds };
+  g_thread_unref(g_thread_new("changes", change, changes));
+}

@@ -11,3 +11,5 @@ void fake_actions(HfApiActions *actions, HfInventory *inventory);
 void fake_fill(HfInventory *inventory);
 /* Many rows: hosts, jobs, repositories, points, sessions. */
 void fake_fill_many(HfInventory *inventory, guint hosts, guint sessions);
+/* A job runs and tells its progress each `milliseconds` while the program lives: to be called once, rows being there. */
+void fake_changes(HfInventory *inventory, guint milliseconds);

@@ -2,8 +2,8 @@
 /*
  * serve DATABASE CERTIFICATE KEY few|many: the interface over a new database, for tests that speak HTTP. Prints its port
  * and the names of its accounts ("admin", "operator", "restore", "viewer", each with the password "NAME-password"), and
- * ends when its standard input ends. ADDRESS ("": all addresses) and PORT of the environment say where it listens, and
- * ACCESS_SECONDS how long tokens last.
+ * ends when its standard input ends. ADDRESS ("": all addresses) and PORT of the environment say where it listens,
+ * ACCESS_SECONDS how long tokens last, and CHANGES_MS how often a job that runs meanwhile tells its progress.
  */
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +62,9 @@ int main(int argc, char **argv)
     fake_fill_many(&inventory, 200, 10000);
   else
     fake_fill(&inventory);
+  const char *changes = g_getenv("CHANGES_MS");
+  if (changes != NULL)
+    fake_changes(&inventory, (guint)atoi(changes));
   const char *address = g_getenv("ADDRESS"), *port = g_getenv("PORT");
   HfApiSettings settings = { .db = db, .secrets = secrets, .auth = auth, .actions = &actions, .name = "test server",
                              .address = address == NULL ? "127.0.0.1" : *address == '\0' ? NULL : address,
@@ -74,5 +77,7 @@ int main(int argc, char **argv)
   char byte;
   while (read(STDIN_FILENO, &byte, 1) > 0)
     ;
+  if (changes != NULL)
+    _exit(0); /* its thread goes on */
   return 0;
 }
