@@ -11,6 +11,25 @@
 #define RULES "/api/v1/trafficRules"
 #define KILOBYTE 1024u /* of the interface's KbytePerSec */
 
+/* "5.0 MiB/s"; an unknown unit is shown as it is. Caller frees. */
+static char *limit_of(json_t *rule)
+{
+  static const struct {
+    const char *name;
+    guint64 bytes;
+  } units[] = { { "KbytePerSec", KILOBYTE }, { "MbytePerSec", 1024u * KILOBYTE },
+                { "MbitPerSec", 125000 },    { "MbitPerSpec", 125000 } };
+  const char *unit = hf_json_text(rule, "throttlingUnit");
+  json_int_t value = json_integer_value(hf_json_at(rule, "throttlingValue"));
+  for (guint i = 0; i < G_N_ELEMENTS(units); i++) {
+    if (g_strcmp0(units[i].name, unit) != 0)
+      continue;
+    g_autofree char *size = hf_format_size((guint64)MAX(value, 0) * units[i].bytes);
+    return g_strconcat(size, "/s", NULL);
+  }
+  return g_strdup_printf("%" JSON_INTEGER_FORMAT " %s", value, unit != NULL ? unit : "");
+}
+
 /* The rule for people: one text for each network and for the limit. */
 static json_t *shown(json_t *rule)
 {
@@ -25,12 +44,24 @@ static json_t *shown(json_t *rule)
     json_object_set_new(row, ends[i][0], json_string(text));
   }
   if (hf_json_flag(rule, "throttlingEnabled")) {
-    g_autofree char *value = hf_fleet_cell(rule, "throttlingValue", HF_CELL_NUMBER);
-    g_autofree char *unit = hf_fleet_cell(rule, "throttlingUnit", HF_CELL_TEXT);
-    g_autofree char *limit = g_strdup_printf("%s %s", value, unit);
+    g_autofree char *limit = limit_of(rule);
     json_object_set_new(row, "limit", json_string(limit));
   }
   return row;
+}
+
+static void note_networks(HfCli *cli, json_t *preferred)
+{
+  json_t *network;
+  size_t index;
+  if (!hf_json_flag(preferred, "isEnabled"))
+    return;
+  json_array_foreach(hf_json_at(preferred, "networks"), index, network)
+  {
+    const char *text = hf_json_text(network, "cidrNotation");
+    hf_output_note(cli->output, index == 0 ? "preferred networks: %s" : ", %s", text != NULL ? text : "");
+  }
+  hf_output_note(cli->output, "\n");
 }
 
 gboolean hf_verb_traffic_list(const HfOptions *options, HfCli *cli, GError **error)
@@ -60,6 +91,7 @@ gboolean hf_verb_traffic_list(const HfOptions *options, HfCli *cli, GError **err
     json_array_append_new(rows, shown(rule));
   }
   hf_fleet_print_rows(cli, rows, columns, G_N_ELEMENTS(columns), "there are no traffic rules: nothing is slowed");
+  note_networks(cli, hf_json_at(all, "preferredNetworks"));
   return TRUE;
 }
 

@@ -98,6 +98,10 @@ static gboolean cancel(gpointer user, const char *id, const char *name, GError *
 
 static gboolean set_rate(gpointer user, const char *id, const char *name, guint64 rate, GError **error)
 {
+  /* A server that begins takes up tasks before it calls hosts: that is not a host without the task. */
+  g_autoptr(HfHost) host = hf_host_ref(user, id, NULL);
+  if (host == NULL)
+    return hf_fail(error, HF_ERROR_IO, "host '%s' is not called yet; it is told when it answers", id);
   return hf_hosts_set_rate(user, id, name, rate, error);
 }
 

@@ -2,6 +2,7 @@
 /* Between the runner and its broker: which addresses a task's data take, and what it may have of them. */
 #include <jansson.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "server/jobs/state.h"
 
@@ -99,7 +100,7 @@ static gboolean tell(gpointer user, const char *host_id, const char *task, guint
 static void note(gpointer user, const char *task, const char *rule, guint64 rate)
 {
   const HfJobs *jobs = user;
-  g_autofree char *size = g_format_size(rate);
+  g_autofree char *size = hf_format_size(rate);
   g_autofree char *line = rate == 0 ? g_strdup("Traffic is not limited any more")
     : rule == NULL ? g_strdup_printf("The repository's limit leaves %s a second to this task", size)
                    : g_strdup_printf("Traffic rule '%s' leaves %s a second to this task", rule, size);

@@ -2,6 +2,7 @@
 /* Sessions about repositories: making, importing, rescanning, deleting what is in them, verifying. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "server/jobs/state.h"
@@ -329,7 +330,7 @@ static gboolean run_verify(HfJobsRun *run, gpointer data, const char **result G_
   g_autoptr(HfJobsDoor) door = hf_jobs_door_store(run->jobs, errand->repository, HF_TICKET_KEEP, FALSE, error);
   if (door == NULL || !hf_service_verify(door->store, 100, report, &verified, error))
     return FALSE;
-  g_autofree char *bytes = g_format_size(verified.bytes);
+  g_autofree char *bytes = hf_format_size(verified.bytes);
   hf_run_log(run, HF_LINE_SUCCEEDED, "%" G_GUINT64_FORMAT " objects and %" G_GUINT64_FORMAT " frames (%s) were checked",
              verified.objects, verified.frames, bytes);
   return verified.good ||

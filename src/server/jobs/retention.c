@@ -2,6 +2,7 @@
 /* What a job's rules let go of, by the service's sequence and time; the service itself deletes. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "server/jobs/state.h"
 #include "storage/service/service.h"
@@ -43,7 +44,7 @@ static gboolean forget(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *
   if (!hf_inv_points_forget(run->jobs->inv, repository->id, (const char *const *)names->pdata, error) ||
       !hf_service_prune(door->repo->store, FALSE, NULL, &pruned, error))
     return FALSE;
-  g_autofree char *bytes = g_format_size(pruned.swept_bytes + pruned.rewritten_bytes);
+  g_autofree char *bytes = hf_format_size(pruned.swept_bytes + pruned.rewritten_bytes);
   hf_run_log(run, HF_LINE_SUCCEEDED, "Retention: %u restore points removed, %s given back", forgotten, bytes);
   return TRUE;
 }

@@ -497,7 +497,8 @@ class Verbs(Fleet):
         self.assertEqual(rules[1]['sourceIPEnd'], 'fd00::ffff:ffff:ffff:ffff')
         table = self.holdfast('traffic', 'list')
         self.assertIn('10.2.0.1-10.2.0.9', table)
-        self.assertIn('5120 KbytePerSec', table)
+        self.assertIn('5.0 MiB/s', table)
+        self.assertNotIn('preferred networks', table)
         for network in ('10.1.0.0/33', '10.1.0', 'x', '10.0.0.9-10.0.0.1', '10.0.0.1-fd00::1', 'x/8'):
             self.holdfast('traffic', 'add', 'x', '--source', network, '--target', '10.0.0.1', '--limit', '1M', code=2)
         for hours in ('8', '8-25', '24-3', 'a-b'):
@@ -508,7 +509,12 @@ class Verbs(Fleet):
         self.holdfast('traffic', 'add', 'six', '--source', 'fd00::/64', '--target', 'fd01::1', '--limit', '1M')
         self.assertIn('means 2 traffic rules', self.holdfast('traffic', 'remove', 'six', code=2))
         self.holdfast('traffic', 'remove', self.document('traffic', 'list')['trafficRules'][0]['id'])
-        self.assertEqual(len(self.document('traffic', 'list')['trafficRules']), 1)
+        rules = self.document('traffic', 'list')
+        self.assertEqual(len(rules['trafficRules']), 1)
+        rules['preferredNetworks'] = {'isEnabled': True, 'networks': [{'cidrNotation': '10.8.0.0/16'},
+                                                                      {'cidrNotation': 'fd08::/32'}]}
+        self.client().ask('PUT', '/api/v1/trafficRules', rules)
+        self.assertIn('preferred networks: 10.8.0.0/16, fd08::/32', self.holdfast('traffic', 'list'))
 
 
 class Jobs(Fleet):
