@@ -218,7 +218,7 @@ static gboolean restore(gpointer data, const HfApiActor *by, const HfApiRestoreS
     return hf_fail(error, HF_ERROR_UNSUPPORTED, "restoring owners and rights alone is not possible yet");
   g_autofree char *point = hf_jobs_mounted_point(jobs, spec->mount_id, error);
   HfJobsRestore wanted = { .point_id = point, .paths = spec->paths, .host_id = spec->host_id, .target = spec->target,
-                           .overwrite = !spec->keep, .parent_session = spec->mount_id };
+                           .overwrite = !spec->keep, .keep = spec->keep, .parent_session = spec->mount_id };
   return point != NULL && hf_jobs_restore(jobs, &actor, &wanted, session, error);
 }
 

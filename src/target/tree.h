@@ -10,14 +10,19 @@
 
 typedef enum HfOverwrite {
   HF_OVERWRITE_REFUSE,  /* an existing entry is HF_ERROR_REFUSED */
+  HF_OVERWRITE_ENTER,   /* the same, but for existing folders, which are entered */
   HF_OVERWRITE_REPLACE, /* files and links are replaced (new inode, never written through), folders are merged */
 } HfOverwrite;
 
 /* Makes or enters a folder; returns its descriptor or -1. Mode 0700 until its metadata is applied. */
 int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError **error);
-/* Makes a regular file, mode 0600, and returns its descriptor, open for writing. With REPLACE an existing file is
- * unlinked first. */
-int hf_target_file(int parent, const char *name, HfOverwrite overwrite, GError **error);
+/* Makes a regular file, mode 0600, and returns its descriptor, open for writing. With REPLACE what stands there stays
+ * as long as the new file is not whole: that is made under another name, *beside (caller frees; NULL: it has its own),
+ * which hf_target_replace makes its own. */
+int hf_target_file(int parent, const char *name, HfOverwrite overwrite, char **beside, GError **error);
+/* What was made beside it takes the place of what stands under `name`, in one step; after a failure it is still
+ * there. */
+gboolean hf_target_replace(int parent, const char *beside, const char *name, GError **error);
 /* Makes a symlink, fifo, socket or device node as `entry` says (`name` is given apart: NUL-terminated). */
 gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error);
 /* Makes a hard link to an earlier restored file, by descriptors of the folders. */

@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "engine/restore/restore.h"
 
-#define MISSING_TOLD 100u
+#define PATHS_TOLD 100u /* of each kind */
 
 static HfPointInfo *find_point(GPtrArray *points, const HfShortId *id, const char *location, GError **error)
 {
@@ -28,15 +28,16 @@ static gboolean restore(const HfWorkRestore *task, HfRepo *repo, const HfPointIn
     return hf_restore_disk(repo, info, &options, result, error);
   }
   gboolean in_place = *task->target == '\0';
-  if (in_place && !task->overwrite)
+  if (in_place && !task->overwrite && !task->keep)
     return hf_fail(error, HF_ERROR_REFUSED,
-                   "to the original places means to replace what is there: allow that, or name a folder");
+                   "to the original places means to replace what is there, or to restore beside it: allow one of them, "
+                   "or name a folder");
   g_autoptr(GPtrArray) paths = g_ptr_array_new();
   for (guint i = 0; i < task->n_paths; i++)
     g_ptr_array_add(paths, task->paths[i]);
   /* The original places are a target that is never empty: what is there is replaced only when that was asked for. */
   HfRestoreOptions options = { .target = in_place ? "/" : task->target, .paths = paths,
-                               .overwrite = task->overwrite, .full_path = in_place };
+                               .overwrite = task->overwrite, .keep = task->keep, .full_path = in_place };
   return hf_restore(repo, info, &options, result, error);
 }
 
@@ -46,9 +47,13 @@ static gboolean finish(const HfFar *far, const HfRestoreResult *result, GByteArr
     .files = result->files, .directories = result->directories, .bytes = result->bytes,
     .warnings = result->warnings, .damaged = result->damaged, .failed = result->failed,
   };
-  for (guint i = 0; result->missing != NULL && i < MIN(result->missing->len, MISSING_TOLD); i++) {
+  for (guint i = 0; result->missing != NULL && i < MIN(result->missing->len, PATHS_TOLD); i++) {
     g_autofree char *shown = g_utf8_make_valid(result->missing->pdata[i], -1);
     hf_work_restore_done_add_missing(&done, shown);
+  }
+  for (guint i = 0; result->beside != NULL && i < MIN(result->beside->len, PATHS_TOLD); i++) {
+    g_autofree char *shown = g_utf8_make_valid(result->beside->pdata[i], -1);
+    hf_work_restore_done_add_beside(&done, shown);
   }
   hf_far_figures(far, &done.figures);
   return hf_far_result(hf_work_restore_done_encode(&done, error), out);

@@ -219,6 +219,31 @@ void hf_file_fail(HfRestoreWorker *worker, HfRestoreFile *file, GError *problem)
   g_mutex_unlock(&worker->state->lock);
 }
 
+/* It is spoken of under its own path all the same. Nobody else knows the file yet. */
+static void name_beside(HfRestoreWorker *worker, HfRestoreFile *file)
+{
+  if (file->shown == NULL)
+    file->shown = g_strdup(hf_restore_path(worker, &file->spot));
+  file->spot.shown = file->shown;
+  file->spot.name = file->beside;
+}
+
+/* It is whole, and all but locked: what stands under its name gives place. */
+static gboolean take_place(HfRestoreWorker *worker, HfRestoreFile *file, GError **error)
+{
+  HfSpots *spots = &worker->state->spots;
+  int parent = hf_spot_open(spots, file->spot.parent, error);
+  if (parent < 0)
+    return FALSE;
+  gboolean good = hf_target_replace(parent, file->beside, file->name, error);
+  hf_spot_unpin(spots, file->spot.parent);
+  if (good) {
+    file->spot.name = file->name;
+    g_clear_pointer(&file->beside, g_free);
+  }
+  return good;
+}
+
 /* Makes it under `name`, which is its own or another in the same folder. */
 static gboolean make_as(HfRestoreWorker *worker, HfRestoreFile *file, const char *name, HfOverwrite overwrite,
                         GError **error)
@@ -228,8 +253,10 @@ static gboolean make_as(HfRestoreWorker *worker, HfRestoreFile *file, const char
   if (parent < 0)
     return FALSE;
   if (is_regular(file)) {
-    int fd = hf_target_file(parent, name, overwrite, error);
+    int fd = hf_target_file(parent, name, overwrite, &file->beside, error);
     file->made = fd >= 0;
+    if (file->beside != NULL)
+      name_beside(worker, file);
     if (fd >= 0 && (file->node->entry.flags & HF_ENTRY_EXTRAS))
       hf_target_prepare(fd, file->node->entry.extras);
     if (fd >= 0)
@@ -328,7 +355,7 @@ static void remove_made(HfRestoreWorker *worker, HfRestoreFile *file)
   int parent = file->made ? hf_spot_open(spots, file->spot.parent, NULL) : -1;
   if (parent < 0)
     return;
-  HF_AGAIN(hf_sys->unlinkat(parent, file->name, 0));
+  HF_AGAIN(hf_sys->unlinkat(parent, file->spot.name, 0));
   hf_spot_unpin(spots, file->spot.parent);
 }
 
@@ -379,7 +406,7 @@ static gboolean set_aside(HfRestoreWorker *worker, HfRestoreFile *file, GError *
     int parent = hf_spot_open(spots, file->spot.parent, error);
     if (parent < 0)
       return FALSE;
-    gboolean renamed = rename_new(parent, file->name, name);
+    gboolean renamed = rename_new(parent, file->spot.name, name);
     int errnum = errno;
     hf_spot_unpin(spots, file->spot.parent);
     if (!renamed)
@@ -388,6 +415,7 @@ static gboolean set_aside(HfRestoreWorker *worker, HfRestoreFile *file, GError *
   g_free(file->name);
   file->name = g_steal_pointer(&name);
   file->spot.name = file->name;
+  g_clear_pointer(&file->beside, g_free);
   return TRUE;
 }
 
@@ -416,7 +444,7 @@ static gboolean complete(HfRestoreWorker *worker, HfRestoreFile *file)
 {
   HfSpots *spots = &worker->state->spots;
   GError *problem = NULL;
-  gboolean lock = file->link == NULL;
+  gboolean lock = file->link == NULL && file->beside == NULL;
   if (!is_regular(file)) {
     hf_restore_apply(worker, &file->spot, -1, file->node, lock, &file->locked);
     return TRUE;
@@ -432,6 +460,11 @@ static gboolean complete(HfRestoreWorker *worker, HfRestoreFile *file)
   int errnum = hf_spot_close(spots, &file->spot);
   if (good && errnum != 0)
     good = hf_fail_errno(&problem, errnum, "cannot write '%s'", file->name);
+  if (good && file->beside != NULL) {
+    good = take_place(worker, file, &problem);
+    if (good && file->locked)
+      hf_restore_apply(worker, &file->spot, -1, file->node, TRUE, NULL);
+  }
   if (!good)
     hf_file_fail(worker, file, problem);
   return good;
@@ -485,6 +518,7 @@ void hf_file_release(HfRestoreWorker *worker, HfRestoreFile *file)
   g_free(file->reason);
   g_free(file->failure);
   g_free(file->shown);
+  g_free(file->beside);
   g_free(file->name);
   g_free(file);
 }

@@ -26,7 +26,8 @@ struct HfRestoreFile {
   gint holds;           /* atomic: the planner, and each need */
   HfTreeNode *node;
   char *shown, *name;   /* the spot's; shown may be NULL */
-  gboolean made;        /* stands under its name; set by who makes it, before others know the file */
+  char *beside;         /* the spot's name instead until it is whole, then it takes the place of another; or NULL */
+  gboolean made;        /* stands under its name, or beside; set by who makes it, before others know the file */
   gboolean locked;      /* a link that is to have the immutable or append flag at the end */
   gboolean counted;     /* its bytes are reported as they are written */
   gint dropped;         /* atomic: it will never be whole, since the restore ends early */

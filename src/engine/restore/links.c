@@ -134,15 +134,17 @@ static gboolean copy_file(HfRestoreWorker *worker, const HfTreeNode *node, int f
     hf_restore_apply(worker, &spot, -1, node, FALSE, &locked);
     return TRUE;
   }
+  g_autofree char *beside = NULL;
   hf_autofd int from = hf_open(from_folder, key, O_RDONLY | O_NOFOLLOW, 0, error);
-  hf_autofd int to = from >= 0 ? hf_target_file(folder, name->name, worker->state->overwrite, error) : -1;
+  hf_autofd int to = from >= 0 ? hf_target_file(folder, name->name, worker->state->overwrite, &beside, error) : -1;
   if (to < 0)
     return FALSE;
   if (copy_bytes(from, to, node->entry.size, error)) {
     hf_restore_apply(worker, &spot, to, node, FALSE, &locked);
-    return TRUE;
+    if (beside == NULL || hf_target_replace(folder, beside, name->name, error))
+      return TRUE;
   }
-  HF_AGAIN(hf_sys->unlinkat(folder, name->name, 0));
+  HF_AGAIN(hf_sys->unlinkat(folder, beside != NULL ? beside : name->name, 0));
   return FALSE;
 }
 

@@ -226,6 +226,18 @@ static gboolean plan_tree(HfRestoreWorker *walker, HfRestoreFolder *folder, cons
 
 /* ---- The way to a selection. ---- */
 
+/* Is there anything of this name? What cannot be looked at is taken for there. */
+static gboolean stands(HfRestoreState *state, HfRestoreFolder *parent, const char *name)
+{
+  struct stat status;
+  int fd = hf_spot_open(&state->spots, &parent->spot, NULL);
+  if (fd < 0)
+    return TRUE;
+  gboolean none = HF_AGAIN(hf_sys->fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW)) < 0 && errno == ENOENT;
+  hf_spot_unpin(&state->spots, &parent->spot);
+  return !none;
+}
+
 /* A folder on the way: what is there already stays as it is; a new one is like the one that was saved. */
 static HfRestoreFolder *make_parent(HfRestoreWorker *walker, HfRestoreFolder *parent, const char *name,
                                     const char *path)
@@ -233,15 +245,11 @@ static HfRestoreFolder *make_parent(HfRestoreWorker *walker, HfRestoreFolder *pa
   HfRestoreState *state = walker->state;
   g_autoptr(HfTreeNode) node = hf_tree_lookup(walker->browser, state->tree, path, NULL);
   gboolean known = node != NULL && hf_tree_node_is_folder(node) && !node->is_virtual;
-  if (state->overwrite == HF_OVERWRITE_REPLACE) {
-    struct stat status;
-    int fd = hf_spot_open(&state->spots, &parent->spot, NULL);
-    known = known && fd >= 0 && HF_AGAIN(hf_sys->fstatat(fd, name, &status, AT_SYMLINK_NOFOLLOW)) < 0;
-    if (fd >= 0)
-      hf_spot_unpin(&state->spots, &parent->spot);
-  }
+  gboolean shared = state->keep || state->overwrite == HF_OVERWRITE_REPLACE;
+  if (known && shared)
+    known = !stands(state, parent, name);
   HfRestoreFolder *folder = hf_folder_new(parent, name, known ? node : NULL, NULL);
-  if (hf_folder_make(walker, folder, state->overwrite))
+  if (hf_folder_make(walker, folder, shared ? HF_OVERWRITE_ENTER : state->overwrite))
     return folder;
   hf_folder_release(walker, folder);
   return NULL;
@@ -265,10 +273,34 @@ static HfRestoreFolder *find_parent(HfRestoreWorker *walker, const char *target,
   return folder;
 }
 
+#define BESIDE "RESTORED-"
+#define BESIDE_MOST 1000u
+
+/* A name in `parent` that is free: its own, or one beside it; caller frees. */
+static char *free_name(HfRestoreState *state, HfRestoreFolder *parent, const char *name, const char *target)
+{
+  char *chosen = g_strdup(name);
+  for (guint tries = 1; tries < BESIDE_MOST && stands(state, parent, chosen); tries++) {
+    char start[sizeof BESIDE + 12];
+    g_free(chosen);
+    if (tries == 1)
+      g_strlcpy(start, BESIDE, sizeof start);
+    else
+      g_snprintf(start, sizeof start, BESIDE "%u-", tries);
+    chosen = g_strdup_printf("%s%.*s", start, (int)(HF_NAME_MAX - strlen(start)), name);
+  }
+  if (!g_str_equal(chosen, name)) {
+    char *path = g_strdup_printf("%.*s%s", (int)(strlen(target) - strlen(name)), target, chosen);
+    g_ptr_array_add(state->result->beside, path);
+  }
+  return chosen;
+}
+
 gboolean hf_plan(HfRestoreWorker *walker, const HfSelection *selection, GHashTable *parents, GError **error)
 {
   HfRestoreState *state = walker->state;
   const char *slash = strrchr(selection->target, '/'), *name = slash != NULL ? slash + 1 : selection->target;
+  g_autofree char *chosen = NULL;
   if (*name == '\0') {
     if (!selection->node->is_virtual)
       state->target->node = hf_tree_node_copy(selection->node);
@@ -280,6 +312,8 @@ gboolean hf_plan(HfRestoreWorker *walker, const HfSelection *selection, GHashTab
     hf_restore_missing(state, selection->path, FALSE);
     return TRUE;
   }
+  if (state->keep)
+    name = chosen = free_name(state, parent, name, selection->target);
   if (!hf_tree_node_is_folder(selection->node))
     return plan_file(walker, parent, name, selection->node, selection->path, error);
   HfRestoreFolder *folder = plan_folder(walker, parent, name, selection->node, selection->path);

@@ -33,13 +33,23 @@ static gboolean check_empty(int fd, const char *path, GError **error)
   return got == 0 || hf_fail_errno(error, errno, "cannot read '%s'", path);
 }
 
-static gboolean open_target(HfRestoreState *state, const HfRestoreOptions *options, GError **error)
+/* Must the target be empty? To keep what is there is to restore beside it, which the target itself cannot be. */
+static gboolean wants_empty(const HfRestoreOptions *options, const GPtrArray *selections)
+{
+  for (guint i = 0; options->keep && i < selections->len; i++)
+    if (*((const HfSelection *)selections->pdata[i])->target == '\0')
+      return TRUE;
+  return !options->overwrite && !options->keep;
+}
+
+static gboolean open_target(HfRestoreState *state, const HfRestoreOptions *options, const GPtrArray *selections,
+                            GError **error)
 {
   const char *path = options->target;
   if (HF_AGAIN(hf_sys->mkdirat(AT_FDCWD, path, 0777)) < 0 && errno != EEXIST)
     return hf_fail_errno(error, errno, "cannot make the folder '%s'", path);
   hf_autofd int fd = hf_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, error);
-  if (fd < 0 || (!options->overwrite && !check_empty(fd, path, error)))
+  if (fd < 0 || (wants_empty(options, selections) && !check_empty(fd, path, error)))
     return FALSE;
   state->target = hf_folder_new(NULL, path, NULL, "");
   hf_spot_take(&state->spots, &state->target->spot, hf_steal_fd(&fd));
@@ -96,7 +106,7 @@ static gboolean restore_into(HfRestoreState *state, const HfPointInfo *point, co
   if (state->tree == NULL)
     return FALSE;
   g_autoptr(GPtrArray) selections = hf_select(walker->browser, state->tree, options, error);
-  if (selections == NULL || !open_target(state, options, error))
+  if (selections == NULL || !open_target(state, options, selections, error))
     return FALSE;
   gboolean all = options->paths == NULL || options->paths->len == 0;
   if (all && point->details != NULL)
@@ -110,6 +120,7 @@ gboolean hf_restore(HfRepo *repo, const HfPointInfo *point, const HfRestoreOptio
   HfRestoreState state;
   if (!hf_running_open(&state, repo, &point->point, result, error))
     return FALSE;
+  state.keep = options->keep;
   state.overwrite = options->overwrite ? HF_OVERWRITE_REPLACE : HF_OVERWRITE_REFUSE;
   g_autoptr(GError) problem = NULL;
   gboolean good = restore_into(&state, point, options, &problem);

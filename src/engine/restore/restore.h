@@ -8,7 +8,8 @@
  *
  * Invariants
  *  D1 Under its own name a file is whole: what damage took bytes of stands as NAME.damaged, the lost bytes as holes,
- *     and is warned about with the ranges that are lost. It replaces nothing.
+ *     and is warned about with the ranges that are lost. It replaces nothing. What is replaced stays until all of what
+ *     replaces it is there, made as .holdfast-NUMBER in the same folder: who is killed takes nothing away.
  *  D2 A folder gets its metadata (its times) after everything below it has got its own, and is not touched any more.
  *  D3 Nothing outside the target is written, whatever the point or the target hold (target/tree.h).
  *  D4 Memory is bounded: by two windows of needs, the frames that workers hold, and one descriptor and name for each
@@ -24,6 +25,8 @@ typedef struct HfRestoreOptions {
   const char *target;     /* the folder to restore into; made when missing */
   const GPtrArray *paths; /* of char*: what to restore; NULL or empty: all roots */
   gboolean overwrite;     /* else a target that is not empty is HF_ERROR_REFUSED */
+  gboolean keep;          /* instead: what is selected and there already is restored beside it, as RESTORED-NAME, or
+                             RESTORED-2-NAME...; only folders on the way are shared */
   gboolean full_path;     /* recreate whole paths, not last names */
 } HfRestoreOptions;
 
@@ -35,6 +38,7 @@ typedef struct HfRestoreResult {
   guint64 damaged;                   /* files and folders that the repository could not give back whole */
   guint64 failed;                    /* files and folders that the target did not take */
   GPtrArray *missing;                /* of char*: paths of both, HF_RESTORE_MISSING_MAX at most */
+  GPtrArray *beside;                 /* of char*: paths below the target of what was restored beside something else */
 } HfRestoreResult;
 void hf_restore_result_clear(HfRestoreResult *result);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HfRestoreResult, hf_restore_result_clear)

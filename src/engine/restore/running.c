@@ -14,6 +14,7 @@
 void hf_restore_result_clear(HfRestoreResult *result)
 {
   g_clear_pointer(&result->missing, g_ptr_array_unref);
+  g_clear_pointer(&result->beside, g_ptr_array_unref);
 }
 
 void hf_restore_missing(HfRestoreState *state, const char *path, gboolean damaged)
@@ -92,7 +93,8 @@ gboolean hf_running_open(HfRestoreState *state, HfRepo *repo, const HfPoint *poi
                          GError **error)
 {
   *state = (HfRestoreState){ .repo = repo, .report = repo->report, .domain = point->domain, .result = result };
-  *result = (HfRestoreResult){ .missing = g_ptr_array_new_with_free_func(g_free) };
+  *result = (HfRestoreResult){ .missing = g_ptr_array_new_with_free_func(g_free),
+                               .beside = g_ptr_array_new_with_free_func(g_free) };
   state->warnings = hf_report_warnings(repo->report);
   state->session = hf_session_open(repo, HF_PURPOSE_READ, error);
   if (state->session == NULL)

@@ -14,6 +14,15 @@ static void selection_free(gpointer data)
   g_free(selection);
 }
 
+static HfSelection *selection_new(const char *path, const char *target, const HfTreeNode *node)
+{
+  HfSelection *selection = g_new0(HfSelection, 1);
+  selection->path = g_strdup(path);
+  selection->target = g_strdup(target);
+  selection->node = hf_tree_node_copy(node);
+  return selection;
+}
+
 /* One slash before each part, none at the end. */
 static char *canonical(const char *path)
 {
@@ -119,6 +128,36 @@ static gboolean find_nodes(GPtrArray *selections, HfBrowser *browser, const HfTr
   return TRUE;
 }
 
+/* Instead of a folder that is only the way to roots: those, so that each gets a name of its own. */
+static GPtrArray *expand(GPtrArray *selections, HfBrowser *browser, const HfTree *tree, GError **error)
+{
+  g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(selection_free);
+  for (guint i = 0; i < selections->len; i++) {
+    HfSelection *selection = selections->pdata[i];
+    if (!selection->node->is_virtual) {
+      g_ptr_array_add(all, selection_new(selection->path, selection->target, selection->node));
+      continue;
+    }
+    const char *last = NULL;
+    for (guint r = selection->node->first_root; r < selection->node->end_root; r++) {
+      HfTreeNode root;
+      hf_tree_root(tree, r, &root);
+      g_autofree char *path = g_strndup((const char *)root.entry.name.data, root.entry.name.length);
+      if (last != NULL && lies_below(path, last))
+        continue;
+      const char *rest = path + (g_str_equal(selection->path, "/") ? 0 : strlen(selection->path)) + 1;
+      g_autofree char *target = *selection->target != '\0' ? g_strconcat(selection->target, "/", rest, NULL)
+                                                           : g_strdup(rest);
+      g_autoptr(HfTreeNode) node = hf_tree_lookup(browser, tree, path, error);
+      if (node == NULL)
+        return NULL;
+      g_ptr_array_add(all, selection_new(path, target, node));
+      last = ((const HfSelection *)all->pdata[all->len - 1])->path;
+    }
+  }
+  return g_steal_pointer(&all);
+}
+
 GPtrArray *hf_select(HfBrowser *browser, const HfTree *tree, const HfRestoreOptions *options, GError **error)
 {
   gboolean roots = options->paths == NULL || options->paths->len == 0;
@@ -134,5 +173,7 @@ GPtrArray *hf_select(HfBrowser *browser, const HfTree *tree, const HfRestoreOpti
   gboolean full = options->full_path || needs_full_paths(selections);
   if (full)
     remove_inner(selections);
-  return find_nodes(selections, browser, tree, roots, full, error) ? g_steal_pointer(&selections) : NULL;
+  if (!find_nodes(selections, browser, tree, roots, full, error))
+    return NULL;
+  return options->keep ? expand(selections, browser, tree, error) : g_steal_pointer(&selections);
 }

@@ -22,6 +22,7 @@ typedef struct HfRestoreState {
   HfTree *tree;
   HfBlobCache *cache;
   HfOverwrite overwrite;
+  gboolean keep;
   HfSpots spots;
   HfLinks links;
   HfPool *pool;

@@ -98,7 +98,8 @@ typedef struct HfJobsRestore {
   const char *const *paths;        /* NULL: all */
   const char *host_id;             /* NULL: where the point came from */
   const char *target;              /* NULL: the original places */
-  gboolean overwrite;
+  gboolean overwrite;              /* replace what is there */
+  gboolean keep;                   /* or restore beside it */
   const char *parent_session;      /* the mount it belongs to, or NULL */
 } HfJobsRestore;
 gboolean hf_jobs_restore(HfJobs *jobs, const HfActor *actor, const HfJobsRestore *wanted, char **session,

@@ -2,6 +2,7 @@
 /* Restores: a session with one task, on the host that the data go to. */
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "server/jobs/state.h"
 #include "storage/service/terms.h"
@@ -13,7 +14,7 @@ typedef struct Restore {
   HfRepositoryRow *repository;
   char *host_id, *target; /* target NULL: the original places */
   char **paths;
-  gboolean overwrite;
+  gboolean overwrite, keep;
 } Restore;
 
 static void restore_free(gpointer data)
@@ -55,6 +56,7 @@ static GBytes *make_order(HfJobs *jobs, const Restore *restore, const char *task
     hf_work_restore_add_paths(&order, restore->paths[i]);
   order.target = g_strdup(restore->target != NULL ? restore->target : "");
   order.overwrite = restore->overwrite;
+  order.keep = restore->keep;
   order.rate = hf_jobs_limit(jobs, task_id, restore->host_id, restore->repository, FALSE);
   return hf_work_restore_encode(&order, error);
 }
@@ -99,7 +101,18 @@ static void log_missing(HfJobs *jobs, const char *task_id, const HfWorkRestoreDo
   }
 }
 
-static gboolean end_task(HfJobsRun *run, const HfTaskRow *row, const HfJobsResult *result, GError **error)
+static void log_beside(HfJobs *jobs, const char *task_id, const Restore *restore, const HfWorkRestoreDone *done)
+{
+  for (guint i = 0; i < done->n_beside; i++) {
+    g_autofree char *path =
+      g_build_filename(restore->target != NULL ? restore->target : "/", done->beside[i], NULL);
+    g_autofree char *line = g_strdup_printf("What is there was kept: restored as %s", path);
+    hf_inv_log(jobs->inv, task_id, HF_LINE_NONE, line, NULL, NULL, NULL);
+  }
+}
+
+static gboolean end_task(HfJobsRun *run, const Restore *restore, const HfTaskRow *row, const HfJobsResult *result,
+                         GError **error)
 {
   HfJobs *jobs = run->jobs;
   g_auto(HfWorkRestoreDone) done = { 0 };
@@ -111,8 +124,10 @@ static gboolean end_task(HfJobsRun *run, const HfTaskRow *row, const HfJobsResul
                             .busy_target_us = (gint64)measured->written, .busy_proxy_us = (gint64)measured->proxy,
                             .busy_network_us = (gint64)measured->network,
                             .busy_throttle_us = (gint64)measured->throttle };
-  if (told)
+  if (told) {
     log_missing(jobs, row->id, &done);
+    log_beside(jobs, row->id, restore, &done);
+  }
   if (result->why != NULL) {
     g_propagate_error(error, g_error_copy(result->why));
     return FALSE;
@@ -123,7 +138,7 @@ static gboolean end_task(HfJobsRun *run, const HfTaskRow *row, const HfJobsResul
     return hf_fail(error, HF_ERROR_DAMAGED,
                    "%" G_GUINT64_FORMAT " files or folders are damaged in the repository and %" G_GUINT64_FORMAT
                    " could not be written; the log names them", done.damaged, done.failed);
-  g_autofree char *size = g_format_size(done.bytes);
+  g_autofree char *size = hf_format_size(done.bytes);
   g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " files and %" G_GUINT64_FORMAT " folders, %s",
                                           done.files, done.directories, size);
   hf_inv_log(jobs->inv, row->id, HF_LINE_SUCCEEDED, line, NULL, NULL, NULL);
@@ -151,7 +166,7 @@ static gboolean run_restore(HfJobsRun *run, gpointer data, const char **result_w
   g_autoptr(GError) why = NULL;
   const HfJobsResult *result =
     give_order(jobs, restore, row->id, &way, &why) ? hf_jobs_task_wait(run, waiting, &why) : NULL;
-  gboolean good = result != NULL && end_task(run, row, result, &why);
+  gboolean good = result != NULL && end_task(run, restore, row, result, &why);
   hf_jobs_task_free(jobs, waiting);
   if (good || hf_run_ending(run))
     return TRUE;
@@ -212,5 +227,6 @@ gboolean hf_jobs_restore(HfJobs *jobs, const HfActor *actor, const HfJobsRestore
   restore->target = g_strdup(wanted->target);
   restore->paths = g_strdupv((char **)wanted->paths);
   restore->overwrite = wanted->overwrite;
+  restore->keep = wanted->keep;
   return hf_jobs_spawn(jobs, actor, row, run_restore, restore, restore_free, session, error);
 }

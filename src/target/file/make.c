@@ -3,8 +3,9 @@
  * Making entries below an open folder.
  *
  * 1. A name is checked to be one part of a path, whoever checked it before.
- * 2. Nothing that exists is written to: what is made is new (O_EXCL and its like); what was there is unlinked first,
- *    and only when replacing was asked for. A folder is never removed.
+ * 2. Nothing that exists is written to: what is made is new (O_EXCL and its like). What was there gives place only when
+ *    replacing was asked for, and in one step: to what was made beside it. (But to a folder: it is unlinked first.) A
+ *    folder is never removed.
  * 3. What is made is for its owner only until hf_target_apply gives it its mode.
  */
 #include <errno.h>
@@ -36,7 +37,7 @@ static int open_folder(const Making *making)
 
 static int make_folder(const Making *making)
 {
-  if (making->overwrite == HF_OVERWRITE_REPLACE) {
+  if (making->overwrite != HF_OVERWRITE_REFUSE) {
     int fd = open_folder(making);
     if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP))
       return fd;
@@ -75,7 +76,7 @@ static gboolean is_same(const Making *making)
 static int make_link(const Making *making)
 {
   int made = HF_AGAIN(hf_sys->linkat(making->old_parent, making->old_name, making->parent, making->name, 0));
-  if (made == 0 || errno != EEXIST || making->overwrite == HF_OVERWRITE_REFUSE)
+  if (made == 0 || errno != EEXIST || making->overwrite != HF_OVERWRITE_REPLACE)
     return made;
   if (is_same(making))
     return 0;
@@ -97,23 +98,50 @@ static gboolean is_folder(int parent, const char *name)
   return HF_AGAIN(hf_sys->fstatat(parent, name, &status, AT_SYMLINK_NOFOLLOW)) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* Makes way for what is to be made. */
+static gboolean fail_folder(const char *name, GError **error)
+{
+  g_autofree char *shown = hf_printable(name, -1);
+  return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a folder and cannot be replaced by something else; move it away",
+                 shown);
+}
+
+/* A folder cannot take the place of something else. */
 static gboolean remove_old(const Making *making, GError **error)
 {
-  g_autofree char *shown = hf_printable(making->name, -1);
-  if (making->overwrite == HF_OVERWRITE_REFUSE)
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite",
-                   shown);
   if (HF_AGAIN(hf_sys->unlinkat(making->parent, making->name, 0)) == 0 || errno == ENOENT || errno == EINTR)
     return TRUE;
   int errnum = errno;
   if (is_folder(making->parent, making->name))
-    return hf_fail(error, HF_ERROR_REFUSED, "'%s' is a folder and cannot be replaced by something else; move it away",
-                   shown);
+    return fail_folder(making->name, error);
+  g_autofree char *shown = hf_printable(making->name, -1);
   return hf_fail_errno(error, errnum, "cannot replace '%s'", shown);
 }
 
-static int make(const Making *making, GError **error)
+static int make(const Making *making, GError **error);
+
+/* Something stands there: makes it under another name in the same folder. */
+static int make_beside(const Making *making, char **beside, GError **error)
+{
+  if (is_folder(making->parent, making->name)) {
+    fail_folder(making->name, error);
+    return -1;
+  }
+  g_autofree char *name = g_strdup_printf(".holdfast-%08x%08x", g_random_int(), g_random_int());
+  Making other = *making;
+  other.name = name;
+  other.overwrite = HF_OVERWRITE_REFUSE;
+  int made = make(&other, error);
+  if (made >= 0) {
+    *beside = g_steal_pointer(&name);
+    return made;
+  }
+  g_autofree char *shown = hf_printable(making->name, -1);
+  g_prefix_error(error, "nothing can be made to replace '%s': ", shown);
+  return -1;
+}
+
+/* *beside becomes the name that it has until hf_target_replace; NULL: it has its own. Folders may give NULL. */
+static int make_or_beside(const Making *making, char **beside, GError **error)
 {
   int errnum = 0;
   if (!check_name(making->name, error))
@@ -123,6 +151,13 @@ static int make(const Making *making, GError **error)
     if (made >= 0)
       return made;
     errnum = errno;
+    if (errnum == EEXIST && making->overwrite != HF_OVERWRITE_REPLACE) {
+      g_autofree char *shown = hf_printable(making->name, -1);
+      hf_fail(error, HF_ERROR_REFUSED, "'%s' exists already; restore to another folder, or use --overwrite", shown);
+      return -1;
+    }
+    if (errnum == EEXIST && beside != NULL)
+      return make_beside(making, beside, error);
     if (errnum == EEXIST && !remove_old(making, error))
       return -1;
     if (errnum != EEXIST && errnum != EINTR)
@@ -133,6 +168,23 @@ static int make(const Making *making, GError **error)
   return -1;
 }
 
+static int make(const Making *making, GError **error)
+{
+  return make_or_beside(making, NULL, error);
+}
+
+/* What is complete as soon as it is made. */
+static gboolean make_whole(const Making *making, GError **error)
+{
+  g_autofree char *beside = NULL;
+  if (make_or_beside(making, &beside, error) < 0)
+    return FALSE;
+  if (beside == NULL || hf_target_replace(making->parent, beside, making->name, error))
+    return TRUE;
+  HF_AGAIN(hf_sys->unlinkat(making->parent, beside, 0));
+  return FALSE;
+}
+
 /* ---- The interface. ---- */
 
 int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError **error)
@@ -141,9 +193,22 @@ int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError
   return make(&(Making){ .make = make_folder, .parent = parent, .name = name, .overwrite = overwrite }, error);
 }
 
-int hf_target_file(int parent, const char *name, HfOverwrite overwrite, GError **error)
+int hf_target_file(int parent, const char *name, HfOverwrite overwrite, char **beside, GError **error)
 {
-  return make(&(Making){ .make = make_file, .parent = parent, .name = name, .overwrite = overwrite }, error);
+  *beside = NULL;
+  return make_or_beside(&(Making){ .make = make_file, .parent = parent, .name = name, .overwrite = overwrite }, beside,
+                        error);
+}
+
+gboolean hf_target_replace(int parent, const char *beside, const char *name, GError **error)
+{
+  if (HF_AGAIN(hf_sys->renameat2(parent, beside, parent, name, 0)) == 0)
+    return TRUE;
+  int errnum = errno;
+  if (is_folder(parent, name))
+    return fail_folder(name, error);
+  g_autofree char *shown = hf_printable(name, -1);
+  return hf_fail_errno(error, errnum, "cannot replace '%s'", shown);
 }
 
 gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error)
@@ -161,7 +226,7 @@ gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, H
   default:
     return hf_fail(error, HF_ERROR_INVALID, "'%s' is of an unknown kind: mode 0%o", name, entry->mode);
   }
-  return make(&making, error) >= 0;
+  return make_whole(&making, error);
 }
 
 gboolean hf_target_link(int old_parent, const char *old_name, int parent, const char *name, HfOverwrite overwrite,
@@ -169,5 +234,5 @@ gboolean hf_target_link(int old_parent, const char *old_name, int parent, const 
 {
   Making making = { .make = make_link, .parent = parent, .name = name, .overwrite = overwrite,
                     .old_parent = old_parent, .old_name = old_name };
-  return check_name(old_name, error) && make(&making, error) >= 0;
+  return check_name(old_name, error) && make_whole(&making, error);
 }

@@ -15,6 +15,7 @@ gboolean lab_restore(TreeLab *lab, const HfPointInfo *info, const char *paths, c
     g_ptr_array_add(list, words[i]);
   HfRestoreOptions options = { .target = out, .paths = paths != NULL ? list : NULL };
   options.overwrite = how != NULL && strchr(how, 'o') != NULL;
+  options.keep = how != NULL && strchr(how, 'k') != NULL;
   options.full_path = how != NULL && strchr(how, 'f') != NULL;
   return hf_restore(lab->repo, info, &options, result, error);
 }

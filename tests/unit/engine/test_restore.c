@@ -215,6 +215,61 @@ static void test_overwrite(void)
   tree_lab_holds(lab, "out/src/blocked/by", "this");
   tree_lab_holds(lab, "out/src/folder/inside", "a folder where the target has a file");
   g_assert_true(tree_lab_warned(lab, "src/blocked: cannot be restored"));
+  lab_assert_out(lab, "src src/blocked src/blocked/by src/file src/folder src/folder/inside src/kept src/kept/file "
+                      "src/kept/other src/link");
+  hf_point_info_free(info);
+}
+
+static void keep(TreeLab *lab, const HfPointInfo *info, const char *paths, const char *how, const char *beside)
+{
+  g_auto(HfRestoreResult) result = { 0 };
+  g_autoptr(GError) error = NULL;
+  g_assert_true(lab_restore(lab, info, paths, how, &result, &error));
+  g_assert_no_error(error);
+  g_assert_cmpuint(result.failed, ==, 0);
+  g_assert_cmpuint(result.beside->len, ==, beside != NULL ? 1 : 0);
+  if (beside != NULL)
+    g_assert_true(g_str_has_suffix(result.beside->pdata[0], beside));
+}
+
+/* What is there stays; what is restored gets a name beside it. */
+static void test_keep(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  tree_lab_text(lab, "src/file", "saved");
+  tree_lab_text(lab, "src/d/inside", "saved");
+  HfPointInfo *info = tree_lab_backup(lab, "src");
+  g_autofree char *file = tree_lab_path(lab, "src/file"), *parent = tree_lab_path(lab, "");
+  tree_lab_text(lab, "out/src/file", "now");
+  keep(lab, info, NULL, "k", "RESTORED-src");
+  keep(lab, info, NULL, "k", "RESTORED-2-src");
+  keep(lab, info, file, "k", NULL);
+  tree_lab_text(lab, "out/file", "now");
+  keep(lab, info, file, "k", "RESTORED-file");
+  lab_assert_out(lab, "RESTORED-2-src RESTORED-2-src/d RESTORED-2-src/d/inside RESTORED-2-src/file RESTORED-file "
+                      "RESTORED-src RESTORED-src/d RESTORED-src/d/inside RESTORED-src/file file src src/file");
+  tree_lab_holds(lab, "out/src/file", "now");
+  tree_lab_holds(lab, "out/file", "now");
+  tree_lab_holds(lab, "out/RESTORED-src/file", "saved");
+  tree_lab_holds(lab, "out/RESTORED-file", "saved");
+
+  /* All of it by whole paths: the way is shared, whatever folder of it is named. */
+  lab_clear_out(lab);
+  keep(lab, info, "/", "k", NULL);
+  keep(lab, info, "/", "k", "/RESTORED-src");
+  keep(lab, info, parent, "kf", "/RESTORED-2-src");
+  g_autofree char *taken = g_strconcat("out", file, NULL), *way = g_path_get_dirname(taken);
+  tree_lab_holds(lab, taken, "saved");
+
+  /* Something else where a folder of the way must be: it stays as well. */
+  lab_clear_out(lab);
+  g_autofree char *above = g_path_get_dirname(way);
+  tree_lab_text(lab, above, "a file");
+  g_auto(HfRestoreResult) result = { 0 };
+  g_assert_true(lab_restore(lab, info, "/", "k", &result, NULL));
+  g_assert_cmpuint(result.failed, >, 0);
+  tree_lab_warnings(lab);
+  tree_lab_holds(lab, above, "a file");
   hf_point_info_free(info);
 }
 
@@ -427,6 +482,7 @@ int main(int argc, char **argv)
   g_test_add_func("/restore/not-there", test_not_there);
   g_test_add_func("/restore/targets", test_targets);
   g_test_add_func("/restore/overwrite", test_overwrite);
+  g_test_add_func("/restore/keep", test_keep);
   g_test_add_func("/restore/no-way-out", test_no_way_out);
   g_test_add_func("/restore/links", test_links);
   g_test_add_func("/restore/locked-links", test_locked_links);

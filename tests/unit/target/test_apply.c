@@ -202,7 +202,9 @@ static void test_far_times(void)
     g_autoptr(GError) error = NULL;
     HfEntry entry = entry_of(S_IFREG | 0600, 0, 0);
     entry.mtime_sec = seconds[i];
-    hf_autofd int fd = hf_target_file(folder, "far", HF_OVERWRITE_REPLACE, &error);
+    g_autofree char *beside = NULL;
+    unlinkat(folder, "far", 0);
+    hf_autofd int fd = hf_target_file(folder, "far", HF_OVERWRITE_REPLACE, &beside, &error);
     begin();
     g_assert_true(hf_target_apply(folder, "far", fd, &entry, (HfView){ hf_nothing, 0 }, report, "far", &error));
     static const char *const expected[] = { "far: its time is beyond what this file system can keep" };
@@ -218,7 +220,8 @@ static void of_others(void)
 {
   HfEntry entry = entry_of(S_IFREG | 06755, 0, 0);
   g_autoptr(GError) error = NULL;
-  hf_autofd int fd = hf_target_file(here, "mine", HF_OVERWRITE_REFUSE, &error);
+  g_autofree char *beside = NULL;
+  hf_autofd int fd = hf_target_file(here, "mine", HF_OVERWRITE_REFUSE, &beside, &error);
   g_assert_no_error(error);
   begin();
   add_attribute("trusted.x", "x");
@@ -323,7 +326,8 @@ static void test_replaced(void)
 
 static void test_prepare(void)
 {
-  hf_autofd int fd = hf_target_file(here, "prepare", HF_OVERWRITE_REFUSE, NULL);
+  g_autofree char *beside = NULL;
+  hf_autofd int fd = hf_target_file(here, "prepare", HF_OVERWRITE_REFUSE, &beside, NULL);
   unsigned flags = 0;
   begin();
   add_number(HF_EXTRA_INODE_FLAGS, FS_NOCOW_FL | FS_IMMUTABLE_FL);

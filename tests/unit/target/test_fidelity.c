@@ -94,8 +94,9 @@ static void copy_entry(Copy *copy, HfSourceDir *dir, const char *name, int targe
   g_assert_no_error(error);
   g_assert_true(hf_extras_valid((HfView){ extras->data, extras->len }));
 
+  g_autofree char *beside = NULL;
   if (S_ISREG(entry.mode))
-    to = hf_target_file(target, name, HF_OVERWRITE_REFUSE, &error);
+    to = hf_target_file(target, name, HF_OVERWRITE_REFUSE, &beside, &error);
   else if (S_ISDIR(entry.mode))
     to = hf_target_folder(target, name, HF_OVERWRITE_REFUSE, &error);
   else

@@ -70,6 +70,25 @@ static void assert_outside_untouched(void)
   g_assert_cmpint(access("nowhere", F_OK), !=, 0);
 }
 
+/* What is made beside something takes its place at once; it stands there until then. */
+static int make_file(const char *name, HfOverwrite overwrite, GError **error)
+{
+  g_autofree char *beside = NULL;
+  struct stat before = { 0 };
+  if (fstatat(here, name, &before, AT_SYMLINK_NOFOLLOW) < 0)
+    before.st_ino = 0;
+  int fd = hf_target_file(here, name, overwrite, &beside, error);
+  if (fd < 0 || beside == NULL)
+    return fd;
+  if (before.st_ino != 0)
+    g_assert_cmpuint(status_of(name).st_ino, ==, before.st_ino);
+  if (hf_target_replace(here, beside, name, error))
+    return fd;
+  close(fd);
+  g_assert_cmpint(unlink(beside), ==, 0);
+  return -1;
+}
+
 static int make(const char *what, const char *name, HfOverwrite overwrite, GError **error)
 {
   const HfEntry link = { .mode = S_IFLNK | 0777, .target = { (const guint8 *)"target", 6 } };
@@ -77,7 +96,7 @@ static int make(const char *what, const char *name, HfOverwrite overwrite, GErro
   if (strcmp(what, "folder") == 0)
     return hf_target_folder(here, name, overwrite, error);
   if (strcmp(what, "file") == 0)
-    return hf_target_file(here, name, overwrite, error);
+    return make_file(name, overwrite, error);
   if (strcmp(what, "symlink") == 0)
     return hf_target_special(here, name, &link, overwrite, error) ? 0 : -1;
   return hf_target_special(here, name, &socket, overwrite, error) ? 0 : -1;
@@ -153,6 +172,27 @@ static void test_replace(void)
     assert_outside_untouched();
     leave();
   }
+}
+
+/* Folders are shared, nothing else. */
+static void test_enter(void)
+{
+  enter("shared");
+  fill_in();
+  for (guint i = 0; i < G_N_ELEMENTS(makers); i++)
+    for (guint j = 0; j < G_N_ELEMENTS(kinds); j++) {
+      g_autoptr(GError) error = NULL;
+      struct stat before = status_of(kinds[j]);
+      int fd = make(makers[i], kinds[j], HF_OVERWRITE_ENTER, &error);
+      if (i == 0 && S_ISDIR(before.st_mode))
+        g_assert_no_error(error);
+      else
+        g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
+      g_assert_cmpuint(status_of(kinds[j]).st_ino, ==, before.st_ino);
+      close_made(fd);
+    }
+  assert_outside_untouched();
+  leave();
 }
 
 static void test_nodes(void)
@@ -260,11 +300,16 @@ static void test_faults(void)
   static const Fault faults[] = {
     { "file", "a", "openat", 1, EINTR, FALSE, -1 },
     { "file", "b", "openat", 1, ENOSPC, FALSE, HF_ERROR_NO_SPACE },
-    { "file", "file", "unlinkat", 1, EROFS, FALSE, HF_ERROR_PERMISSION },
-    { "file", "file", "unlinkat", 1, EIO, FALSE, HF_ERROR_IO },
-    { "file", "file", "unlinkat", 1, ENOENT, FALSE, -1 }, /* another was quicker */
-    { "file", "file", "unlinkat", 1, EINTR, FALSE, -1 },
-    { "file", "c", "openat", 1, EEXIST, TRUE, HF_ERROR_EXISTS }, /* it is made again each time */
+    { "file", "file", "renameat2", 1, EROFS, FALSE, HF_ERROR_PERMISSION },
+    { "file", "file", "renameat2", 1, EIO, FALSE, HF_ERROR_IO },
+    { "file", "file", "renameat2", 1, EINTR, FALSE, -1 },
+    { "file", "file", "openat", 2, ENOSPC, FALSE, HF_ERROR_NO_SPACE },
+    { "symlink", "fifo", "renameat2", 1, EIO, FALSE, HF_ERROR_IO },
+    { "folder", "file", "unlinkat", 1, EROFS, FALSE, HF_ERROR_PERMISSION },
+    { "folder", "file", "unlinkat", 1, EIO, FALSE, HF_ERROR_IO },
+    { "folder", "file", "unlinkat", 1, ENOENT, FALSE, -1 }, /* another was quicker */
+    { "folder", "fifo", "unlinkat", 1, EINTR, FALSE, -1 },
+    { "file", "c", "openat", 1, EEXIST, TRUE, HF_ERROR_REFUSED }, /* any name is taken */
     { "folder", "d", "mkdirat", 1, EDQUOT, FALSE, HF_ERROR_NO_SPACE },
     { "folder", "e", "openat", 1, EACCES, FALSE, HF_ERROR_PERMISSION },
     { "folder", "f", "openat", 2, EMFILE, FALSE, HF_ERROR_IO },
@@ -302,6 +347,7 @@ int main(int argc, char **argv)
   g_test_add_func("/make/new", test_new);
   g_test_add_func("/make/refuse", test_refuse);
   g_test_add_func("/make/replace", test_replace);
+  g_test_add_func("/make/enter", test_enter);
   g_test_add_func("/make/nodes", test_nodes);
   g_test_add_func("/make/link", test_link);
   g_test_add_func("/make/names", test_names);
