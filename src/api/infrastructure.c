@@ -114,6 +114,34 @@ gboolean hf_api_host_rescan(HfApiCall *call, GError **error)
          hf_api_answer_session(call, session, error);
 }
 
+/* One session for each; the last is the answer, as clients expect one. */
+gboolean hf_api_hosts_rescan(HfApiCall *call, GError **error)
+{
+  HfApiActor by = hf_api_actor(call);
+  const HfApiActions *actions = call->api->settings.actions;
+  json_t *list = hf_api_at(call->body, "ids"), *item;
+  g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+  g_autofree char *session = NULL;
+  size_t index;
+  json_array_foreach(list, index, item)
+    g_ptr_array_add(ids, g_strdup(json_string_value(item)));
+  g_autoptr(GPtrArray) hosts = ids->len > 0 ? NULL : hf_inv_hosts_load(hf_api_inventory(call), error);
+  if (!HF_API_NEED(call, host_rescan, error) || (ids->len == 0 && hosts == NULL))
+    return FALSE;
+  for (guint i = 0; hosts != NULL && i < hosts->len; i++)
+    g_ptr_array_add(ids, g_strdup(((const HfHostRow *)hosts->pdata[i])->id));
+  for (guint i = 0; i < ids->len; i++) /* before anything is begun */
+    if (!hf_api_exists(call, &hf_api_view_host, ids->pdata[i], error))
+      return FALSE;
+  for (guint i = 0; i < ids->len; i++) {
+    g_clear_pointer(&session, g_free);
+    if (!actions->host_rescan(actions->data, &by, ids->pdata[i], &session, error))
+      return FALSE;
+  }
+  return session != NULL ? hf_api_answer_session(call, g_steal_pointer(&session), error)
+                         : hf_fail(error, HF_ERROR_NOT_FOUND, "there are no hosts yet");
+}
+
 gboolean hf_api_host_upgrade(HfApiCall *call, GError **error)
 {
   char *session = NULL;

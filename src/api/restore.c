@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "api/routes.gen.h"
+#include "server/inventory/sessions.h"
 
 gboolean hf_api_flr_mount(HfApiCall *call, GError **error)
 {
@@ -54,6 +55,7 @@ static void entry_free(gpointer data)
 typedef struct Folder {
   GPtrArray *entries;
   const char *types; /* to show: of "dfl"; NULL: all */
+  const char *only;  /* what lies in this folder itself; NULL: all */
   gboolean full;
 } Folder;
 
@@ -61,7 +63,8 @@ static gboolean take_entry(const HfApiEntry *entry, gpointer to)
 {
   Folder *folder = to;
   char type = entry->type == 'o' ? 'f' : entry->type;
-  if (folder->types != NULL && strchr(folder->types, type) == NULL)
+  if ((folder->types != NULL && strchr(folder->types, type) == NULL) ||
+      (folder->only != NULL && strcmp(folder->only, entry->location) != 0))
     return TRUE;
   folder->full = folder->entries->len >= ENTRIES_MAX;
   if (folder->full)
@@ -126,7 +129,15 @@ static void write_entry(HfApiCall *call, const Entry *entry)
   hf_api_out_close(out, '}');
 }
 
-static void write_folder(HfApiCall *call, const char *path, GPtrArray *entries)
+/* What is shown: a folder, or what is below it with `text` in its name. */
+typedef struct Wanted {
+  const char *path;
+  const char *text; /* NULL: a folder */
+  gboolean flat;    /* no deeper than the folder itself */
+  gboolean told;    /* the answer says what was searched for */
+} Wanted;
+
+static void write_folder(HfApiCall *call, const Wanted *wanted, GPtrArray *entries)
 {
   HfApiOut *out = &call->out;
   gint64 limit = hf_api_int_at(call->body, "pagination.limit", HF_API_PAGE);
@@ -134,7 +145,9 @@ static void write_folder(HfApiCall *call, const char *path, GPtrArray *entries)
   page.most = page.limit == 0 ? HF_API_PAGE_MAX : MIN(page.limit, HF_API_PAGE_MAX);
   gint64 count = 0;
   hf_api_out_open(out, '{');
-  hf_api_out_pair(out, "path", path);
+  hf_api_out_pair(out, "path", wanted->path);
+  if (wanted->told)
+    hf_api_out_pair(out, "searchString", wanted->text);
   hf_api_out_key(out, "items");
   hf_api_out_open(out, '[');
   for (gint64 i = page.skip; i < (gint64)entries->len && count < page.most; i++, count++)
@@ -156,16 +169,25 @@ static void read_types(json_t *body, char types[8])
   types[n] = '\0';
 }
 
-/* `text` NULL: one folder; else what is below it with that in its name. */
-static gboolean show(HfApiCall *call, const char *text, GError **error)
+/* The folder's path as the mount names it: absolute, without '/' at its end. */
+static char *folder_path(const char *path)
+{
+  GString *clean = g_string_new(path != NULL && *path == '/' ? NULL : "/");
+  g_string_append(clean, path != NULL ? path : "");
+  while (clean->len > 1 && clean->str[clean->len - 1] == '/')
+    g_string_truncate(clean, clean->len - 1);
+  return g_string_free(clean, FALSE);
+}
+
+static gboolean show(HfApiCall *call, const Wanted *wanted, GError **error)
 {
   const HfApiActions *actions = call->api->settings.actions;
-  const char *path = hf_api_text_at(call->body, "path"), *column = hf_api_text_at(call->body, "order.orderColumn");
+  const char *path = wanted->path, *text = wanted->text;
+  const char *column = hf_api_text_at(call->body, "order.orderColumn");
   char types[8];
   read_types(call->body, types);
   g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func(entry_free);
-  Folder folder = { .entries = entries, .types = types[0] != '\0' ? types : NULL };
-  path = path == NULL || *path == '\0' ? "/" : path;
+  Folder folder = { .entries = entries, .types = types[0] != '\0' ? types : NULL, .only = wanted->flat ? path : NULL };
   if (!hf_api_exists(call, &hf_api_view_mount, call->params[0], error))
     return FALSE;
   if (text == NULL && (!HF_API_NEED(call, browse, error) ||
@@ -179,18 +201,69 @@ static gboolean show(HfApiCall *call, const char *text, GError **error)
                    ENTRIES_MAX);
   Order order = { column != NULL ? column : "Name", !hf_api_bool_at(call->body, "order.orderAsc", TRUE) };
   g_ptr_array_sort_with_data(entries, compare_entries, &order);
-  write_folder(call, path, entries);
+  write_folder(call, wanted, entries);
   return TRUE;
+}
+
+static const char *path_at(HfApiCall *call)
+{
+  const char *path = hf_api_text_at(call->body, "path");
+  return path == NULL || *path == '\0' ? "/" : path;
 }
 
 gboolean hf_api_flr_browse(HfApiCall *call, GError **error)
 {
-  return show(call, NULL, error);
+  Wanted wanted = { .path = path_at(call) };
+  return show(call, &wanted, error);
 }
 
 gboolean hf_api_flr_search(HfApiCall *call, GError **error)
 {
-  return show(call, hf_api_text_at(call->body, "searchString"), error);
+  Wanted wanted = { .path = path_at(call), .text = hf_api_text_at(call->body, "searchString") };
+  return show(call, &wanted, error);
+}
+
+/* ---- Searching as a task ---- */
+
+/* What a point holds never changes: the task keeps what to search for, and each page of its result is found anew. */
+static gboolean keep_search(HfApiCall *call, HfSessionRow *row, GError **error)
+{
+  const char *text = hf_api_text_at(call->body, "searchString");
+  g_autofree char *path = folder_path(hf_api_text_at(call->body, "path"));
+  json_t *search = json_pack("{s:s, s:s, s:b}", "path", path, "text", text, "flat",
+                             hf_api_bool_at(call->body, "disableRecursiveSearch", FALSE));
+  row->name = g_strdup_printf("Search in '%s'", path);
+  row->type = g_strdup("FileLevelRestore");
+  row->resource_id = g_strdup(call->params[0]);
+  row->resume = json_dumps(search, JSON_COMPACT);
+  json_decref(search);
+  return hf_inv_session_create(hf_api_inventory(call), call->actor, row, error) &&
+         hf_inv_session_resume(hf_api_inventory(call), row->id, row->resume, error) &&
+         hf_inv_session_finish(hf_api_inventory(call), row->id, HF_RESULT_SUCCESS, "", FALSE, error);
+}
+
+gboolean hf_api_flr_search_start(HfApiCall *call, GError **error)
+{
+  g_autoptr(HfSessionRow) row = g_new0(HfSessionRow, 1);
+  return hf_api_exists(call, &hf_api_view_mount, call->params[0], error) && HF_API_NEED(call, search, error) &&
+         keep_search(call, row, error) && hf_api_answer_row(call, &hf_api_view_task, row->id, error);
+}
+
+gboolean hf_api_flr_search_result(HfApiCall *call, GError **error)
+{
+  g_autoptr(HfSessionRow) row = hf_inv_session_get(hf_api_inventory(call), call->params[1], error);
+  if (row == NULL)
+    return FALSE;
+  json_t *search = row->resume == NULL ? NULL : json_loads(row->resume, 0, NULL);
+  Wanted wanted = { .path = json_string_value(json_object_get(search, "path")),
+                    .text = json_string_value(json_object_get(search, "text")),
+                    .flat = json_is_true(json_object_get(search, "flat")),
+                    .told = TRUE };
+  gboolean its = wanted.path != NULL && wanted.text != NULL && g_strcmp0(row->resource_id, call->params[0]) == 0;
+  gboolean done = its ? show(call, &wanted, error)
+                      : hf_fail(error, HF_ERROR_NOT_FOUND, "'%s' is no search in this point", call->params[1]);
+  json_decref(search);
+  return done;
 }
 
 /* ---- Bringing back ---- */

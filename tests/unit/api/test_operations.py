@@ -40,6 +40,15 @@ class Operations(restcase.Case):
                     got = self.go("GET", row.replace("{id}", data[0]["id"]), 200)
                     self.assertEqual(got, data[0])
 
+    def test_every_order(self):
+        for path, operations in self.document().document["paths"].items():
+            for parameter in operations.get("get", {}).get("parameters", []):
+                if parameter.get("name") == "orderColumn" and "{" not in path:
+                    self.assertTrue(parameter["schema"]["enum"])
+                    for column in parameter["schema"]["enum"]:
+                        for way in ("true", "false"):
+                            self.go("GET", f"{path}?orderColumn={column}&orderAsc={way}&limit=3", 200)
+
     def test_documents(self):
         for path in ("/swagger", "/api/swagger", "/openapi.json", "/swagger/swagger.json",
                      "/api/swagger/v1.1-rev0/swagger.json", "/swagger/v1.3-rev1/swagger.json"):
@@ -94,6 +103,9 @@ class Operations(restcase.Case):
         self.go("POST", servers, 409, body)
         path = f"{servers}/{host['id']}"
         self.go("POST", path + "/rescan", 201)
+        for body in ({}, {"ids": []}, {"ids": [host["id"]]}):
+            self.assertEqual(self.go("POST", servers + "/rescan", 201, body)["state"], "Stopped")
+        self.go("POST", servers + "/rescan", 404, {"ids": [host["id"], restcase.NO_ID]})
         own = f"/api/v1/holdfast/hosts/{host['id']}"
         self.go("POST", own + "/upgrade", 201)
         self.go("POST", own + "/logs", 201)
@@ -314,6 +326,14 @@ class Operations(restcase.Case):
         self.assertEqual(self.go("GET", f"/api/v1/taskSessions/{tasks[0]['id']}", 200), tasks[0])
         self.go("GET", f"/api/v1/taskSessions/{tasks[0]['id']}/logs", 200)
         self.go("GET", f"/api/v1/sessions/{restcase.NO_ID}/taskSessions", 404)
+        whole = self.go("GET", "/api/v1/tasks", 200)["pagination"]["total"]
+        for name, values in (("type", ("Common", "FlrDownload")), ("state", ("Stopped", "Working,Starting,Stopping")),
+                             ("result", ("Success,Failed,Warning,None", "Cancelled"))):
+            lists = [self.go("GET", f"/api/v1/tasks?{name}Filter={value}", 200) for value in values]
+            self.assertEqual(sum(part["pagination"]["total"] for part in lists), whole, name)
+            for value, part in zip(values, lists):
+                self.assertLessEqual({row[name] for row in part["data"]}, set(value.split(",")))
+        self.go("GET", "/api/v1/tasks?orderColumn=EndTime", 200)
         self.go("GET", f"/api/v1/sessions/{restcase.NO_ID}/logs", 404)
 
     def test_backups(self):
@@ -357,6 +377,23 @@ class Operations(restcase.Case):
             self.go("POST", path + "/browse", 200, {"path": "", "order": {"orderColumn": column}})
         found = self.go("POST", f"/api/v1/holdfast/mounts/{mount['sessionId']}/search", 200, {"searchString": "mal"})
         self.assertEqual([item["name"] for item in found["items"]], ["small"])
+        task = self.go("POST", path + "/search", 201, {"path": "", "searchString": "i"})
+        self.assertEqual((task["state"], task["result"]), ("Stopped", "Success"))
+        found = self.go("POST", f"{path}/search/{task['id']}/browse", 200, {"pagination": {"skip": 0, "limit": 1}})
+        self.assertEqual((found["path"], found["searchString"], found["pagination"]["total"]), ("/", "i", 2))
+        self.assertEqual([item["name"] for item in found["items"]], ["big"])
+        for order, first in ((True, "link"), (False, "big")):
+            found = self.go("POST", f"{path}/search/{task['id']}/browse", 200, {
+                "order": {"orderColumn": "Size", "orderAsc": order}})
+            self.assertEqual(found["items"][0]["name"], first)
+        flat = self.go("POST", path + "/search", 201, {
+            "path": "/etc/", "searchString": "i", "disableRecursiveSearch": True})
+        found = self.go("POST", f"{path}/search/{flat['id']}/browse", 200, {})
+        self.assertEqual((found["path"], found["items"]), ("/etc", []))
+        self.go("POST", path + "/search", 400, {"path": "/", "searchString": ""})
+        self.go("POST", f"{path}/search/{restcase.NO_ID}/browse", 404, {})
+        self.go("POST", f"{path}/search/{mount['sessionId']}/browse", 404, {})
+        self.go("POST", f"/api/v1/backupBrowser/flr/{restcase.NO_ID}/search", 404, {"path": "/", "searchString": "x"})
         task = self.go("POST", path + "/restore", 201, {"sourcePath": ["/etc"], "restoreType": "Keep"})
         self.assertEqual(self.go("GET", f"/api/v1/tasks/{task['id']}", 200), task)
         self.assertEqual((task["state"], task["result"]), ("Stopped", "Success"))

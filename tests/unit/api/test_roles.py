@@ -11,7 +11,7 @@ import restcase
 # What a role may beyond looking: parts of paths, by method. Everything else that is no GET is the administrator's.
 RUN = re.compile(r"POST .*(/jobs/\{\}/(start|stop|retry)|/(sessions|tasks)/\{\}/stop|/backups/runHealthcheck)$")
 SWITCH = re.compile(r"POST .*(/jobs|/proxies)/\{\}/(enable|disable)$")
-RESTORE = re.compile(r"POST .*(/restore/flr(/\{\}/unmount)?|/flr/\{\}/(browse|restore)|/mounts/\{\}/search)$")
+RESTORE = re.compile(r"POST .*(/restore/flr(/\{\}/unmount)?|/flr/\{\}/(browse|search(/\{\}/browse)?|restore)|/mounts/\{\}/search)$")
 ELSEWHERE = re.compile(r"POST .*/flr/\{\}/restoreTo$")
 RESCAN = re.compile(r"POST .*/rescan$")
 OPEN = re.compile(r"(GET .*/(serverInfo|serverTime|serverCertificate|apiVersions)|GET .*(swagger|openapi).*|"
