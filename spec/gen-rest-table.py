@@ -16,9 +16,9 @@ BASE = "/api/v1"
 HEAD = """<!-- Made by spec/gen-rest-table.py of spec/rest-operations.toml and spec/api/: change those. -->
 # Operations of the REST interface
 
-What the standard has and what of it this server serves ([rest.md](rest.md) says how). Paths are below `/api/v1` unless they
-begin with `/api/`. Addresses that are not served answer 404 (or 405 where another method is); types that this server has
-not (jobs of hypervisors, repositories in object storage) are refused with 501.
+What the standard has and what of it this server serves ([rest.md](rest.md) says how). Paths are below `/api/v1`
+unless they begin with `/api/`. Addresses that are not served answer 404 (or 405 where another method is); types that
+this server has not (jobs of hypervisors, repositories in object storage) are refused with 501.
 """
 
 
@@ -74,7 +74,8 @@ class Table:
             rows = [self.row(text) for text in group["operations"]]
             n = sum(row.endswith("| yes |") for row in rows)
             counts.append(f"| {group['name']} | {len(rows)} | {n} | |")
-            parts.append(f"## {group['name']}\n\n| operation | served, or why not |\n| --- | --- |\n" + "\n".join(rows) + "\n")
+            table = "| operation | served, or why not |\n| --- | --- |\n" + "\n".join(rows)
+            parts.append(f"## {group['name']}\n\n{table}\n")
         for name, (n, start, why) in self.others.items():
             counts.append(f"| {name} | {n} | {self.below(start)} | {why} |")
         parts.insert(1, "| group | operations | served | |\n| --- | --- | --- | --- |\n" + "\n".join(counts) + "\n")

@@ -108,8 +108,9 @@ static void measure(Client *clients, guint n)
     memcpy(times + i * rounds, clients[i].times, rounds * sizeof *times);
   qsort(times, n * rounds, sizeof *times, compare);
   bytes = clients[0].answer->len;
+  guint middle = n * rounds / 2, late = n * rounds * 95 / 100;
   printf("{\"list\": \"%s\", \"median_ms\": %.1f, \"p95_ms\": %.1f, \"per_second\": %.0f, \"bytes\": %zu}\n", path,
-         (double)times[n * rounds / 2] / 1e3, (double)times[n * rounds * 95 / 100] / 1e3, (double)n * rounds / seconds,
+         (double)times[middle] / 1e3, (double)times[late] / 1e3, (double)n * rounds / seconds,
          bytes);
   fflush(stdout);
 }
