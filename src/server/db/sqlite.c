@@ -86,13 +86,17 @@ static void lite_disconnect(HfDbConnection *connection)
   g_free(lite);
 }
 
-/* The file is made here and not by SQLite, so that nobody else may read it; its side files take its mode over. */
+/* The file is made here and not by SQLite, so that nobody else may read it; its side files take its mode over. One that
+ * is there is not opened: to close it would give up all locks that SQLite holds on it for this process, and the next
+ * program that reads the database would take itself for the only one and remove the log that we write to. */
 static gboolean make_file(const char *where, GError **error)
 {
-  hf_autofd int fd = hf_open(AT_FDCWD, where, O_RDWR | O_CREAT, 0600, error);
-  if (fd < 0)
-    g_prefix_error(error, "cannot open database: ");
-  return fd >= 0;
+  g_autoptr(GError) why = NULL;
+  hf_autofd int fd = hf_open(AT_FDCWD, where, O_RDWR | O_CREAT | O_EXCL, 0600, &why);
+  if (fd >= 0 || g_error_matches(why, HF_ERROR, HF_ERROR_EXISTS))
+    return TRUE;
+  g_propagate_prefixed_error(error, g_steal_pointer(&why), "cannot open database: ");
+  return FALSE;
 }
 
 static HfDbConnection *lite_connect(const char *where, gboolean writer, char **version, GError **error)

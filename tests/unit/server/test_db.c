@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <fcntl.h>
 #include <glib/gstdio.h>
 #include <signal.h>
 #include <string.h>
@@ -349,6 +350,27 @@ static gpointer open_now(gpointer where)
   return db;
 }
 
+/* Whoever else opens the file must find it locked while we have it open: else it takes itself for the last one, and
+ * removes the log that we write to. Locks are a process's: closing the file anywhere in it gives up all. */
+static void test_stays_locked(TestPlace *place)
+{
+  if (place->postgresql)
+    return;
+  test_open(place);
+  test_exec(place->db, "INSERT INTO settings (name, value) VALUES ('k', 'v')");
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM settings"), >, 0);
+  pid_t child = fork();
+  g_assert_cmpint(child, >=, 0);
+  if (child == 0) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(place->where, O_RDWR);
+    _exit(fd < 0 || fcntl(fd, F_GETLK, &lock) != 0 ? 2 : lock.l_type == F_UNLCK ? 1 : 0);
+  }
+  int status;
+  g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+  g_assert_cmpint(status, ==, 0);
+}
+
 /* Two programs that start on an empty database at once. */
 static void test_two_start(TestPlace *place)
 {
@@ -510,6 +532,7 @@ int main(int argc, char **argv)
   test_add("/server/db/newer-is-refused", test_newer_is_refused);
   test_add("/server/db/upgrade", test_upgrade);
   test_add("/server/db/two-start", test_two_start);
+  test_add("/server/db/stays-locked", test_stays_locked);
   test_add("/server/db/backup", test_backup);
   test_add("/server/db/crash", test_crash);
   test_add("/server/db/server-restarts", test_server_restarts);
