@@ -109,6 +109,50 @@ class RestoreTest(unittest.TestCase):
             self.assertEqual(self.files(out / name), saved)
         self.assertEqual(sorted(os.listdir(out)), ['RESTORED-source', 'source'])
 
+    def copy_job(self, job, repository):
+        return self.fleet.post('/api/v1/jobs', {
+            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
+            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
+            'target': {'backupRepositoryId': repository,
+                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+
+    def sent(self, session):
+        return sum(task['progress']['transferredSize'] for task in self.fleet.tasks(session))
+
+    def test_copy_between_strangers(self):
+        """Repositories of different passwords: what is missing goes over, and can be restored when the first is gone."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        password = fleet.post('/api/v1/encryptionPasswords', {'password': 'of the other one', 'hint': 'other'})['id']
+        main = fleet.add_repository('main', two)
+        other = fleet.add_repository('other', one, password=password)
+        source = self.source(12, 300000)
+        job = fleet.add_job('docs', [one, two], [source], main)
+        fleet.run(job)
+        copy = self.copy_job(job, other)
+        self.assertGreater(self.sent(fleet.run(copy)), 12 * 300000)
+        self.assertEqual(len(fleet.points()), 4)
+        self.assertLess(self.sent(fleet.run(copy)), 200000)
+        (source / '0' / 'file-0').write_bytes(os.urandom(300000))
+        saved = self.files(source)
+        fleet.run(job)
+        session = fleet.run(copy)
+        self.assertLess(self.sent(session), 4 * 300000)
+        self.assertGreater(self.sent(session), 2 * 300000)
+        self.assertEqual(len(fleet.points()), 8)
+
+        # The first repository, and its host, are gone; a third host takes the data.
+        three = fleet.add_agent('three')
+        two.kill()
+        shutil.rmtree(two.folder / 'main')
+        backup = next(row['id'] for row in fleet.all('/api/v1/backups') if row['repositoryId'] == other)
+        points = [row['id'] for row in fleet.points() if row['backupId'] == backup]
+        self.assertEqual(len(points), 4)
+        for number, point in enumerate(points[-2:]):
+            out = self.folder / f'out-{number}'
+            fleet.restore(point, out, paths=[source], host=three)
+            self.assertEqual(self.files(out / 'source'), saved)
+
     def test_killed(self):
         """The host dies while files are replaced: each is what it was or what was saved, whole. Then all is restored."""
         fleet = self.fleet

@@ -89,13 +89,21 @@ static gboolean copy_point(HfCopyRun *run, HfLive **live, const HfPointInfo *inf
   }
 }
 
+/* Strangers: what is read must be opened, what is written be sealed. Whoever has less than all keys of one repository
+ * must have a part of the other's, too: what he copies is one host's there and here. */
+static gboolean may_rename(const HfRepo *from, const HfRepo *to)
+{
+  return (from->access == HF_ACCESS_FULL && to->access == HF_ACCESS_FULL) ||
+         (from->access == HF_ACCESS_READ && to->access == HF_ACCESS_WRITE);
+}
+
 gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult *result, GError **error)
 {
   gboolean siblings = hf_short_id_equal(&from->config.family, &to->config.family);
   *result = (HfCopyResult){ 0 };
   if (hf_short_id_equal(&from->config.repository, &to->config.repository))
     return hf_fail(error, HF_ERROR_USAGE, "source and target are the same repository");
-  if (!siblings && (from->access != HF_ACCESS_FULL || to->access != HF_ACCESS_FULL))
+  if (!siblings && !may_rename(from, to))
     return hf_fail(error, HF_ERROR_PERMISSION,
                    "these repositories have different keys: copying needs the passwords of both; a sibling made with "
                    "'init --like' needs none");

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The run of a copy job: from each repository that holds what the job is about, what is missing goes to the job's own
- * repository, mover to mover. Both are siblings (they have one password in this server), so no key is needed on the
- * way.
+ * repository, mover to mover. Between siblings (they were made with one password of this server) no key is needed on
+ * the way. Else the points of each host are a task of their own, and the mover gets a pass for what that host has there
+ * and the credential of the same host here: what it can open is what it copies.
  */
 #include <string.h>
 
@@ -16,6 +17,8 @@
 /* What is to be copied from one repository: ids of points. */
 typedef struct Source {
   HfRepositoryRow *repository;
+  char *host_id;  /* all are of this one, and in `domain`; NULL: into a sibling, of any */
+  guint32 domain;
   GArray *points; /* of HfShortId */
 } Source;
 
@@ -23,6 +26,7 @@ static void source_free(gpointer data)
 {
   Source *source = data;
   hf_repository_free(source->repository);
+  g_free(source->host_id);
   g_array_unref(source->points);
   g_free(source);
 }
@@ -37,30 +41,65 @@ static gboolean holds(const GPtrArray *list, const char *id)
 
 /* ---- What to copy. ---- */
 
-static Source *find_source(GPtrArray *sources, HfJobs *jobs, const char *repository_id, GError **error)
+static Source *find_source(HfJobs *jobs, GPtrArray *sources, const char *repository_id, const char *host_id,
+                           guint32 domain, GError **error)
 {
-  for (guint i = 0; i < sources->len; i++)
-    if (g_str_equal(((Source *)sources->pdata[i])->repository->id, repository_id))
-      return sources->pdata[i];
+  for (guint i = 0; i < sources->len; i++) {
+    Source *source = sources->pdata[i];
+    if (g_str_equal(source->repository->id, repository_id) && g_strcmp0(source->host_id, host_id) == 0 &&
+        source->domain == domain)
+      return source;
+  }
   HfRepositoryRow *repository = hf_inv_repository_get(jobs->inv, repository_id, error);
   if (repository == NULL)
     return NULL;
   Source *source = g_new0(Source, 1);
   source->repository = repository;
+  source->host_id = g_strdup(host_id);
+  source->domain = domain;
   source->points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_ptr_array_add(sources, source);
   return source;
 }
 
-static gboolean add_backup(HfJobs *jobs, GPtrArray *sources, const char *backup_id, const char *repository_id,
-                           GError **error)
+/* Whose point it is, by its writer or else by its object; NULL when that host is not managed (any more). */
+static char *find_host(HfJobs *jobs, const HfPointRow *point, const GPtrArray *writers, guint32 *domain)
 {
-  Source *source = find_source(sources, jobs, repository_id, error);
-  g_autoptr(GPtrArray) points = source == NULL ? NULL : hf_inv_points_of(jobs->inv, backup_id, NULL, error);
+  for (guint i = 0; i < writers->len; i++) {
+    const HfWriterRow *row = writers->pdata[i];
+    if (g_str_equal(row->writer, point->writer)) {
+      *domain = (guint32)g_ascii_strtoull(row->domain, NULL, 10);
+      return g_strdup(row->host_id);
+    }
+  }
+  g_autoptr(HfObjectRow) object = hf_inv_object_get(jobs->inv, point->object_id, NULL);
+  g_autoptr(HfRepositoryRow) repository = hf_inv_repository_get(jobs->inv, point->repository_id, NULL);
+  if (object == NULL || repository == NULL || !hf_jobs_point_domain(jobs, repository, point->point, domain, NULL))
+    return NULL;
+  return g_strdup(object->host_id);
+}
+
+/* *left counts points that cannot be copied. */
+static gboolean add_backup(HfJobs *jobs, GPtrArray *sources, const HfBackupRow *backup, const HfRepositoryRow *target,
+                           guint *left, GError **error)
+{
+  g_autoptr(HfRepositoryRow) repository = hf_inv_repository_get(jobs->inv, backup->repository_id, error);
+  g_autoptr(GPtrArray) writers = repository == NULL ? NULL : hf_inv_writers_of(jobs->inv, repository->id, error);
+  g_autoptr(GPtrArray) points = writers == NULL ? NULL : hf_inv_points_of(jobs->inv, backup->id, NULL, error);
+  gboolean siblings = repository != NULL && g_str_equal(repository->fingerprint, target->fingerprint);
   for (guint i = 0; points != NULL && i < points->len; i++) {
+    const HfPointRow *point = points->pdata[i];
     HfShortId id;
-    if (hf_unhex(((HfPointRow *)points->pdata[i])->point, id.b, sizeof id.b))
-      g_array_append_val(source->points, id);
+    guint32 domain = 0;
+    g_autofree char *host = siblings ? NULL : find_host(jobs, point, writers, &domain);
+    if ((!siblings && host == NULL) || !hf_unhex(point->point, id.b, sizeof id.b)) {
+      (*left)++;
+      continue;
+    }
+    Source *source = find_source(jobs, sources, repository->id, host, domain, error);
+    if (source == NULL)
+      return FALSE;
+    g_array_append_val(source->points, id);
   }
   return points != NULL;
 }
@@ -76,7 +115,8 @@ static GPtrArray *list_backups(HfJobs *jobs, GError **error)
   return rows == NULL || hf_db_failed(rows) ? NULL : g_steal_pointer(&ids);
 }
 
-static GPtrArray *find_sources(HfJobs *jobs, const HfJobConfig *config, const HfRepositoryRow *target, GError **error)
+static GPtrArray *find_sources(HfJobs *jobs, const HfJobConfig *config, const HfRepositoryRow *target, guint *left,
+                               GError **error)
 {
   g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func(source_free);
   g_autoptr(GPtrArray) ids = list_backups(jobs, error);
@@ -87,7 +127,7 @@ static GPtrArray *find_sources(HfJobs *jobs, const HfJobConfig *config, const Hf
     gboolean wanted = holds(config->source_backups, backup->id) || holds(config->source_jobs, backup->job_id) ||
       holds(config->source_repositories, backup->repository_id);
     if (wanted && !g_str_equal(backup->repository_id, target->id) &&
-        !add_backup(jobs, sources, backup->id, backup->repository_id, error))
+        !add_backup(jobs, sources, backup, target, left, error))
       return NULL;
   }
   return ids == NULL ? NULL : g_steal_pointer(&sources);
@@ -104,6 +144,20 @@ static gboolean share_keys(HfJobs *jobs, const HfRepositoryRow *from, const HfRe
   return target != NULL && hf_keyring_clone(source->store, target->store, error);
 }
 
+/* What the mover needs; none between siblings. */
+static GBytes *make_secret(HfJobs *jobs, const Source *source, const HfRepositoryRow *target, HfShortId *writer,
+                           GError **error)
+{
+  g_auto(HfWorkCopyKeys) keys = { 0 }; /* wipes them */
+  if (source->host_id == NULL)
+    return share_keys(jobs, source->repository, target, error) ? g_bytes_new(NULL, 0) : NULL;
+  keys.from = hf_jobs_pass(jobs, source->repository, source->domain, error);
+  if (keys.from == NULL)
+    return NULL;
+  keys.to = hf_jobs_writer(jobs, source->host_id, target, writer, error);
+  return keys.to == NULL ? NULL : hf_work_copy_keys_encode(&keys, error);
+}
+
 static gboolean give_order(HfJobsRun *run, const Source *source, const HfRepositoryRow *target, const char *task_id,
                            HfJobsWay ways[2], GError **error)
 {
@@ -117,11 +171,13 @@ static gboolean give_order(HfJobsRun *run, const Source *source, const HfReposit
   for (guint i = 0; i < source->points->len; i++)
     hf_work_copy_add_points(&order, &g_array_index(source->points, HfShortId, i));
   g_autoptr(GBytes) encoded = hf_work_copy_encode(&order, error);
-  g_autoptr(GBytes) secret = g_bytes_new(NULL, 0);
-  if (encoded == NULL || !share_keys(jobs, source->repository, target, error) ||
+  HfShortId writer;
+  gboolean siblings = source->host_id == NULL;
+  g_autoptr(GBytes) secret = encoded == NULL ? NULL : make_secret(jobs, source, target, &writer, error);
+  if (secret == NULL ||
       !hf_jobs_way_open(jobs, &ways[0], source->repository, mover, HF_TICKET_READ, NULL, 1, 0, FALSE, error) ||
-      !hf_jobs_way_open(jobs, &ways[1], target, mover, HF_TICKET_READ | HF_TICKET_COPY, NULL, COPY_STREAMS, 0, FALSE,
-                        error))
+      !hf_jobs_way_open(jobs, &ways[1], target, mover, siblings ? HF_TICKET_READ | HF_TICKET_COPY : HF_TICKET_WRITE,
+                        siblings ? NULL : &writer, COPY_STREAMS, 0, FALSE, error))
     return FALSE;
   hf_jobs_way_links(&ways[0], "backup-repository", links);
   hf_jobs_way_links(&ways[1], "backup-repository", links + 1);
@@ -208,6 +264,7 @@ static gboolean wrap_up(HfJobsRun *run, const HfJobConfig *config, const HfRepos
 gboolean hf_jobs_run_copy(HfJobsRun *run, gpointer data, const char **result, GError **error)
 {
   const HfJobConfig *config = data;
+  guint left = 0;
   g_autoptr(HfJobRow) job = hf_inv_job_get(run->jobs->inv, run->job, error);
   if (job == NULL)
     return FALSE;
@@ -215,18 +272,20 @@ gboolean hf_jobs_run_copy(HfJobsRun *run, gpointer data, const char **result, GE
     return hf_fail(error, HF_ERROR_USAGE, "job '%s' has no repository", job->name);
   g_autoptr(HfRepositoryRow) target = hf_inv_repository_get(run->jobs->inv, job->repository_id, error);
   g_autoptr(GPtrArray) sources =
-    target == NULL ? NULL : find_sources(run->jobs, config, target, error);
+    target == NULL ? NULL : find_sources(run->jobs, config, target, &left, error);
   if (sources == NULL)
     return FALSE;
+  if (left > 0) {
+    hf_run_log(run, HF_LINE_WARNING,
+               "%u restore points are of hosts that are not managed any more: into a repository with another password "
+               "they cannot be copied", left);
+    *result = HF_RESULT_WARNING;
+  }
   hf_inv_job_status(run->jobs->inv, run->job, HF_JOB_RUNNING, NULL);
   for (guint i = 0; i < sources->len; i++) {
     const Source *source = sources->pdata[i];
     if (hf_run_stop(run) != HF_JOBS_GO_ON)
       return hf_fail(error, HF_ERROR_CANCELLED, "stopped");
-    if (!g_str_equal(source->repository->fingerprint, target->fingerprint))
-      return hf_fail(error, HF_ERROR_UNSUPPORTED,
-                     "repository '%s' has another password than '%s': points can be copied between repositories that "
-                     "were made with the same encryption password", source->repository->name, target->name);
     if (!copy_from(run, source, target, error))
       return FALSE;
     if (hf_run_ending(run))
