@@ -38,11 +38,12 @@ typedef enum HfControlKind {
   HF_CONTROL_TICKET_CLOSE,   /* K to T: end the ticket and its connections */
   HF_CONTROL_DIAL,           /* K to T: call a far host and join this descriptor to it */
   HF_CONTROL_AWAIT,          /* K to T: join this descriptor to who shows the ticket */
-  HF_CONTROL_JOINED,         /* T to K: it was joined, or why not; and a line for the task's log, or an empty one */
+  HF_CONTROL_JOINED,         /* T to K: it was joined, or why not; and a line for the task's log, or an empty one.
+                              * K to W: link N was joined, or why not */
   HF_CONTROL_PARTED,         /* T to K: a link has ended: bytes over the wire */
   HF_CONTROL_TASK,           /* K to W: what to do */
   HF_CONTROL_CANCEL,         /* K to W, K to S */
-  HF_CONTROL_LINK,           /* W to K: open link N. K to W: here it is (one descriptor), or why not */
+  HF_CONTROL_LINK,           /* W to K: open link N. K to W: its near end (one descriptor); HF_CONTROL_JOINED follows */
   HF_CONTROL_PROGRESS,       /* W to K */
   HF_CONTROL_LINE,           /* W to K, S to K: log line or warning */
   HF_CONTROL_RESULT,         /* W to K: the end of the task. S to K: the end of the scripts */

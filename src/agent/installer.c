@@ -60,7 +60,7 @@ static void relay(Installer *installer, HfChannel *far)
   if (!sent)
     return;
   stand(installer, far, TRUE);
-  if (!hf_channel_relay(near, far, &error))
+  if (!hf_channel_relay(near, far, NULL, NULL, &error))
     g_debug("the server's session broke: %s", error->message);
   stand(installer, far, FALSE);
 }

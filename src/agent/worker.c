@@ -13,8 +13,8 @@
 #include "net/messages/installer.h"
 
 typedef struct Link {
-  gboolean asked, answered;
-  int fd;
+  gboolean asked, answered; /* answered: it was joined, or will not be */
+  int fd;                   /* the near end; -1: not here, or given away */
   GError *error;
 } Link;
 
@@ -159,31 +159,45 @@ static gboolean ask_for_link(HfWorker *worker, guint index, GError **error)
   return hf_control_send(worker->control, HF_CONTROL_LINK, body, -1, error);
 }
 
-HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error)
+/* Waits until the near end is here, or, with `joined`, the far one, too. */
+static gboolean wait_for_link(HfWorker *worker, Link *link, gboolean joined, GError **error)
+{
+  HF_LOCK(&worker->lock);
+  while (!link->answered && (joined || link->fd < 0) && !worker->keeper_gone) {
+    if (hf_cancelled(&worker->cancel, error))
+      return FALSE;
+    g_cond_wait_until(&worker->changed, &worker->lock, g_get_monotonic_time() + 500 * G_TIME_SPAN_MILLISECOND);
+  }
+  if (link->error != NULL) {
+    g_propagate_error(error, g_error_copy(link->error));
+    return FALSE;
+  }
+  return (joined ? link->answered : link->fd >= 0) || hf_fail(error, HF_ERROR_IO, "the keeper of this host is gone");
+}
+
+HfChannel *hf_worker_link_begin(HfWorker *worker, guint index, GError **error)
 {
   if (index >= worker->n_links) {
     hf_fail(error, HF_ERROR_USAGE, "the order of this task names %u links, not %u", worker->n_links, index + 1);
     return NULL;
   }
-  if (!ask_for_link(worker, index, error))
-    return NULL;
-  HF_LOCK(&worker->lock);
   Link *link = &worker->links[index];
-  while (!link->answered && !worker->keeper_gone) {
-    if (hf_cancelled(&worker->cancel, error))
-      return NULL;
-    g_cond_wait_until(&worker->changed, &worker->lock, g_get_monotonic_time() + 500 * G_TIME_SPAN_MILLISECOND);
-  }
-  if (link->error != NULL) {
-    g_propagate_error(error, g_steal_pointer(&link->error));
+  if (!ask_for_link(worker, index, error) || !wait_for_link(worker, link, FALSE, error))
     return NULL;
-  }
-  if (link->fd < 0) {
-    hf_fail(error, HF_ERROR_IO, "the keeper of this host is gone");
-    return NULL;
-  }
   g_autofree char *name = g_strdup_printf("link %u", index);
+  HF_LOCK(&worker->lock);
   return hf_channel_new(hf_steal_fd(&link->fd), name);
+}
+
+gboolean hf_worker_link_joined(HfWorker *worker, guint index, GError **error)
+{
+  return wait_for_link(worker, &worker->links[index], TRUE, error);
+}
+
+HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error)
+{
+  g_autoptr(HfChannel) channel = hf_worker_link_begin(worker, index, error);
+  return channel != NULL && hf_worker_link_joined(worker, index, error) ? g_steal_pointer(&channel) : NULL;
 }
 
 static void on_link(HfWorker *worker, HfControlMessage *message)
@@ -194,9 +208,12 @@ static void on_link(HfWorker *worker, HfControlMessage *message)
   if (index >= worker->n_links || worker->links[index].answered)
     return;
   Link *link = &worker->links[index];
-  link->answered = TRUE;
-  if (hf_get_error(&reader, &link->error))
+  if (message->kind == HF_CONTROL_JOINED) {
+    link->answered = TRUE;
+    (void)hf_get_error(&reader, &link->error);
+  } else if (link->fd < 0) {
     link->fd = hf_steal_fd(&message->fd);
+  }
   g_cond_broadcast(&worker->changed);
 }
 
@@ -248,7 +265,7 @@ static gpointer control_thread(gpointer user)
     g_autoptr(HfControlMessage) message = hf_control_receive(worker->control, NULL);
     if (message == NULL)
       break;
-    if (message->kind == HF_CONTROL_LINK)
+    if (message->kind == HF_CONTROL_LINK || message->kind == HF_CONTROL_JOINED)
       on_link(worker, message);
     else if (message->kind == HF_CONTROL_SCRIPTS)
       on_scripts(worker, message);

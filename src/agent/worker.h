@@ -83,6 +83,11 @@ guint hf_worker_links(const HfWorker *worker);
  * names the address and the ports that were tried.
  */
 HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error);
+/* The same without waiting for the far end: what is written at once (up to 4 KiB) goes out together with the ticket,
+ * which saves a round trip. When it cannot be joined the channel is closed, and hf_worker_link_joined says why. */
+HfChannel *hf_worker_link_begin(HfWorker *worker, guint index, GError **error);
+/* Waits until that link was joined; FALSE with the reason when it was not. */
+gboolean hf_worker_link_joined(HfWorker *worker, guint index, GError **error);
 
 /*
  * Lets the keeper run the scripts that the order names before the task, outside of this process (which has no network),

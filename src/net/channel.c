@@ -125,6 +125,14 @@ gboolean hf_channel_read(HfChannel *channel, void *bytes, gsize length, GError *
   return TRUE;
 }
 
+gsize hf_channel_read_ready(HfChannel *channel, void *bytes, gsize length)
+{
+  gsize got = channel->stream == NULL ? hf_socket_read_ready(channel->socket, bytes, length) : 0;
+  HF_LOCK(&channel->lock);
+  channel->read += got;
+  return got;
+}
+
 gboolean hf_channel_end(HfChannel *channel, GError **error)
 {
   HF_LOCK(&channel->write_lock);
@@ -208,13 +216,15 @@ static gpointer pump_thread(gpointer data)
   return NULL;
 }
 
-gboolean hf_channel_relay(HfChannel *a, HfChannel *b, GError **error)
+gboolean hf_channel_relay(HfChannel *a, HfChannel *b, void (*a_ended)(gpointer user), gpointer user, GError **error)
 {
   Pump there = { .from = a, .to = b }, back = { .from = b, .to = a };
   back.thread = g_thread_try_new("relay", pump_thread, &back, error);
   if (back.thread == NULL)
     return FALSE;
   run_pump(&there);
+  if (a_ended != NULL)
+    a_ended(user);
   g_thread_join(back.thread);
   /* The first cause: a direction that was only shut down because of the other has HF_ERROR_CANCELLED. */
   gboolean there_first = back.error == NULL || !hf_error_is(there.error, HF_ERROR_CANCELLED);

@@ -34,6 +34,9 @@ gboolean hf_channel_send(HfChannel *channel, const void *bytes, gsize length, GE
 gboolean hf_channel_read(HfChannel *channel, void *bytes, gsize length, GError **error);
 /* Reads 1 to `length` bytes as soon as some are there; 0 when the other end has ended the stream; -1 on error. */
 gssize hf_channel_read_some(HfChannel *channel, void *bytes, gsize length, GError **error);
+/* What is there now of at most `length` bytes, without waiting; 0 also when nothing will ever be. Plain channels only.
+ */
+gsize hf_channel_read_ready(HfChannel *channel, void *bytes, gsize length);
 /* Says that nothing more will be written (the other end reads 0 bytes). Reading goes on. */
 gboolean hf_channel_end(HfChannel *channel, GError **error);
 /* Breaks both directions: who reads or writes, here and at the other end, wakes up. May be called more than once. */
@@ -77,6 +80,7 @@ void hf_channel_set_throttle(HfChannel *channel, HfThrottle *throttle);
 /*
  * Carries bytes both ways between two channels, on this thread and one more, until both directions have ended or one
  * has broken; an end on one side is passed on to the other. FALSE when it broke: both channels are then shut down. The
- * channels stay the caller's. hf_channel_shutdown of either ends a relay.
+ * channels stay the caller's. hf_channel_shutdown of either ends a relay. `a_ended` (may be NULL) is called once, when
+ * all that came from `a` was passed on, or the relay is over.
  */
-gboolean hf_channel_relay(HfChannel *a, HfChannel *b, GError **error);
+gboolean hf_channel_relay(HfChannel *a, HfChannel *b, void (*a_ended)(gpointer user), gpointer user, GError **error);

@@ -34,7 +34,7 @@ gboolean hf_get_error(HfReader *reader, GError **error)
   return hf_fail(error, known ? (HfErrorCode)code : HF_ERROR_FAILED, "%s", message);
 }
 
-static gboolean read_answer(HfChannel *channel, GError **error)
+gboolean hf_preamble_hear(HfChannel *channel, GError **error)
 {
   guint8 length[4], body[ANSWER_MAX];
   if (!hf_channel_read(channel, length, sizeof length, error))
@@ -48,15 +48,21 @@ static gboolean read_answer(HfChannel *channel, GError **error)
   return hf_get_error(&reader, error) && hf_reader_done(&reader, "the answer to a ticket", error);
 }
 
+void hf_preamble_put(GByteArray *out, const guint8 token[32], guint16 port)
+{
+  hf_put_raw(out, MAGIC, 4);
+  hf_put_raw(out, token, 32);
+  hf_put_u16(out, port);
+  hf_put_u16(out, 0);
+}
+
 gboolean hf_preamble_show(HfChannel *channel, const guint8 token[32], guint16 port, GError **error)
 {
-  guint8 bytes[PREAMBLE_BYTES] = { 0 };
-  memcpy(bytes, MAGIC, 4);
-  memcpy(bytes + 4, token, 32);
-  hf_store_u16(bytes + 36, port);
-  gboolean sent = hf_channel_send(channel, bytes, sizeof bytes, error);
-  hf_wipe(bytes, sizeof bytes);
-  return sent && read_answer(channel, error);
+  g_autoptr(GByteArray) bytes = g_byte_array_sized_new(PREAMBLE_BYTES);
+  hf_preamble_put(bytes, token, port);
+  gboolean sent = hf_channel_send(channel, bytes->data, bytes->len, error);
+  hf_wipe(bytes->data, bytes->len);
+  return sent && hf_preamble_hear(channel, error);
 }
 
 gboolean hf_preamble_read(HfChannel *channel, guint8 token[32], guint16 *port, GError **error)

@@ -13,6 +13,10 @@
 #include "format/cursor.h"
 #include "net/channel.h"
 
+/* What the caller sends, and hearing what the called says: for who has more to send at once. */
+void hf_preamble_put(GByteArray *out, const guint8 token[32], guint16 port);
+gboolean hf_preamble_hear(HfChannel *channel, GError **error);
+/* Both. */
 gboolean hf_preamble_show(HfChannel *channel, const guint8 token[32], guint16 port, GError **error);
 gboolean hf_preamble_read(HfChannel *channel, guint8 token[32], guint16 *port, GError **error);
 gboolean hf_preamble_answer(HfChannel *channel, const GError *refusal, GError **error);

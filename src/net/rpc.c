@@ -142,6 +142,8 @@ static gpointer run_sender(gpointer data)
       (void)hf_channel_end(rpc->channel, NULL);
     going = cause == NULL && !last;
     g_mutex_lock(&rpc->lock);
+    rpc->said_goodbye = last;
+    g_cond_broadcast(&rpc->changed);
   }
   g_mutex_unlock(&rpc->lock);
   return NULL;
@@ -485,6 +487,9 @@ static gboolean send_hello(HfRpc *rpc, GError **error)
   hf_rpc_hello_encode(&ours, body);
   HfRpcFrame frame = { .length = body->len, .type = HF_RPC_HELLO };
   append_frame(out, &frame, body->data);
+  const HfRpcFrame first = { .type = HF_RPC_CALL, .flags = HF_RPC_END, .method = options->first_method, .call = 1 };
+  if (options->first_method != 0)
+    append_frame(out, &first, NULL);
   return hf_channel_send(rpc->channel, out->data, out->len, error);
 }
 
@@ -539,8 +544,19 @@ static gboolean greet(HfRpc *rpc, GError **error)
 
 /* ---- Life ---- */
 
+/* The call that was sent with the hello. */
+static void list_first(HfRpc *rpc)
+{
+  if (rpc->options.first_method == 0)
+    return;
+  rpc->first = hf_call_new(rpc, rpc->next_call++, rpc->options.first_method, FALSE);
+  rpc->first->out_ended = TRUE;
+  g_hash_table_insert(rpc->outgoing, GUINT_TO_POINTER(rpc->first->id), rpc->first);
+}
+
 static gboolean start_threads(HfRpc *rpc, GError **error)
 {
+  list_first(rpc);
   hf_channel_set_silence(rpc->channel, (gint64)rpc->options.dead_seconds * 1000);
   rpc->sender = g_thread_try_new("rpc-sender", run_sender, rpc, error);
   if (rpc->sender != NULL)
@@ -576,6 +592,12 @@ HfRpc *hf_rpc_new(HfChannel *channel, const HfRpcOptions *options, GError **erro
   return NULL;
 }
 
+HfCall *hf_rpc_first(HfRpc *rpc)
+{
+  HF_LOCK(&rpc->lock);
+  return g_steal_pointer(&rpc->first);
+}
+
 void hf_rpc_close(HfRpc *rpc)
 {
   HF_LOCK(&rpc->lock);
@@ -592,7 +614,8 @@ static void end_connection(HfRpc *rpc)
   hf_rpc_close(rpc);
   gint64 until = g_get_monotonic_time() + GOODBYE_US;
   g_mutex_lock(&rpc->lock);
-  while (!rpc->over && g_cond_wait_until(&rpc->changed, &rpc->lock, until))
+  while (!rpc->over && !(rpc->options.hasty && rpc->said_goodbye) &&
+         g_cond_wait_until(&rpc->changed, &rpc->lock, until))
     continue;
   g_mutex_unlock(&rpc->lock);
   hf_channel_shutdown(rpc->channel);
@@ -606,6 +629,7 @@ void hf_rpc_free(HfRpc *rpc)
     end_connection(rpc);
     g_thread_join(rpc->reader);
   }
+  hf_call_free(rpc->first);
   g_mutex_lock(&rpc->lock);
   rpc->over = rpc->closed = TRUE;
   g_cond_broadcast(&rpc->due);

@@ -62,12 +62,18 @@ typedef struct HfRpcOptions {
   guint ping_seconds;             /* a ping when nothing came, or went, for so long; 0: 10 */
   guint dead_seconds;             /* dead when nothing came for so long; 0: 30 */
   guint hello_seconds;            /* for the hello; 0: 30 */
+  gboolean hasty;                 /* hf_rpc_free does not wait for the other end's goodbye: for socket pairs, where
+                                   * what was written arrives whatever happens to this end */
+  guint16 first_method;           /* not 0: a call of it, without a request, goes out with the hello: hf_rpc_first. Only
+                                   * what every version of the service has */
 } HfRpcOptions;
 
 /* Says hello both ways and starts the reader. The channel stays the caller's and must live until hf_rpc_free; nobody
  * else may use it but for hf_channel_bytes, _set_throttle and _shutdown. `options` are copied, what they point to is
  * borrowed. HF_ERROR_UNSUPPORTED when the versions do not fit: it names which end to upgrade. */
 HfRpc *hf_rpc_new(HfChannel *channel, const HfRpcOptions *options, GError **error);
+/* The call that went out with the hello, once: the caller's, who finishes it. */
+HfCall *hf_rpc_first(HfRpc *rpc);
 /* Ends the connection in order: tells the other end, fails what is under way with HF_ERROR_CANCELLED. Does not wait. */
 void hf_rpc_close(HfRpc *rpc);
 /* Closes and waits for all threads, handlers included (they see hf_call_cancelled). Calls begun here must have been

@@ -36,6 +36,7 @@ struct HfRpc {
   guint64 budget;      /* bytes of memory that windows may grow by */
   GByteArray *queued;  /* frames for the sender */
   gboolean pong_due, goodbye_due;
+  gboolean said_goodbye; /* it was written */
   gboolean closing;    /* hf_rpc_close was called */
   gboolean closed;     /* no calls any more */
   gboolean over;       /* the reader has ended */
@@ -44,6 +45,7 @@ struct HfRpc {
   guint idle;          /* workers without a job */
   GPtrArray *workers;  /* GThread */
   GThread *reader, *sender;
+  HfCall *first;       /* until it is taken */
 };
 
 struct HfCall {

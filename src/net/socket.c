@@ -133,6 +133,14 @@ gssize hf_socket_read(HfSocket *socket, void *bytes, gsize length, GError **erro
   }
 }
 
+gsize hf_socket_read_ready(HfSocket *socket, void *bytes, gsize length)
+{
+  gssize got = recv(socket->fd, bytes, length, MSG_DONTWAIT);
+  HF_LOCK(&socket->lock);
+  socket->read += (gsize)MAX(got, 0);
+  return (gsize)MAX(got, 0);
+}
+
 int hf_parts_slice(const struct iovec *parts, int count, gsize skip, gsize most, struct iovec *slice, int room,
                    gsize *bytes)
 {

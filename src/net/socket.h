@@ -15,6 +15,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfSocket, hf_socket_free)
 
 /* 1 to `length` bytes; 0 at the end of the stream; -1 on error. */
 gssize hf_socket_read(HfSocket *socket, void *bytes, gsize length, GError **error);
+/* What is there now, without waiting. */
+gsize hf_socket_read_ready(HfSocket *socket, void *bytes, gsize length);
 /* All bytes of all parts. */
 gboolean hf_socket_write(HfSocket *socket, const struct iovec *parts, int count, GError **error);
 void hf_socket_end(HfSocket *socket);

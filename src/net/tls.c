@@ -316,6 +316,20 @@ static gboolean check_done(Handshake *handshake, gnutls_session_t session)
   return handshake->error == NULL;
 }
 
+static gboolean say_first(const HfTlsExpect *expect, HfTlsStream *stream, GError **error)
+{
+  if (expect == NULL || expect->say == NULL)
+    return TRUE;
+  GByteArray *first = g_byte_array_new();
+  expect->say(first, expect->user);
+  struct iovec part = { first->data, first->len };
+  gboolean said = first->len == 0 || ((HfStream *)stream)->ops->write((HfStream *)stream, &part, 1, error);
+  if (first->len > 0)
+    hf_wipe(first->data, first->len);
+  g_byte_array_unref(first);
+  return said;
+}
+
 /* The acceptor tells that it has checked; the other side waits for that. */
 static gboolean confirm(Handshake *handshake, HfTlsStream *stream, GError **error)
 {
@@ -326,6 +340,9 @@ static gboolean confirm(Handshake *handshake, HfTlsStream *stream, GError **erro
     return ops->write((HfStream *)stream, &part, 1, error);
   g_autoptr(GError) cause = NULL;
   gnutls_session_t session = hf_tls_stream_session(stream);
+  /* When what is said cannot go out, the alert that comes in tells why. */
+  (void)say_first(handshake->expect, stream, &cause);
+  g_clear_error(&cause);
   gssize got = ops->read((HfStream *)stream, &byte, 1, &cause);
   if (got == 1 && byte == CHECKED)
     return TRUE;

@@ -46,6 +46,11 @@ typedef struct HfTlsExpect {
   guint kinds;      /* HfPeerKind bits that are welcome */
   const char *uuid; /* exactly this host or server */
   const char *role; /* hosts must have this role */
+  /* Of who connects, may be NULL: appends what is to go out as soon as the other side was checked. It saves a round
+   * trip, for this side has not been checked then: when it is refused, nobody reads what was said. Wiped after it was
+   * sent. */
+  void (*say)(GByteArray *first, gpointer user);
+  gpointer user;
 } HfTlsExpect;
 
 /* `name` names the peer in errors ("host web-1 (10.0.0.7 port 40112)"); NULL: its address. `peer` (may be NULL) is set

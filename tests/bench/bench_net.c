@@ -213,7 +213,7 @@ static gpointer open_far(gpointer data)
 {
   Link *link = data;
   GError *error = NULL;
-  HfTlsExpect expect = { HF_PEER_HOST, UUID_A, "transport" };
+  HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = UUID_A, .role = "transport" };
   HfTlsSettings settings = { certificates[1], keys[1], ca, NULL };
   g_autoptr(HfTlsIdentity) identity = hf_tls_identity_new(&settings, &error);
   link->channel[1] = link->tls ? hf_tls_accept(identity, link->fd[1], &expect, NULL, 5000, NULL, &error)
@@ -229,7 +229,7 @@ static void link_open(Link *link)
   GError *error = NULL;
   tcp_pair(&link->fd[0], &link->fd[1]);
   GThread *far = g_thread_new("far", open_far, link);
-  HfTlsExpect expect = { HF_PEER_HOST, UUID_B, "transport" };
+  HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = UUID_B, .role = "transport" };
   HfTlsSettings settings = { certificates[0], keys[0], ca, NULL };
   g_autoptr(HfTlsIdentity) identity = hf_tls_identity_new(&settings, &error);
   link->channel[0] = link->tls ? hf_tls_connect(identity, link->fd[0], &expect, NULL, 5000, NULL, &error)

@@ -18,7 +18,7 @@
 
 typedef enum LinkState {
   LINK_IDLE,
-  LINK_OPENING, /* the worker waits, the transport face is at it */
+  LINK_OPENING, /* the worker has its end, the transport face is at it */
   LINK_JOINED,
   LINK_OVER,
 } LinkState;
@@ -26,7 +26,6 @@ typedef enum LinkState {
 typedef struct Link {
   HfInstallerLink order;
   LinkState state;
-  int fd;       /* the worker's end, until it is joined; -1 */
   guint16 port; /* of an inward link */
   gboolean ticket_open;
   HfShortId ticket; /* of an inward link */
@@ -164,23 +163,28 @@ static Link *link_of(const HfTasks *tasks, guint64 ref, Task **task)
   return *task != NULL && index < (*task)->n_links ? &(*task)->links[index] : NULL;
 }
 
-static void answer_worker(Task *task, guint index, const GError *error, int fd)
+/* The worker writes into its end at once: what it says first goes out together with the ticket. */
+static void hand_end(Task *task, guint index, int fd)
+{
+  g_autoptr(HfBody) body = hf_body_new();
+  hf_put_u32(body, index);
+  if (task->child != NULL)
+    hf_child_send(task->child, HF_CONTROL_LINK, body, fd);
+}
+
+static void answer_worker(Task *task, guint index, const GError *error)
 {
   g_autoptr(HfBody) body = hf_body_new();
   hf_put_u32(body, index);
   hf_put_error(body, error);
   if (task->child != NULL)
-    hf_child_send(task->child, HF_CONTROL_LINK, body, fd);
+    hf_child_send(task->child, HF_CONTROL_JOINED, body, -1);
 }
 
 static void fail_link(Task *task, guint index, const GError *error)
 {
-  Link *link = &task->links[index];
-  if (link->fd >= 0)
-    close(link->fd);
-  link->fd = -1;
-  link->state = LINK_OVER;
-  answer_worker(task, index, error, -1);
+  task->links[index].state = LINK_OVER;
+  answer_worker(task, index, error);
 }
 
 static void open_link(Task *task, guint index)
@@ -190,7 +194,7 @@ static void open_link(Task *task, guint index)
   Link *link = &task->links[index];
   if (link->state != LINK_IDLE) {
     g_autoptr(GError) again = g_error_new(HF_ERROR, HF_ERROR_USAGE, "link %u was opened before", index);
-    answer_worker(task, index, again, -1);
+    answer_worker(task, index, again);
     return;
   }
   g_autoptr(GBytes) order = hf_installer_link_encode(&link->order, &error);
@@ -200,8 +204,9 @@ static void open_link(Task *task, guint index)
     fail_link(task, index, error);
     return;
   }
-  link->fd = pair[0];
   link->state = LINK_OPENING;
+  hand_end(task, index, pair[0]);
+  close(pair[0]);
   g_autoptr(HfBody) body = hf_body_new();
   hf_put_u64(body, reference(task, index));
   hf_put_bytes(body, g_bytes_get_data(order, NULL), g_bytes_get_size(order));
@@ -231,8 +236,7 @@ static void joined(HfTasks *tasks, HfReader *reader)
   if (note != NULL && *note != '\0' && !task->noted)
     tell_text(task, HF_EVENT_LOG, note);
   task->noted = task->noted || (note != NULL && *note != '\0');
-  answer_worker(task, (guint)(ref & 0xff), NULL, link->fd);
-  close(hf_steal_fd(&link->fd));
+  answer_worker(task, (guint)(ref & 0xff), NULL);
 }
 
 static void parted(HfTasks *tasks, HfReader *reader)
@@ -447,8 +451,6 @@ static void close_ticket(Task *task, const Link *link)
 static void close_ends(Task *task)
 {
   for (guint i = 0; i < task->n_links; i++) {
-    if (task->links[i].fd >= 0)
-      close(hf_steal_fd(&task->links[i].fd));
     if (task->links[i].order.way == HF_INSTALLER_WAY_IN && task->links[i].state < LINK_JOINED)
       close_ticket(task, &task->links[i]);
     if (task->links[i].state == LINK_OPENING)
@@ -517,9 +519,6 @@ static void task_free(gpointer item)
   hf_scripts_free(task->scripts);
   g_clear_pointer(&task->order, g_bytes_unref);
   for (guint i = 0; i < task->n_links; i++)
-    if (task->links[i].fd >= 0)
-      close(task->links[i].fd);
-  for (guint i = 0; i < task->n_links; i++)
     hf_installer_link_clear(&task->links[i].order);
   g_free(task->links);
   hf_ask_unref(task->ask);
@@ -544,7 +543,6 @@ static void adopt_links(Task *task, const HfInstallerTaskOrder *order)
   task->links = g_new0(Link, MAX(order->n_links, 1u));
   for (guint i = 0; i < order->n_links; i++) {
     Link *link = &task->links[i];
-    link->fd = -1;
     g_autoptr(GBytes) copy = hf_installer_link_encode(&order->links[i], NULL);
     hf_installer_link_decode(copy, &link->order, NULL);
   }

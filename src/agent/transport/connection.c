@@ -10,6 +10,7 @@
 #define HANDSHAKE_MS (10 * 1000)
 #define FIRST_MS 3000 /* for the transport port, before the channel port is tried */
 #define DIAL_MS (10 * 1000)
+#define FIRST_BYTES 4096u /* of a worker, sent along with the ticket */
 
 /* ---- inward ---- */
 
@@ -99,7 +100,10 @@ typedef struct Job {
   guint64 ref;
   HfInstallerLink link;
   HfChannel *worker;
-  char *note; /* for the task's log, or NULL */
+  char *note;        /* for the task's log, or NULL */
+  guint16 port;      /* of the preamble */
+  GByteArray *first; /* what the worker wrote while the far end was called */
+  HfChannel *far;    /* while they are joined */
 } Job;
 
 static Job *job_new(HfTransport *transport, const GByteArray *body, int fd)
@@ -111,6 +115,7 @@ static Job *job_new(HfTransport *transport, const GByteArray *body, int fd)
   HfView link = hf_get_bytes(&reader, HF_CONTROL_BODY_MAX);
   hf_installer_link_decode_bytes(link.data, link.length, &job->link, NULL);
   job->worker = hf_channel_new(fd, "a task of this host");
+  job->first = g_byte_array_new();
   return job;
 }
 
@@ -119,6 +124,7 @@ static void job_free(Job *job)
   hf_wipe(&job->link.token, sizeof job->link.token);
   hf_installer_link_clear(&job->link);
   hf_channel_free(job->worker);
+  g_byte_array_unref(job->first);
   g_free(job->note);
   g_free(job);
 }
@@ -132,19 +138,26 @@ static void tell_joined(const Job *job, const GError *error)
   hf_control_send(job->transport->control, HF_CONTROL_JOINED, body, -1, NULL);
 }
 
-/* Carries bytes between the worker and the far end until both are through. */
-static void join(Job *job, HfChannel *far)
+/* The worker has said all. (What the far end says to that, a goodbye, is not waited for and not counted.) */
+static void tell_parted(gpointer user)
 {
-  g_autoptr(GError) error = NULL;
-  tell_joined(job, NULL);
-  if (!hf_channel_relay(job->worker, far, &error))
-    g_debug("a link broke: %s", error->message);
-  HfChannelBytes bytes = hf_channel_bytes(far);
+  const Job *job = user;
+  HfChannelBytes bytes = hf_channel_bytes(job->far);
   g_autoptr(HfBody) body = hf_body_new();
   hf_put_u64(body, job->ref);
   hf_put_u64(body, bytes.wire_read);
   hf_put_u64(body, bytes.wire_written);
   hf_control_send(job->transport->control, HF_CONTROL_PARTED, body, -1, NULL);
+}
+
+/* Carries bytes between the worker and the far end until both are through. */
+static void join(Job *job, HfChannel *far)
+{
+  g_autoptr(GError) error = NULL;
+  job->far = far;
+  tell_joined(job, NULL);
+  if (!hf_channel_relay(job->worker, far, tell_parted, job, &error))
+    g_debug("a link broke: %s", error->message);
 }
 
 /* ---- outward ---- */
@@ -174,23 +187,37 @@ static int call(const HfInstallerLink *link, const char *address, int patience_m
   return fd;
 }
 
+/* The ticket, and what the worker has written by now: its hello and its first call. It is said again where another
+ * address has to be tried. */
+static void say_first(GByteArray *first, gpointer user)
+{
+  const Job *job = user;
+  guint8 bytes[FIRST_BYTES];
+  gsize room = sizeof bytes - job->first->len;
+  g_byte_array_append(job->first, bytes, (guint)hf_channel_read_ready(job->worker, bytes, room));
+  hf_preamble_put(first, job->link.token.b, job->port);
+  g_byte_array_append(first, job->first->data, job->first->len);
+}
+
 /* Calls, makes sure that it is the right host, and shows the ticket. */
-static HfChannel *reach_at(const Job *job, const char *address, int patience_ms, HfPeer **peer, GError **error)
+static HfChannel *reach_at(Job *job, const char *address, int patience_ms, HfPeer **peer, GError **error)
 {
   const HfInstallerLink *link = &job->link;
-  const HfTlsExpect expect = { .kinds = link->peer_is_server ? HF_PEER_SERVER : HF_PEER_HOST, .uuid = link->peer };
+  const HfTlsExpect expect = { .kinds = link->peer_is_server ? HF_PEER_SERVER : HF_PEER_HOST, .uuid = link->peer,
+                               .say = say_first, .user = job };
   gboolean by_channel;
   int fd = call(link, address, patience_ms, &by_channel, error);
   if (fd < 0)
     return NULL;
   guint16 port = (guint16)(by_channel ? link->channel_port : link->transport_port);
+  job->port = by_channel ? 0 : (guint16)link->channel_port;
   g_autofree char *name = g_strdup_printf("host %s (%s port %u)", link->peer, address, port);
   g_autoptr(HfChannel) channel =
     hf_tls_connect(job->transport->identity, fd, &expect, name, HANDSHAKE_MS, peer, error);
   if (channel == NULL)
     return NULL;
   hf_channel_set_deadline(channel, HANDSHAKE_MS);
-  if (!hf_preamble_show(channel, link->token.b, by_channel ? 0 : (guint16)link->channel_port, error))
+  if (!hf_preamble_hear(channel, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
   g_auto(GStrv) rows = g_strsplit(link->row, ">", 2);

@@ -257,15 +257,28 @@ static int dial(HfHosts *hosts, const char *address, guint16 transport_port, gui
   return -1;
 }
 
+typedef struct Shown {
+  const HfId *token;
+  guint16 port;
+} Shown;
+
+static void show_ticket(GByteArray *first, gpointer user)
+{
+  const Shown *shown = user;
+  hf_preamble_put(first, shown->token->b, shown->port);
+}
+
 /* Takes over `fd`. */
 static HfChannel *show_token(HfHost *host, int fd, const char *peer, const HfId *token, guint16 port, GError **error)
 {
-  const HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = host->id, .role = "transport" };
+  Shown shown = { token, port };
+  const HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = host->id, .role = "transport", .say = show_ticket,
+                               .user = &shown };
   g_autoptr(HfChannel) channel = hf_tls_connect(host->hosts->tls, fd, &expect, peer, CALL_MS, NULL, error);
   if (channel == NULL)
     return NULL;
   hf_channel_set_deadline(channel, CALL_MS);
-  if (!hf_preamble_show(channel, token->b, port, error))
+  if (!hf_preamble_hear(channel, error))
     return NULL;
   hf_channel_set_deadline(channel, -1);
   return g_steal_pointer(&channel);

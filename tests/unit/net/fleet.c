@@ -118,8 +118,8 @@ void tls_pair(HfChannel **client, HfChannel **server)
   g_auto(Member) keeper = member_new(&authority, HF_PEER_HOST, UUID_KEEPER, "transport");
   g_autoptr(HfTlsIdentity) a = member_identity(&authority, &source);
   g_autoptr(HfTlsIdentity) b = member_identity(&authority, &keeper);
-  g_auto(Side) near = { .identity = a, .expect = { HF_PEER_HOST, UUID_KEEPER, "transport" } };
-  g_auto(Side) far = { .identity = b, .expect = { HF_PEER_HOST, UUID_SOURCE, "transport" } };
+  g_auto(Side) near = { .identity = a, .expect = { .kinds = HF_PEER_HOST, .uuid = UUID_KEEPER, .role = "transport" } };
+  g_auto(Side) far = { .identity = b, .expect = { .kinds = HF_PEER_HOST, .uuid = UUID_SOURCE, .role = "transport" } };
   tcp_pair(&near.fd, &far.fd);
   side_accept(&far);
   side_connect(&near);

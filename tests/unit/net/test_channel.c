@@ -247,18 +247,42 @@ static void test_throttle(void)
   hf_channel_free(d);
 }
 
+/* What is there, without waiting for more; the rest comes in order. */
+static void test_ready(void)
+{
+  HfChannel *a, *b;
+  char text[8] = "";
+  g_assert_true(hf_channel_pair(&a, &b, NULL));
+  g_assert_cmpuint(hf_channel_read_ready(b, text, sizeof text), ==, 0);
+  g_assert_true(hf_channel_send(a, "seven", 5, NULL));
+  g_assert_cmpuint(hf_channel_read_ready(b, text, 3), ==, 3);
+  g_assert_true(hf_channel_read(b, text + 3, 2, NULL));
+  g_assert_cmpstr(text, ==, "seven");
+  g_assert_cmpuint(hf_channel_bytes(b).read, ==, 5);
+  g_assert_cmpuint(hf_channel_bytes(b).wire_read, ==, 5);
+  hf_channel_free(a);
+  g_assert_cmpuint(hf_channel_read_ready(b, text, sizeof text), ==, 0);
+  hf_channel_free(b);
+}
+
 /* ---- Relays ---- */
 
 typedef struct Relay {
   HfChannel *a, *b;
   gboolean done;
   GError *error;
+  gint ended; /* atomic: times that `a_ended` was called */
 } Relay;
+
+static void count_end(gpointer user)
+{
+  g_atomic_int_inc((gint *)user);
+}
 
 static gpointer run_relay(gpointer data)
 {
   Relay *relay = data;
-  relay->done = hf_channel_relay(relay->a, relay->b, &relay->error);
+  relay->done = hf_channel_relay(relay->a, relay->b, count_end, &relay->ended, &relay->error);
   return NULL;
 }
 
@@ -273,13 +297,18 @@ static void test_relay(void)
   (void)timed_send(near, far, 3 << 20);
   (void)timed_send(far, near, 3 << 20);
   /* The end of one direction goes through; the other goes on. */
+  g_assert_cmpint(g_atomic_int_get(&relay.ended), ==, 0);
   g_assert_true(hf_channel_end(near, NULL));
   g_assert_cmpint(hf_channel_read_some(far, text, 1, NULL), ==, 0);
   g_assert_true(hf_channel_send(far, "later", 5, NULL));
   g_assert_true(hf_channel_read(near, text, 5, NULL));
+  for (guint i = 0; i < 1000 && g_atomic_int_get(&relay.ended) == 0; i++)
+    g_usleep(10000);
+  g_assert_cmpint(g_atomic_int_get(&relay.ended), ==, 1); /* though the other direction goes on */
   g_assert_true(hf_channel_end(far, NULL));
   g_thread_join(thread);
   g_assert_true(relay.done);
+  g_assert_cmpint(relay.ended, ==, 1);
   g_assert_no_error(relay.error);
   hf_channel_free(near);
   hf_channel_free(far);
@@ -328,6 +357,7 @@ int main(int argc, char **argv)
   g_test_add_func("/net/channel/shutdown", test_shutdown);
   g_test_add_func("/net/channel/writers", test_writers);
   g_test_add_func("/net/channel/throttle", test_throttle);
+  g_test_add_func("/net/channel/ready", test_ready);
   g_test_add_func("/net/channel/relay", test_relay);
   g_test_add_func("/net/channel/relay-broken", test_relay_broken);
   return g_test_run();

@@ -65,7 +65,7 @@ static HfChannel *accept_client(Openssl *openssl, const char *options, const cha
   int fd = hf_net_accept(listener, 20000, NULL, error);
   close(listener);
   g_assert_cmpint(fd, >=, 0);
-  HfTlsExpect expect = { HF_PEER_HOST, UUID_SOURCE, "transport" };
+  HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = UUID_SOURCE, .role = "transport" };
   if (token != NULL)
     return hf_tls_accept_token(token, fd, "openssl", 20000, error);
   return hf_tls_accept(identity, fd, &expect, "openssl", 20000, NULL, error);
@@ -201,7 +201,7 @@ static HfChannel *connect_server(Openssl *openssl, const char *options, GError *
   feed(openssl, "\1hello\n", 7);
   int fd = hf_net_connect("127.0.0.1", port, 20000, error);
   g_assert_cmpint(fd, >=, 0);
-  HfTlsExpect expect = { HF_PEER_HOST, UUID_SOURCE, "transport" };
+  HfTlsExpect expect = { .kinds = HF_PEER_HOST, .uuid = UUID_SOURCE, .role = "transport" };
   return hf_tls_connect(identity, fd, &expect, "openssl", 5000, NULL, error);
 }
 

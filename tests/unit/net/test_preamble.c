@@ -139,11 +139,34 @@ static void test_golden(void)
   hf_channel_free(called);
 }
 
+/* Ticket and what comes after it in one writing. */
+static void test_at_once(void)
+{
+  HfChannel *caller, *called;
+  guint8 token[32] = { 9, 8, 7 }, read[32], word[5];
+  guint16 port;
+  g_autoptr(GByteArray) out = g_byte_array_new();
+  hf_preamble_put(out, token, 2601);
+  g_byte_array_append(out, (const guint8 *)"hello", 5);
+  g_assert_true(hf_channel_pair(&caller, &called, NULL));
+  g_assert_true(hf_channel_send(caller, out->data, out->len, NULL));
+  g_assert_true(hf_preamble_read(called, read, &port, NULL));
+  g_assert_cmpmem(read, sizeof read, token, sizeof token);
+  g_assert_cmpuint(port, ==, 2601);
+  g_assert_true(hf_preamble_answer(called, NULL, NULL));
+  g_assert_true(hf_preamble_hear(caller, NULL));
+  g_assert_true(hf_channel_read(called, word, sizeof word, NULL));
+  g_assert_cmpmem(word, sizeof word, "hello", 5);
+  hf_channel_free(caller);
+  hf_channel_free(called);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/net/preamble/codes", test_codes);
   g_test_add_func("/net/preamble/golden", test_golden);
+  g_test_add_func("/net/preamble/at-once", test_at_once);
   g_test_add_func("/net/preamble/answers", test_answers);
   g_test_add_func("/net/preamble/malformed", test_malformed);
   return g_test_run();

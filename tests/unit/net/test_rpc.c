@@ -728,7 +728,7 @@ typedef struct Relay {
 static gpointer run_relay(gpointer data)
 {
   Relay *relay = data;
-  relay->done = hf_channel_relay(relay->a, relay->b, NULL);
+  relay->done = hf_channel_relay(relay->a, relay->b, NULL, NULL, NULL);
   return NULL;
 }
 
@@ -763,6 +763,44 @@ static void test_relay(void)
   g_cond_clear(&line.changed);
 }
 
+/* A call that goes out with the hello: it is the first, and others come after it. */
+static void test_first(void)
+{
+  Line line;
+  GError *error = NULL;
+  HfRpcOptions near = { .first_method = ECHO }, far = { 0 };
+  line_open(&line, FALSE, &near, &far);
+  g_autoptr(GBytes) request = text_bytes("second");
+  g_autoptr(GBytes) second = hf_rpc_call(line.near, ECHO, request, -1, &error);
+  assert_text(second, "second");
+  HfCall *first = hf_rpc_first(line.near);
+  g_assert_nonnull(first);
+  g_assert_null(hf_rpc_first(line.near));
+  g_assert_null(hf_rpc_first(line.far));
+  g_autoptr(GBytes) reply = hf_call_finish(first, &error);
+  assert_text(reply, "");
+  hf_call_free(first);
+  line_end(&line);
+  /* One that nobody takes. */
+  near = (HfRpcOptions){ .first_method = NOTHING };
+  line_open(&line, FALSE, &near, &far);
+  line_end(&line);
+}
+
+/* A hasty end does not wait for an end that does not answer; what was written still arrives. */
+static void test_hasty(void)
+{
+  Line line;
+  HfRpcOptions near = { .hasty = TRUE }, far = { .on_closed = on_closed };
+  line_open(&line, FALSE, &near, &far);
+  hf_rpc_free(line.near);
+  g_assert_true(hf_rpc_wait_closed(line.far, 10000));
+  hf_rpc_free(line.far);
+  g_assert_cmpstr(line.reason, ==, "in order");
+  line.near = line.far = NULL;
+  line_end(&line);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -787,5 +825,7 @@ int main(int argc, char **argv)
   g_test_add_func("/net/rpc/ping", test_ping);
   g_test_add_func("/net/rpc/hello", test_hello);
   g_test_add_func("/net/rpc/relay", test_relay);
+  g_test_add_func("/net/rpc/first", test_first);
+  g_test_add_func("/net/rpc/hasty", test_hasty);
   return g_test_run();
 }

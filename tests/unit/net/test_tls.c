@@ -26,8 +26,8 @@ static void pair_begin(Pair *pair)
   pair->keeper = member_new(&pair->authority, HF_PEER_HOST, UUID_KEEPER, "transport");
   pair->a = member_identity(&pair->authority, &pair->source);
   pair->b = member_identity(&pair->authority, &pair->keeper);
-  pair->near = (Side){ .expect = { HF_PEER_HOST, UUID_KEEPER, "transport" } };
-  pair->far = (Side){ .expect = { HF_PEER_HOST, NULL, "transport" } };
+  pair->near = (Side){ .expect = { .kinds = HF_PEER_HOST, .uuid = UUID_KEEPER, .role = "transport" } };
+  pair->far = (Side){ .expect = { .kinds = HF_PEER_HOST, .uuid = NULL, .role = "transport" } };
 }
 
 static void pair_run(Pair *pair)
@@ -100,13 +100,45 @@ static void test_good(void)
   pair_end(&pair);
 }
 
+static void say_hello(GByteArray *first, gpointer user)
+{
+  g_byte_array_append(first, user, (guint)strlen(user));
+}
+
+/* What is said at once arrives as the first bytes; of who is refused nobody reads it, and the reason comes out. */
+static void test_say(void)
+{
+  Pair pair;
+  char text[6] = "", word[] = "hello";
+  pair_begin(&pair);
+  pair.near.expect.say = say_hello;
+  pair.near.expect.user = word;
+  pair_run(&pair);
+  g_assert_no_error(pair.near.error);
+  g_assert_true(hf_channel_send(pair.near.channel, "after", 5, NULL));
+  g_assert_true(hf_channel_read(pair.far.channel, text, 5, NULL));
+  g_assert_cmpstr(text, ==, "hello");
+  g_assert_true(hf_channel_read(pair.far.channel, text, 5, NULL));
+  g_assert_cmpstr(text, ==, "after");
+  pair_end(&pair);
+
+  pair_begin(&pair);
+  pair.near.expect.say = say_hello;
+  pair.near.expect.user = word;
+  pair.far.expect.uuid = UUID_KEEPER;
+  pair_run(&pair);
+  assert_error(pair.near.error, HF_ERROR_REFUSED, "expects another host");
+  assert_error(pair.far.error, HF_ERROR_REFUSED, UUID_SOURCE);
+  pair_end(&pair);
+}
+
 static void test_server(void)
 {
   Pair pair;
   pair_begin(&pair);
   HfPkiGrant grant = { .kind = HF_PEER_SERVER, .uuid = UUID_SERVER };
   pair_source(&pair, &pair.authority, &grant);
-  pair.far.expect = (HfTlsExpect){ HF_PEER_SERVER, UUID_SERVER, NULL };
+  pair.far.expect = (HfTlsExpect){ .kinds = HF_PEER_SERVER, .uuid = UUID_SERVER };
   pair_run(&pair);
   g_assert_no_error(pair.far.error);
   g_assert_cmpint(pair.far.peer->kind, ==, HF_PEER_SERVER);
@@ -480,6 +512,7 @@ int main(int argc, char **argv)
   g_test_init(&argc, &argv, NULL);
   g_assert_true(hf_crypto_init(NULL));
   g_test_add_func("/net/tls/good", test_good);
+  g_test_add_func("/net/tls/say", test_say);
   g_test_add_func("/net/tls/server", test_server);
   g_test_add_func("/net/tls/other-authority", test_other_authority);
   g_test_add_func("/net/tls/times", test_times);
