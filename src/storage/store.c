@@ -236,6 +236,12 @@ GBytes *hf_store_get_all(HfStore *store, const char *name, gsize limit, GError *
   return g_bytes_new_take(g_steal_pointer(&bytes), (gsize)size);
 }
 
+void hf_store_will_read(HfStore *store, const HfStoreRange *ranges, guint count)
+{
+  if (store->ops->will_read != NULL && count > 0)
+    store->ops->will_read(store, ranges, count);
+}
+
 gboolean hf_store_size(HfStore *store, const char *name, guint64 *size, GError **error)
 {
   return check_name(store, name, error) && store->ops->size(store, name, size, error);

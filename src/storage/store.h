@@ -44,6 +44,12 @@ typedef struct HfStoreUsage {
 /* Called once an object, in any order. FALSE with an error stops the listing. */
 typedef gboolean (*HfStoreListFunc)(const char *name, guint64 size, gpointer user, GError **error);
 
+typedef struct HfStoreRange {
+  const char *name;
+  guint64 offset;
+  gsize length;
+} HfStoreRange;
+
 typedef struct HfSinkOptions {
   HfPackKind kind;
   guint32 domain;
@@ -70,6 +76,7 @@ typedef struct HfStoreOps {
   void (*free)(HfStore *store);
   /* optional: NULL when the driver has nothing to say */
   gboolean (*usage)(HfStore *store, HfStoreUsage *usage, GError **error);
+  void (*will_read)(HfStore *store, const HfStoreRange *ranges, guint count);
   /* required with HF_STORE_KEPT, else NULL */
   HfSink *(*sink_open)(HfStore *store, const HfSinkOptions *options, GError **error);
   gboolean (*sink_add)(HfSink *sink, const HfPackFrame *frame, const struct iovec *stored, int count, const HfId *ids,
@@ -124,6 +131,9 @@ gboolean hf_store_put(HfStore *store, const char *name, const void *bytes, gsize
 /* Reads exactly [offset, offset + length): HF_ERROR_NOT_FOUND when the object is missing, HF_ERROR_DAMAGED when it is
  * shorter; `length` may be 0. What `bytes` hold after a failure is undefined. */
 gboolean hf_store_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length, GError **error);
+/* These ranges are read soon, each by one hf_store_get of just these bytes, in about this order: a store at a distance
+ * asks for them before they are needed. A hint: what is never read costs a little memory for a while. */
+void hf_store_will_read(HfStore *store, const HfStoreRange *ranges, guint count);
 /* The whole object, refused with HF_ERROR_INVALID above `limit` bytes. The GBytes is the caller's. */
 GBytes *hf_store_get_all(HfStore *store, const char *name, gsize limit, GError **error);
 gboolean hf_store_size(HfStore *store, const char *name, guint64 *size, GError **error);

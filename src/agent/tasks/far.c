@@ -8,45 +8,51 @@
 #include "base/clock.h"
 #include "base/error.h"
 
-/* Each takes several round trips to its far end: all at once they take as long as one. */
-typedef struct Opening {
-  HfWorker *worker;
-  guint index;
-  GThread *thread;
-  HfChannel *channel;
-  GError *why;
-} Opening;
-
-static gpointer open_link(gpointer data)
+/* All are made at once, and the store says hello before they are there: round trips count. */
+static GPtrArray *begin_links(HfWorker *worker, const HfWorkRepository *where, GError **error)
 {
-  Opening *opening = data;
-  opening->channel = hf_worker_link(opening->worker, opening->index, &opening->why);
-  return NULL;
-}
-
-static GPtrArray *open_links(HfWorker *worker, const HfWorkRepository *where, GError **error)
-{
-  Opening openings[HF_TASK_LINKS_MAX] = { { 0 } };
   g_autoptr(GPtrArray) channels = g_ptr_array_new_with_free_func((GDestroyNotify)hf_channel_free);
   if (where->links == 0 || where->links > HF_TASK_LINKS_MAX) {
     hf_fail(error, HF_ERROR_USAGE, "the order gives %u connections to '%s'", where->links, where->location);
     return NULL;
   }
   for (guint i = 0; i < where->links; i++) {
-    openings[i] = (Opening){ .worker = worker, .index = where->first_link + i };
-    openings[i].thread = g_thread_new("link", open_link, &openings[i]);
+    HfChannel *channel = hf_worker_link_begin(worker, where->first_link + i, error);
+    if (channel == NULL)
+      return NULL;
+    g_ptr_array_add(channels, channel);
   }
+  return g_steal_pointer(&channels);
+}
+
+/* Of a store that cannot be opened: a link that was not made says more than that it was closed. */
+static gboolean fail_open(HfWorker *worker, const HfWorkRepository *where, GError *why, GError **error)
+{
   for (guint i = 0; i < where->links; i++) {
-    g_thread_join(openings[i].thread);
-    if (openings[i].channel != NULL)
-      g_ptr_array_add(channels, openings[i].channel);
+    g_autoptr(GError) cause = NULL;
+    if (hf_worker_link_joined(worker, where->first_link + i, &cause))
+      continue;
+    g_clear_error(&why);
+    why = g_steal_pointer(&cause);
+    break;
   }
-  for (guint i = 0; i < where->links; i++) {
-    if (openings[i].why != NULL && channels->len < where->links && (error == NULL || *error == NULL))
-      g_propagate_error(error, g_steal_pointer(&openings[i].why));
-    g_clear_error(&openings[i].why);
-  }
-  return channels->len == where->links ? g_steal_pointer(&channels) : NULL;
+  g_propagate_error(error, why);
+  return FALSE;
+}
+
+static HfStore *open_store(HfWorker *worker, const HfWorkRepository *where, HfThrottle *throttle, GError **error)
+{
+  GError *why = NULL;
+  GPtrArray *channels = begin_links(worker, where, error);
+  if (channels == NULL)
+    return NULL;
+  g_autofree char *cache = g_build_filename(hf_worker_state(worker), "index", NULL);
+  HfServiceOptions options = { .location = where->location, .cache_folder = cache,
+                               .cancel = hf_worker_cancel(worker), .throttle = throttle, .links = TRUE };
+  HfStore *store = hf_service_store_new(channels, &options, &why);
+  if (store == NULL)
+    (void)fail_open(worker, where, why, error);
+  return store;
 }
 
 static gboolean check_fingerprint(const HfRepo *repo, const HfWorkRepository *where, GError **error)
@@ -63,13 +69,7 @@ HfFar *hf_far_open(HfWorker *worker, const HfWorkRepository *where, const HfWork
                    GError **error)
 {
   hf_busy_start();
-  g_autoptr(GPtrArray) channels = open_links(worker, where, error);
-  if (channels == NULL)
-    return NULL;
-  g_autofree char *cache = g_build_filename(hf_worker_state(worker), "index", NULL);
-  HfServiceOptions options = { .location = where->location, .cache_folder = cache,
-                               .cancel = hf_worker_cancel(worker), .throttle = throttle };
-  HfStore *store = hf_service_store_new(g_steal_pointer(&channels), &options, error);
+  HfStore *store = open_store(worker, where, throttle, error);
   if (store == NULL)
     return NULL;
   g_autoptr(HfFar) far = g_new0(HfFar, 1);

@@ -70,7 +70,7 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
   g_autoptr(HfFar) far =
     hf_far_open(worker, &task.repository, &key, hf_worker_throttle(worker, task.rate), error);
   g_autoptr(GPtrArray) points = NULL;
-  if (far == NULL || !hf_repo_load_index(far->repo, error))
+  if (far == NULL)
     return FALSE;
   points = hf_points_load(far->repo, NULL, error);
   const HfPointInfo *info = find_point(points, &task.point, task.repository.location, error);

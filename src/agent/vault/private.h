@@ -30,6 +30,9 @@ struct HfVisit {
   GHashTable *fresh;      /* of HfVisitBlob: came with this visit, not yet in the index */
   GHashTable *unresolved; /* of HfVisitBlob: named by metadata, not met yet */
   guint64 busy_us;
+  GHashTable *senders;    /* to the number of frames that were taken, both guint64 */
+  GCond taken;            /* a number rose, or `missing` was set */
+  GError *missing;        /* why frames that were sent are not taken: the first */
   GError *failed;         /* the first loss: no flush succeeds after it */
 };
 

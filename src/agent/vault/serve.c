@@ -17,6 +17,7 @@
 #define OBJECT_MAX (64u << 20)
 #define LISTING_BYTES (1u << 20)
 #define LISTING_ENTRIES 4096u
+#define FRAMES_WAIT_US (G_USEC_PER_SEC / 5) /* then it is looked whether anybody still waits */
 
 typedef struct Service {
   HfVisit *visit;
@@ -166,6 +167,21 @@ static GBytes *receive_object(HfCall *call, GError **error)
   }
 }
 
+/* What a session begins with, so that it need not ask: its `open` is there by now. */
+static gboolean send_session_folders(const Service *service, HfCall *call, GError **error)
+{
+  for (guint i = 0; hf_service_session_folders[i] != NULL; i++)
+    if (!list(service, call, hf_service_session_folders[i],
+              hf_service_brings_content(hf_service_session_folders[i]) ? CONTENT_MAX : 0, error))
+      return FALSE;
+  HfVaultListing last = { 0 };
+  g_autoptr(GBytes) piece = hf_vault_listing_encode(&last, error);
+  struct iovec part = { 0 };
+  if (piece != NULL)
+    part.iov_base = (void *)g_bytes_get_data(piece, &part.iov_len);
+  return piece != NULL && hf_call_send(call, &part, 1, error);
+}
+
 static gboolean serve_put(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSED, GError **error)
 {
   const Service *service = user;
@@ -173,7 +189,10 @@ static gboolean serve_put(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNU
   if (!hf_vault_name_decode(hf_call_request(call), &request, error))
     return FALSE;
   g_autoptr(GBytes) content = receive_object(call, error);
-  return content != NULL && hf_visit_put(service->visit, request.name, content, error);
+  if (content == NULL || !hf_visit_put(service->visit, request.name, content, error))
+    return FALSE;
+  return !g_str_has_prefix(request.name, "sessions/") || !g_str_has_suffix(request.name, "/open") ||
+    send_session_folders(service, call, error);
 }
 
 static gboolean serve_remove(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSED, GError **error)
@@ -201,6 +220,7 @@ typedef struct Sink {
   HfPacker *packer;
   HfPackKind kind;
   guint32 domain;
+  guint64 sender;
 } Sink;
 
 static GArray *decode_slots(GBytes *bytes, GError **error)
@@ -241,9 +261,8 @@ static gboolean take_frame(const Sink *sink, GBytes *piece, GError **error)
   return hf_visit_frame(sink->visit, sink->packer, sink->domain, sink->kind, &frame, stored, header.ids, error);
 }
 
-static gboolean serve_sink(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSED, GError **error)
+static gboolean open_sink(const Service *service, HfCall *call, Sink *sink, GError **error)
 {
-  const Service *service = user;
   g_auto(HfVaultSink) request = { 0 };
   if (!hf_vault_sink_decode(hf_call_request(call), &request, error))
     return FALSE;
@@ -252,25 +271,57 @@ static gboolean serve_sink(HfCall *call, gpointer user, GBytes **reply G_GNUC_UN
   g_autoptr(GArray) slots = decode_slots(request.slots, error);
   if (slots == NULL)
     return FALSE;
-  Sink sink = { .visit = service->visit, .kind = request.kind, .domain = request.domain };
-  sink.packer = hf_visit_packer(service->visit, sink.kind, sink.domain, (const HfSessionSlot *)(void *)slots->data,
-                                slots->len, error);
-  if (sink.packer == NULL)
-    return FALSE;
+  *sink = (Sink){ .visit = service->visit, .kind = request.kind, .domain = request.domain, .sender = request.sender };
+  sink->packer = hf_visit_packer(service->visit, sink->kind, sink->domain, (const HfSessionSlot *)(void *)slots->data,
+                                 slots->len, error);
+  return sink->packer != NULL;
+}
+
+static gboolean take_frames(const Sink *sink, HfCall *call, GError **error)
+{
   for (gboolean end = FALSE;;) {
     g_autoptr(GBytes) piece = hf_call_receive(call, &end, error);
     if (piece == NULL)
       return end;
-    if (!take_frame(&sink, piece, error))
+    if (!take_frame(sink, piece, error) || !hf_visit_count(sink->visit, sink->sender, error))
       return FALSE;
   }
 }
 
-static gboolean serve_flush(HfCall *call G_GNUC_UNUSED, gpointer user, GBytes **reply, GError **error)
+/* Who flushes must not wait for frames that were refused. A visitor who cancels has no more to send by this call; all
+ * that he sent before that was taken. */
+static gboolean serve_sink(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSED, GError **error)
+{
+  const Service *service = user;
+  Sink sink = { 0 };
+  g_autoptr(GError) why = NULL;
+  if (open_sink(service, call, &sink, &why) && take_frames(&sink, call, &why))
+    return TRUE;
+  if (!hf_error_is(why, HF_ERROR_CANCELLED) || !hf_call_cancelled(call))
+    hf_visit_miss(service->visit, why);
+  g_propagate_error(error, g_steal_pointer(&why));
+  return FALSE;
+}
+
+static gboolean wait_for_frames(const Service *service, HfCall *call, const HfVaultFlush *flush, GError **error)
+{
+  while (!hf_call_cancelled(call)) {
+    gboolean all;
+    if (!hf_visit_await(service->visit, flush->sender, flush->frames, FRAMES_WAIT_US, &all, error))
+      return FALSE;
+    if (all)
+      return TRUE;
+  }
+  return hf_fail(error, HF_ERROR_CANCELLED, "nobody waits for the flush any more");
+}
+
+static gboolean serve_flush(HfCall *call, gpointer user, GBytes **reply, GError **error)
 {
   const Service *service = user;
   HfVisitTotals totals;
-  if (!hf_visit_flush(service->visit, &totals, error))
+  g_auto(HfVaultFlush) request = { 0 };
+  if (!hf_vault_flush_decode(hf_call_request(call), &request, error) ||
+      !wait_for_frames(service, call, &request, error) || !hf_visit_flush(service->visit, &totals, error))
     return FALSE;
   HfVaultFlushed answer = { .data = totals.data.pack_bytes, .data_second = totals.data.second_bytes,
                             .meta = totals.meta.pack_bytes, .meta_second = totals.meta.second_bytes,

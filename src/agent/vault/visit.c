@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "repo/objects.h"
 
+#define SENDERS_MAX 64u
 #define UNRESOLVED_MAX (1u << 20) /* more than can be under way over 64 connections */
 
 static struct {
@@ -32,7 +33,10 @@ static void visit_free(HfVisit *visit)
   g_hash_table_unref(visit->sessions);
   g_hash_table_unref(visit->fresh);
   g_hash_table_unref(visit->unresolved);
+  g_hash_table_unref(visit->senders);
   g_clear_error(&visit->failed);
+  g_clear_error(&visit->missing);
+  g_cond_clear(&visit->taken);
   g_mutex_clear(&visit->lock);
   g_free(visit);
 }
@@ -46,6 +50,8 @@ static HfVisit *visit_new(const HfTicket *ticket, const HfRepositoryTerms *terms
   visit->terms = *terms;
   visit->depot = depot;
   g_mutex_init(&visit->lock);
+  g_cond_init(&visit->taken);
+  visit->senders = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   visit->packers = g_ptr_array_new_with_free_func(stack_free);
   visit->sessions = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   visit->fresh = g_hash_table_new_full(hf_id_hash, hf_visit_blob_equal, g_free, NULL);
@@ -77,10 +83,14 @@ HfVisit *hf_visit_join(const HfTicket *ticket, GError **error)
 
 void hf_visit_leave(HfVisit *visit)
 {
+  g_autoptr(GError) parted =
+    g_error_new(HF_ERROR, HF_ERROR_IO, "a connection of this task broke before all that it sent was here");
   g_mutex_lock(&all.lock);
   gboolean last = --visit->connections == 0;
   if (last)
     g_hash_table_remove(all.visits, &visit->ticket);
+  else
+    hf_visit_miss(visit, parted); /* with the lock of all: else another could leave, and free it */
   g_mutex_unlock(&all.lock);
   if (last)
     visit_free(visit);
@@ -228,6 +238,8 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
   HfVisitPacker *stack = count > 0 ? find_packer(visit, kind, domain, slots, count) : NULL;
   if (stack != NULL)
     return stack->packer;
+  if (count == 0)
+    hf_fail(error, HF_ERROR_INVALID, "frames come without the key slot of their session");
   if (count == 0 || !check_slots(visit, domain, slots, count, error))
     return NULL;
   HfPackerOptions options = {
@@ -380,6 +392,52 @@ gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPack
   visit->busy_us += (guint64)(hf_clock_monotonic_us() - begun);
   return taken;
 }
+
+/* ---- Counting. ---- */
+
+gboolean hf_visit_count(HfVisit *visit, guint64 sender, GError **error)
+{
+  HF_LOCK(&visit->lock);
+  guint64 *frames = g_hash_table_lookup(visit->senders, &sender);
+  if (frames == NULL && g_hash_table_size(visit->senders) == SENDERS_MAX)
+    return hf_fail(error, HF_ERROR_REFUSED, "more than %u senders use one ticket", SENDERS_MAX);
+  if (frames == NULL) {
+    frames = g_new0(guint64, 1);
+    g_hash_table_insert(visit->senders, g_memdup2(&sender, sizeof sender), frames);
+  }
+  ++*frames;
+  g_cond_broadcast(&visit->taken);
+  return TRUE;
+}
+
+void hf_visit_miss(HfVisit *visit, const GError *why)
+{
+  HF_LOCK(&visit->lock);
+  if (visit->missing == NULL)
+    visit->missing = g_error_copy(why);
+  g_cond_broadcast(&visit->taken);
+}
+
+gboolean hf_visit_await(HfVisit *visit, guint64 sender, guint64 frames, gint64 patience_us,
+                        gboolean *here, GError **error)
+{
+  gint64 until = g_get_monotonic_time() + patience_us;
+  HF_LOCK(&visit->lock);
+  for (;;) {
+    const guint64 *taken = g_hash_table_lookup(visit->senders, &sender);
+    *here = frames == 0 || (taken != NULL && *taken >= frames);
+    if (*here)
+      return TRUE;
+    if (visit->missing != NULL) {
+      g_propagate_error(error, g_error_copy(visit->missing));
+      return FALSE;
+    }
+    if (!g_cond_wait_until(&visit->taken, &visit->lock, until))
+      return TRUE;
+  }
+}
+
+/* ---- Settling. ---- */
 
 static gboolean check_unresolved(HfVisit *visit, HfRepo *repo, GError **error)
 {

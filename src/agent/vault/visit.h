@@ -52,6 +52,15 @@ HfPacker *hf_visit_packer(HfVisit *visit, HfPackKind kind, guint32 domain, const
 /* Takes one frame (digest and refs are checked: V4). `stored` has frame->stored_length bytes. */
 gboolean hf_visit_frame(HfVisit *visit, HfPacker *packer, guint32 domain, HfPackKind kind, const HfPackFrame *frame,
                         const void *stored, const HfId *ids, GError **error);
+/* Counts a frame that was taken, for who sent it. HF_ERROR_REFUSED when there are more senders than connections can be.
+ */
+gboolean hf_visit_count(HfVisit *visit, guint64 sender, GError **error);
+/* Frames that were sent will not be taken, because of `why`. */
+void hf_visit_miss(HfVisit *visit, const GError *why);
+/* Waits up to `patience_us` until this sender's first `frames` frames were taken: *here. FALSE when some never will be:
+ * they were refused, or a connection of the visit has ended. */
+gboolean hf_visit_await(HfVisit *visit, guint64 sender, guint64 frames, gint64 patience_us,
+                        gboolean *here, GError **error);
 /* Bytes that the visit made durable so far. */
 typedef struct HfVisitTotals {
   HfSinkTotals data, meta;

@@ -351,7 +351,7 @@ static gboolean open_state(HfBackupState *state, GPtrArray **points, const HfSho
   if (!state->store || !*points || !prepare_cutter(state, error))
     return FALSE;
   g_autoptr(HfBlobReader) reader = hf_blob_reader_new(state->cache, hf_keyring_domain(repo->keys), error);
-  state->base = reader ? hf_base_new(repo, reader, *points, source, error) : NULL;
+  state->base = reader ? hf_base_new(repo, state->session, reader, *points, source, error) : NULL;
   return state->base != NULL;
 }
 

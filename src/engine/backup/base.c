@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "repo/session.h"
 
 #define POINTS_LOOKED_AT 10u
 
@@ -77,11 +76,12 @@ static void find_checkpoint(HfBase *base, HfRepo *repo, HfBlobReader *reader, co
   }
 }
 
-HfBase *hf_base_new(HfRepo *repo, HfBlobReader *reader, GPtrArray *points, const HfShortId *source, GError **error)
+HfBase *hf_base_new(HfRepo *repo, HfSession *session, HfBlobReader *reader, GPtrArray *points, const HfShortId *source,
+                    GError **error)
 {
   g_autoptr(HfBase) base = g_new0(HfBase, 1);
   base->points = g_ptr_array_new_with_free_func(roots_free);
-  g_autoptr(GPtrArray) sessions = hf_sessions_list(repo, NULL, error);
+  g_autoptr(GPtrArray) sessions = hf_sessions_list(repo, session, error);
   if (!sessions)
     return NULL;
   find_checkpoint(base, repo, reader, source, sessions);

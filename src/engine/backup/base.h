@@ -9,6 +9,7 @@
 #include "format/tree.h"
 #include "repo/points.h"
 #include "repo/reader.h"
+#include "repo/session.h"
 
 #define HF_BASES 2u /* 0: checkpoint, 1: last point */
 
@@ -19,9 +20,10 @@ typedef struct HfBaseRefs {
 } HfBaseRefs;
 
 typedef struct HfBase HfBase;
-/* Finds the newest points of `source` (at most 10 are looked at) and the checkpoint of a session that is over. Damage
- * is a warning: the base is then smaller. `points` is borrowed as long as the base lives. */
-HfBase *hf_base_new(HfRepo *repo, HfBlobReader *reader, GPtrArray *points, const HfShortId *source, GError **error);
+/* Finds the newest points of `source` (at most 10 are looked at) and the checkpoint of a session that is over, other
+ * than `session`. Damage is a warning: the base is then smaller. `points` is borrowed as long as the base lives. */
+HfBase *hf_base_new(HfRepo *repo, HfSession *session, HfBlobReader *reader, GPtrArray *points, const HfShortId *source,
+                    GError **error);
 void hf_base_free(HfBase *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBase, hf_base_free)
 gboolean hf_base_resumed(const HfBase *base);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "repo/objects.h"
 
 #define FIRST_NEEDS 512u /* the first window is small, so that the workers soon begin */
 #define MOST_NEEDS 16384u
@@ -119,6 +120,25 @@ static GArray *split(GArray *needs)
 
 /* ---- Handing over. ---- */
 
+/* Frames in the order in which the jobs will read them. */
+static void announce(const HfRestoreState *state, const HfWindow *window, const GArray *shares)
+{
+  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+  g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(HfStoreRange));
+  for (guint i = 0; i < shares->len; i++) {
+    const HfNeed *need = &g_array_index(window->needs, HfNeed, g_array_index(shares, Share, i).first);
+    char name[HF_NAME_BYTES];
+    if (!need->has_blob)
+      continue;
+    hf_name_pack(name, (HfPackKind)need->place.kind, &need->place.pack);
+    if (names->len == 0 || !g_str_equal(names->pdata[names->len - 1], name))
+      g_ptr_array_add(names, g_strdup(name));
+    HfStoreRange range = { names->pdata[names->len - 1], need->place.offset, need->place.stored_length };
+    g_array_append_val(ranges, range);
+  }
+  hf_store_will_read(state->repo->store, (const HfStoreRange *)(void *)ranges->data, ranges->len);
+}
+
 /* Waits until at most `most` needs are out. */
 static gboolean wait_room(HfRestoreWorker *walker, guint most, GError **error)
 {
@@ -142,6 +162,7 @@ static gboolean hand_over(HfRestoreWorker *walker, GError **error)
   state->window->capacity = MIN(window->capacity * 2, MOST_NEEDS);
   g_array_sort(window->needs, compare_needs);
   g_autoptr(GArray) shares = split(window->needs);
+  announce(state, window, shares);
   g_mutex_lock(&state->lock);
   state->outstanding += window->needs->len;
   g_mutex_unlock(&state->lock);

@@ -4,8 +4,8 @@
  * the service answered it: who uses it within SECONDS could have asked then, and would have been told the same. What
  * this store changes itself is never told from here (hf_ahead_forget).
  *
- * Marks: a listing of "gc/" is asked for after the session's `open` was put. A mark that comes later waits for that
- * session, so that not knowing it does no harm (repo/session.h E2).
+ * Marks: a listing of "gc/" that came with a session's `open` was made when that was there. A mark that comes later
+ * waits for that session, so that not knowing it does no harm (repo/session.h E2).
  */
 #include <string.h>
 
@@ -17,6 +17,7 @@
 typedef struct Early {
   HfCall *call;      /* under way; NULL: `pieces` are here */
   GPtrArray *pieces; /* of GBytes* */
+  gboolean once;     /* `pieces` are given away when they are taken */
   gint64 asked;      /* monotonic microseconds */
 } Early;
 
@@ -48,11 +49,12 @@ void hf_ahead_free(HfAhead *ahead)
   g_free(ahead);
 }
 
-static void put(HfAhead *ahead, const char *prefix, HfCall *call, GPtrArray *pieces)
+static void put(HfAhead *ahead, const char *prefix, HfCall *call, GPtrArray *pieces, gboolean once)
 {
   Early *early = g_new0(Early, 1);
   early->call = call;
   early->pieces = pieces;
+  early->once = once;
   early->asked = g_get_monotonic_time();
   HF_LOCK(&ahead->lock);
   g_hash_table_replace(ahead->listings, g_strdup(prefix), early);
@@ -60,12 +62,12 @@ static void put(HfAhead *ahead, const char *prefix, HfCall *call, GPtrArray *pie
 
 void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call)
 {
-  put(ahead, prefix, call, NULL);
+  put(ahead, prefix, call, NULL, TRUE);
 }
 
-void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces)
+void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboolean once)
 {
-  put(ahead, prefix, NULL, g_ptr_array_ref(pieces));
+  put(ahead, prefix, NULL, g_ptr_array_ref(pieces), once);
 }
 
 void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces)
@@ -81,7 +83,7 @@ void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray 
     *call = g_steal_pointer(&early->call);
   else if (!old)
     *pieces = g_ptr_array_ref(early->pieces);
-  if (old || *call != NULL)
+  if (old || early->once)
     g_hash_table_remove(ahead->listings, prefix);
 }
 

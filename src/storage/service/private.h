@@ -11,6 +11,8 @@
 typedef struct HfSmalls HfSmalls;
 typedef struct HfRunCache HfRunCache;
 typedef struct HfAhead HfAhead;
+typedef struct HfPlanned HfPlanned;
+typedef struct HfBlocks HfBlocks;
 
 typedef struct HfServiceStore {
   HfStore store;
@@ -19,11 +21,15 @@ typedef struct HfServiceStore {
   HfServiceVisit visit;
   HfSmalls *smalls;
   HfAhead *ahead;
+  HfPlanned *planned;
+  HfBlocks *blocks;
   HfRunCache *runs;
   gint next;        /* connection of the next call, atomic */
+  guint64 sender;   /* tells frames of this store from those of others with the same ticket */
   GMutex lock;      /* guards what follows */
   GPtrArray *sinks; /* of HfServiceSink*, borrowed: all that are open */
   gboolean dirty;   /* frames were sent since the last flush */
+  guint64 frames;   /* that were sent */
   HfVaultFlushed flushed; /* what the last flush told */
   guint64 waited_us, held_us, busy_us;
 } HfServiceStore;
@@ -38,6 +44,10 @@ void hf_service_wait_end(HfServiceStore *service, const HfServiceWait *wait);
 
 /* The connection whose turn it is. */
 HfRpc *hf_service_rpc(HfServiceStore *service);
+/* Bytes of an object, by one call: at most HF_SERVICE_GET_MAX. */
+HfCall *hf_service_ask_range(HfServiceStore *service, const char *name, guint64 offset, gsize length, GError **error);
+gboolean hf_service_take_range(HfServiceStore *service, HfCall *call, const char *name, void *bytes, gsize length,
+                               GError **error);
 /* Bytes of an object from the service, up to HF_SERVICE_GET_MAX at a time, several requests under way. */
 gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
                           GError **error);
@@ -49,8 +59,6 @@ void hf_smalls_free(HfSmalls *smalls);
 GBytes *hf_smalls_find(HfSmalls *smalls, const char *name);
 void hf_smalls_add(HfSmalls *smalls, const char *name, GBytes *content);
 void hf_smalls_remove(HfSmalls *smalls, const char *name);
-/* Do listings below `prefix` come with contents? */
-gboolean hf_smalls_wants(const char *prefix);
 
 /* ---- runs.c: whole index runs in local files. Thread-safe. ---- */
 HfRunCache *hf_run_cache_new(const char *folder);
@@ -69,13 +77,30 @@ HfAhead *hf_ahead_new(void);
 void hf_ahead_free(HfAhead *ahead);
 /* A listing that was asked for: takes `call` over. */
 void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call);
-/* A listing that is here: its pieces (GBytes*), of which a reference is taken. */
-void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces);
+/* A listing that is here: its pieces (GBytes*), of which a reference is taken; `once`: long ones, for the first who
+ * asks. */
+void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboolean once);
 /* What is known of it: the call (then the caller's, who may keep what it gives), or pieces (a reference), or neither.
  * */
 void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces);
 /* This object is created or removed here: listings that would tell of it are void. */
 void hf_ahead_forget(HfAhead *ahead, const char *name);
+
+/* ---- planned.c: reads that were announced. Thread-safe. ---- */
+HfPlanned *hf_planned_new(void);
+void hf_planned_free(HfPlanned *planned);
+void hf_planned_add(HfPlanned *planned, HfServiceStore *service, const HfStoreRange *ranges, guint count);
+/* The call that brings these bytes, now the caller's; NULL when they were not asked for. Asks for what comes next. */
+HfCall *hf_planned_take(HfPlanned *planned, HfServiceStore *service, const char *name, guint64 offset, gsize length);
+
+/* ---- blocks.c: parts of metadata packs, larger than what was read of them. Thread-safe. ---- */
+HfBlocks *hf_blocks_new(void);
+void hf_blocks_free(HfBlocks *blocks);
+/* FALSE when these bytes do not come this way: they are to be fetched alone, and what is wrong comes out there. */
+gboolean hf_blocks_read(HfBlocks *blocks, HfServiceStore *service, const char *name, guint64 offset, void *bytes,
+                        gsize length);
+/* What a listing said of a pack's length: only of packs whose length is known blocks can be asked for. */
+void hf_blocks_note(HfBlocks *blocks, const char *name, guint64 size);
 
 /* ---- sink.c ---- */
 HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);

@@ -7,10 +7,12 @@
 #include "base/error.h"
 #include "base/work.h"
 #include "storage/service/private.h"
+#include "storage/service/terms.h"
 
 #define FRAME_MAX (20u << 20)   /* a stored frame, and the ids of its blobs */
 #define WINDOW (32u << 20)      /* 200 ms at 1.2 Gbit/s, each connection */
 #define MEMORY_MAX (512u << 20)
+#define HELLO_SECONDS 60u /* it is waited for while the connection is being made */
 #define FETCH_BYTES (1u << 20)  /* long reads are cut, so that several are under way */
 #define FETCHES 8u
 #define CONTENT_MAX (64u << 20) /* objects that are put or read whole */
@@ -23,6 +25,7 @@ void hf_service_rpc_options(HfRpcOptions *options)
   options->frame_max = FRAME_MAX;
   options->window = WINDOW;
   options->memory_max = MEMORY_MAX;
+  options->hello_seconds = HELLO_SECONDS;
 }
 
 HfRpc *hf_service_rpc(HfServiceStore *service)
@@ -38,15 +41,15 @@ static HfServiceStore *self(HfStore *store)
 
 /* ---- Reading. ---- */
 
-static HfCall *ask_range(HfServiceStore *service, const char *name, guint64 offset, gsize length, GError **error)
+HfCall *hf_service_ask_range(HfServiceStore *service, const char *name, guint64 offset, gsize length, GError **error)
 {
   g_auto(HfVaultGet) get = { .name = g_strdup(name), .offset = offset, .length = (guint32)length };
   g_autoptr(GBytes) request = hf_vault_get_encode(&get, error);
   return request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_GET, request, error);
 }
 
-static gboolean take_range(HfServiceStore *service, HfCall *call, const char *name, guint8 *bytes, gsize length,
-                           GError **error)
+gboolean hf_service_take_range(HfServiceStore *service, HfCall *call, const char *name, void *bytes, gsize length,
+                               GError **error)
 {
   g_autoptr(GBytes) reply = hf_call_finish(call, error);
   if (reply == NULL)
@@ -84,13 +87,13 @@ gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 off
   for (guint turn = 0; good && taken < length;) {
     while (good && asked < length && asked - taken < (gsize)FETCHES * FETCH_BYTES) {
       gsize part = MIN(length - asked, FETCH_BYTES);
-      calls[asked / FETCH_BYTES % FETCHES] = ask_range(service, name, offset + asked, part, error);
+      calls[asked / FETCH_BYTES % FETCHES] = hf_service_ask_range(service, name, offset + asked, part, error);
       good = calls[asked / FETCH_BYTES % FETCHES] != NULL;
       asked += part;
     }
     gsize part = MIN(length - taken, FETCH_BYTES);
     HfCall **call = &calls[turn++ % FETCHES];
-    good = good && take_range(service, *call, name, (guint8 *)bytes + taken, part, error);
+    good = good && hf_service_take_range(service, *call, name, (guint8 *)bytes + taken, part, error);
     g_clear_pointer(call, hf_call_free);
     taken += part;
   }
@@ -98,6 +101,18 @@ gboolean hf_service_fetch(HfServiceStore *service, const char *name, guint64 off
     hf_call_free(calls[i]);
   hf_service_wait_end(service, &wait);
   return good;
+}
+
+static gboolean fetch_planned(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
+                              GError **error)
+{
+  g_autoptr(HfCall) call = hf_planned_take(service->planned, service, name, offset, length);
+  if (call == NULL)
+    return hf_service_fetch(service, name, offset, bytes, length, error);
+  HfServiceWait wait = hf_service_wait_begin(service);
+  gboolean taken = hf_service_take_range(service, call, name, bytes, length, error);
+  hf_service_wait_end(service, &wait);
+  return taken;
 }
 
 static gboolean too_short(HfStore *store, const char *name, GError **error)
@@ -122,7 +137,14 @@ static gboolean service_get(HfStore *store, const char *name, guint64 offset, vo
   if (g_str_has_prefix(name, "index/") &&
       !hf_run_cache_read(service->runs, service, name, offset, bytes, length, &here, error))
     return FALSE;
-  return here || hf_service_fetch(service, name, offset, bytes, length, error);
+  return here || hf_blocks_read(service->blocks, service, name, offset, bytes, length) ||
+    fetch_planned(service, name, offset, bytes, length, error);
+}
+
+static void service_will_read(HfStore *store, const HfStoreRange *ranges, guint count)
+{
+  HfServiceStore *service = self(store);
+  hf_planned_add(service->planned, service, ranges, count);
 }
 
 static gboolean service_size(HfStore *store, const char *name, guint64 *size, GError **error)
@@ -160,6 +182,8 @@ static gboolean take_listing(HfServiceStore *service, GBytes *piece, HfStoreList
       hf_smalls_add(service->smalls, entry->name, entry->content);
     if (g_str_has_prefix(entry->name, "index/"))
       hf_run_cache_note(service->runs, entry->name, entry->size);
+    if (g_str_has_prefix(entry->name, "meta/"))
+      hf_blocks_note(service->blocks, entry->name, entry->size);
     if (func != NULL && !func(entry->name, entry->size, user, error))
       return FALSE;
   }
@@ -179,7 +203,7 @@ static GPtrArray *receive_all(HfCall *call, GError **error)
 static HfCall *ask_list(HfServiceStore *service, const char *prefix, GError **error)
 {
   g_auto(HfVaultList) list = { .prefix = g_strdup(prefix),
-                               .content_max = hf_smalls_wants(prefix) ? HF_SERVICE_CONTENT_MAX : 0 };
+                               .content_max = hf_service_brings_content(prefix) ? HF_SERVICE_CONTENT_MAX : 0 };
   g_autoptr(GBytes) request = hf_vault_list_encode(&list, error);
   return request == NULL ? NULL : hf_rpc_begin(hf_service_rpc(service), HF_VAULT_METHOD_LIST, request, error);
 }
@@ -187,7 +211,7 @@ static HfCall *ask_list(HfServiceStore *service, const char *prefix, GError **er
 /* Long listings are used once; the others are read by several parts of the engine, one soon after the other. */
 static gboolean is_short(const char *prefix)
 {
-  return hf_smalls_wants(prefix) || g_str_equal(prefix, "sessions/");
+  return hf_service_brings_content(prefix) || g_str_equal(prefix, "sessions/");
 }
 
 static GPtrArray *get_listing(HfServiceStore *service, const char *prefix, GError **error)
@@ -203,7 +227,7 @@ static GPtrArray *get_listing(HfServiceStore *service, const char *prefix, GErro
   if (reply == NULL)
     return NULL;
   if (early != NULL && is_short(prefix))
-    hf_ahead_keep(service->ahead, prefix, received);
+    hf_ahead_keep(service->ahead, prefix, received, FALSE);
   return g_steal_pointer(&received);
 }
 
@@ -217,17 +241,34 @@ static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc
   return pieces != NULL;
 }
 
-/* A session begins by looking at all of these, one after the other. Asked for at once they cost one round trip. What
- * may not be listed comes out when it is asked for. */
-static void look_ahead(HfServiceStore *service)
+/* They come with the answer to a session's `open`, so they cost no round trip of their own. */
+const char *const hf_service_session_folders[] = { "index/",  "data/",     "meta/", "mirror/",  "gc/", "damage/",
+                                                   "points/", "sessions/", "ring/", "writers/", NULL };
+
+/* Keeps listings that came unasked: each piece is of one folder. */
+static void keep_listings(HfServiceStore *service, const GPtrArray *pieces, const char *const *folders)
 {
-  static const char *const prefixes[] = { "index/",  "data/",   "meta/",     "mirror/", "gc/",
-                                          "damage/", "points/", "sessions/", "ring/",   "writers/" };
-  for (gsize i = 0; i < G_N_ELEMENTS(prefixes); i++) {
-    HfCall *call = ask_list(service, prefixes[i], NULL);
-    if (call != NULL)
-      hf_ahead_ask(service->ahead, prefixes[i], call);
+  g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free); /* of the first entry of each piece */
+  for (guint i = 0; i < pieces->len; i++) {
+    g_auto(HfVaultListing) listing = { 0 };
+    gboolean any = hf_vault_listing_decode(pieces->pdata[i], &listing, NULL) && listing.n_entries > 0;
+    g_ptr_array_add(names, g_strdup(any ? listing.entries[0].name : ""));
   }
+  for (; *folders != NULL; folders++) {
+    g_autoptr(GPtrArray) own = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    for (guint i = 0; i < pieces->len; i++)
+      if (g_str_has_prefix(names->pdata[i], *folders))
+        g_ptr_array_add(own, g_bytes_ref(pieces->pdata[i]));
+    hf_ahead_keep(service->ahead, *folders, own, !is_short(*folders));
+  }
+}
+
+/* The last piece of listings that come with the answer to something else is an empty one: all is there. */
+static gboolean is_whole(const GPtrArray *pieces)
+{
+  g_auto(HfVaultListing) listing = { 0 };
+  return pieces->len > 0 && hf_vault_listing_decode(pieces->pdata[pieces->len - 1], &listing, NULL) &&
+    listing.n_entries == 0;
 }
 
 /* ---- Writing. An object is kept in memory until its commit: what is put here is small. ---- */
@@ -280,10 +321,13 @@ static gboolean service_put_commit(HfPut *base, GError **error)
       return FALSE;
     at += part.iov_len;
   }
-  g_autoptr(GBytes) reply = hf_call_finish(call, error);
-  /* From here on the marks are those that this session has to know (session.h E2). */
-  if (reply != NULL && g_str_has_prefix(base->name, "sessions/") && g_str_has_suffix(base->name, "/open"))
-    look_ahead(service);
+  if (!hf_call_end(call, error))
+    return FALSE;
+  g_autoptr(GPtrArray) pieces = receive_all(call, error);
+  g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
+  /* They were listed when the object was there: the marks are those that this session has to know (session.h E2). */
+  if (reply != NULL && is_whole(pieces))
+    keep_listings(service, pieces, hf_service_session_folders);
   return reply != NULL;
 }
 
@@ -320,6 +364,7 @@ static void service_free(HfStore *store)
 {
   HfServiceStore *service = self(store);
   hf_ahead_free(service->ahead);
+  hf_planned_free(service->planned);
   /* Each end takes a round trip: all at once. */
   for (guint i = 0; i < service->connections->len; i++)
     hf_rpc_close(service->connections->pdata[i]);
@@ -329,6 +374,7 @@ static void service_free(HfStore *store)
   g_ptr_array_unref(service->sinks);
   hf_smalls_free(service->smalls);
   hf_run_cache_free(service->runs);
+  hf_blocks_free(service->blocks);
   g_mutex_clear(&service->lock);
   g_free(service);
 }
@@ -345,6 +391,7 @@ static const HfStoreOps service_ops = {
   .remove = service_remove,
   .free = service_free,
   .usage = service_usage,
+  .will_read = service_will_read,
   .sink_open = hf_service_sink_open,
   .sink_add = hf_service_sink_add,
   .sink_flush = hf_service_sink_flush,
@@ -354,7 +401,7 @@ static const HfStoreOps service_ops = {
 /* The hello of each connection is a round trip: all at once. */
 typedef struct Greeting {
   HfChannel *channel;
-  const HfRpcOptions *options;
+  HfRpcOptions options;
   GThread *thread;
   HfRpc *rpc;
   GError *why;
@@ -363,18 +410,19 @@ typedef struct Greeting {
 static gpointer greet(gpointer data)
 {
   Greeting *greeting = data;
-  greeting->rpc = hf_rpc_new(greeting->channel, greeting->options, &greeting->why);
+  greeting->rpc = hf_rpc_new(greeting->channel, &greeting->options, &greeting->why);
   return NULL;
 }
 
 static gboolean connect_all(HfServiceStore *service, const HfServiceOptions *options, GError **error)
 {
   guint count = service->channels->len;
-  HfRpcOptions rpc_options = { .cancel = options->cancel };
+  HfRpcOptions rpc_options = { .cancel = options->cancel, .hasty = options->links };
   g_autofree Greeting *greetings = g_new0(Greeting, count);
   hf_service_rpc_options(&rpc_options);
   for (guint i = 0; i < count; i++) {
-    greetings[i] = (Greeting){ .channel = service->channels->pdata[i], .options = &rpc_options };
+    greetings[i] = (Greeting){ .channel = service->channels->pdata[i], .options = rpc_options };
+    greetings[i].options.first_method = i == 0 ? HF_VAULT_METHOD_VISIT : 0;
     greetings[i].thread = g_thread_new("hello", greet, &greetings[i]);
   }
   gboolean good = TRUE;
@@ -393,17 +441,20 @@ static gboolean connect_all(HfServiceStore *service, const HfServiceOptions *opt
 static gboolean visit(HfServiceStore *service, GError **error)
 {
   g_auto(HfVaultVisit) answer = { 0 };
-  g_autoptr(HfCall) call = hf_rpc_begin(service->connections->pdata[0], HF_VAULT_METHOD_VISIT, NULL, error);
-  g_autoptr(GPtrArray) pieces = call == NULL ? NULL : receive_all(call, error);
+  g_autoptr(HfCall) call = hf_rpc_first(service->connections->pdata[0]);
+  g_autoptr(GPtrArray) pieces = receive_all(call, error);
   g_autoptr(GBytes) reply = pieces == NULL ? NULL : hf_call_finish(call, error);
   if (reply == NULL || !hf_vault_visit_decode(reply, &answer, error))
     return FALSE;
   for (guint i = 0; i < pieces->len; i++)
     if (!take_listing(service, pieces->pdata[i], NULL, NULL, error))
       return FALSE;
-  /* Keyrings are opened at once: what they list goes out together. */
-  static const char *const folders[] = { "ring/", "writers/" };
-  for (gsize i = 0; answer.kept && i < G_N_ELEMENTS(folders); i++) {
+  static const char *const rings[] = { "ring/", "writers/", NULL };
+  if (answer.kept)
+    keep_listings(service, pieces, rings);
+  /* Who reads begins with the points. */
+  static const char *const folders[] = { "points/", "sessions/" };
+  for (gsize i = 0; answer.kept && (answer.rights & HF_TICKET_WRITE) == 0 && i < G_N_ELEMENTS(folders); i++) {
     HfCall *listing = ask_list(service, folders[i], NULL);
     if (listing != NULL)
       hf_ahead_ask(service->ahead, folders[i], listing);
@@ -424,8 +475,11 @@ HfStore *hf_service_store_new(GPtrArray *channels, const HfServiceOptions *optio
     hf_channel_set_throttle(channels->pdata[i], service->throttle);
   service->connections = g_ptr_array_new_with_free_func((GDestroyNotify)hf_rpc_free);
   service->sinks = g_ptr_array_new();
+  hf_random(&service->sender, sizeof service->sender);
   service->smalls = hf_smalls_new();
   service->ahead = hf_ahead_new();
+  service->planned = hf_planned_new();
+  service->blocks = hf_blocks_new();
   service->runs = hf_run_cache_new(options->cache_folder);
   g_mutex_init(&service->lock);
   if (connect_all(service, options, error) && visit(service, error))

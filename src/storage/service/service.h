@@ -22,7 +22,13 @@ typedef struct HfServiceOptions {
   const char *cache_folder; /* where index runs are kept; NULL: in unnamed files while the store is open */
   HfCancel *cancel;         /* may be NULL */
   HfThrottle *throttle;     /* for all that goes out and comes in; may be NULL */
+  gboolean links;           /* the channels are socket pairs to who carries the bytes on */
 } HfServiceOptions;
+
+/* What a session looks at when it begins; ended by NULL. */
+extern const char *const hf_service_session_folders[];
+/* Do listings below `prefix` come with the contents of short objects? */
+gboolean hf_service_brings_content(const char *prefix);
 
 /* Options for both ends' RPC: the limits that the service needs. */
 void hf_service_rpc_options(HfRpcOptions *options);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Frames on their way to the service. Every connection has a lane: a thread, a queue of a few frames, and one call,
- * opened with its first frame. A frame goes to the lane with the shortest queue; who adds it waits only when all are
- * full. So all connections are kept busy, however few threads seal, and sealing goes on while the network is at work.
+ * Frames on their way to the service. They wait in one short queue, from which every connection has a lane that takes
+ * the next one when it has room: a thread, and one call that is opened with its first frame. So a connection that is
+ * slow for a while (it lost a packet) holds up nothing but the frame that it has, and sealing goes on while the network
+ * is at work. A flush tells how many frames were sent and costs one round trip; the calls stay open.
  *
- * Memory: QUEUE_BYTES, or one frame, for each lane.
+ * Memory: QUEUE_BYTES, and a frame for each lane.
  */
 #include <string.h>
 
@@ -13,17 +14,15 @@
 #include "base/work.h"
 #include "storage/service/private.h"
 
-#define QUEUE_BYTES (4u << 20)
+#define QUEUE_BYTES (8u << 20)
 
 typedef struct HfServiceSink HfServiceSink;
 
 typedef struct Lane {
   HfServiceSink *sink;
   HfRpc *rpc;
-  GThread *thread; /* NULL until its first frame */
-  HfCall *call;    /* set by the thread, under the sink's lock; taken by a drain while the thread is idle */
-  GQueue queue;    /* of GBytes*: pieces; under the sink's lock, like what follows */
-  gsize bytes;     /* queued or being sent */
+  GThread *thread; /* NULL until it is needed */
+  HfCall *call;    /* set by the thread, under the sink's lock */
 } Lane;
 
 struct HfServiceSink {
@@ -35,6 +34,9 @@ struct HfServiceSink {
   guint count;
   GMutex lock; /* guards what follows */
   GCond changed;
+  GQueue queue; /* of GBytes*: pieces */
+  gsize queued; /* bytes in it */
+  guint started, idle, sending; /* lanes */
   gboolean stop;
   GError *failed; /* the first */
 };
@@ -68,27 +70,40 @@ static gboolean send_piece(Lane *lane, GBytes *piece, GError **error)
   return call != NULL && hf_call_send(call, &part, 1, error);
 }
 
+/* Those that are dropped, as their sink is freed before they were sent, nobody may wait for. */
+static void count_frame(HfServiceStore *service)
+{
+  HF_LOCK(&service->lock);
+  service->frames++;
+}
+
 static gpointer lane_main(gpointer data)
 {
   Lane *lane = data;
   HfServiceSink *sink = lane->sink;
   g_mutex_lock(&sink->lock);
   while (!sink->stop) {
-    GBytes *piece = g_queue_pop_head(&lane->queue);
+    GBytes *piece = g_queue_pop_head(&sink->queue);
     if (piece == NULL) {
+      sink->idle++;
       g_cond_wait(&sink->changed, &sink->lock);
+      sink->idle--;
       continue;
     }
+    sink->queued -= g_bytes_get_size(piece);
+    sink->sending++;
+    g_cond_broadcast(&sink->changed);
     gboolean lost = sink->failed != NULL;
     g_mutex_unlock(&sink->lock);
     GError *why = NULL;
-    gsize length = g_bytes_get_size(piece);
     gboolean sent = lost || send_piece(lane, piece, &why);
     g_bytes_unref(piece);
+    if (sent && !lost)
+      count_frame(sink->service);
     g_mutex_lock(&sink->lock);
+    sink->sending--;
     if (!sent)
       fail_locked(sink, why);
-    lane->bytes -= length;
     g_cond_broadcast(&sink->changed);
   }
   g_mutex_unlock(&sink->lock);
@@ -102,7 +117,8 @@ HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GErro
   for (guint i = 0; i < options->slot_count; i++)
     hf_put_session_slot(slots, &options->slots[i]);
   g_auto(HfVaultSink) request = { .kind = (guint8)options->kind, .domain = options->domain,
-                                  .slots = g_byte_array_free_to_bytes(g_steal_pointer(&slots)) };
+                                  .slots = g_byte_array_free_to_bytes(g_steal_pointer(&slots)),
+                                  .sender = service->sender };
   g_autoptr(GBytes) encoded = hf_vault_sink_encode(&request, error);
   if (encoded == NULL)
     return NULL;
@@ -114,11 +130,9 @@ HfSink *hf_service_sink_open(HfStore *store, const HfSinkOptions *options, GErro
   sink->lanes = g_new0(Lane, sink->count);
   g_mutex_init(&sink->lock);
   g_cond_init(&sink->changed);
-  for (guint i = 0; i < sink->count; i++) {
-    sink->lanes[i].sink = sink;
-    sink->lanes[i].rpc = service->connections->pdata[i];
-    g_queue_init(&sink->lanes[i].queue);
-  }
+  for (guint i = 0; i < sink->count; i++)
+    sink->lanes[i] = (Lane){ .sink = sink, .rpc = service->connections->pdata[i] };
+  g_queue_init(&sink->queue);
   HF_LOCK(&service->lock);
   g_ptr_array_add(service->sinks, sink);
   return &sink->sink;
@@ -157,14 +171,13 @@ static GBytes *make_piece(const HfPackFrame *frame, const struct iovec *stored, 
   return g_bytes_new_take(piece, (gsize)(at - piece));
 }
 
-/* The lane with the least to do, if it has room. */
-static Lane *find_lane(HfServiceSink *sink)
+/* A lane more, when all that run are busy. */
+static void start_lane_locked(HfServiceSink *sink)
 {
-  Lane *best = &sink->lanes[0];
-  for (guint i = 1; i < sink->count; i++)
-    if (sink->lanes[i].bytes < best->bytes)
-      best = &sink->lanes[i];
-  return best->bytes < QUEUE_BYTES ? best : NULL;
+  if (sink->idle >= sink->queue.length || sink->started == sink->count)
+    return;
+  Lane *lane = &sink->lanes[sink->started++];
+  lane->thread = g_thread_new("lane", lane_main, lane);
 }
 
 gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struct iovec *stored, int count,
@@ -175,16 +188,14 @@ gboolean hf_service_sink_add(HfSink *base, const HfPackFrame *frame, const struc
   if (piece == NULL)
     return FALSE;
   HfServiceWait wait = hf_service_wait_begin(sink->service);
-  Lane *lane = NULL;
   g_mutex_lock(&sink->lock);
-  while (sink->failed == NULL && (lane = find_lane(sink)) == NULL)
+  while (sink->failed == NULL && sink->queued >= QUEUE_BYTES)
     g_cond_wait(&sink->changed, &sink->lock);
   gboolean good = sink->failed == NULL || give_failure(sink, error);
   if (good) {
-    lane->bytes += g_bytes_get_size(piece);
-    g_queue_push_tail(&lane->queue, piece);
-    if (lane->thread == NULL)
-      lane->thread = g_thread_new("lane", lane_main, lane);
+    sink->queued += g_bytes_get_size(piece);
+    g_queue_push_tail(&sink->queue, piece);
+    start_lane_locked(sink);
     g_cond_broadcast(&sink->changed);
   } else {
     g_bytes_unref(piece);
@@ -202,42 +213,23 @@ static gboolean wait_until_sent(HfServiceSink *sink, GError **error)
 {
   HfServiceWait wait = hf_service_wait_begin(sink->service);
   g_mutex_lock(&sink->lock);
-  for (guint i = 0; i < sink->count; i++)
-    while (sink->failed == NULL && sink->lanes[i].bytes > 0)
-      g_cond_wait(&sink->changed, &sink->lock);
+  while (sink->failed == NULL && (sink->queue.length > 0 || sink->sending > 0))
+    g_cond_wait(&sink->changed, &sink->lock);
   gboolean good = sink->failed == NULL || give_failure(sink, error);
   g_mutex_unlock(&sink->lock);
   hf_service_wait_end(sink->service, &wait);
   return good;
 }
 
-/* Ends the calls of all lanes first, then waits for each: one round trip for all. The lanes are idle meanwhile. */
-static gboolean drain(HfServiceSink *sink, GError **error)
-{
-  GError *why = NULL;
-  if (!wait_until_sent(sink, error))
-    return FALSE;
-  for (guint i = 0; i < sink->count; i++)
-    if (sink->lanes[i].call != NULL)
-      hf_call_end(sink->lanes[i].call, NULL); /* what is wrong comes out of the finish */
-  for (guint i = 0; i < sink->count; i++) {
-    Lane *lane = &sink->lanes[i];
-    if (lane->call == NULL)
-      continue;
-    g_autoptr(GBytes) reply = hf_call_finish(lane->call, why == NULL ? &why : NULL);
-    g_clear_pointer(&lane->call, hf_call_free);
-  }
-  if (why == NULL)
-    return TRUE;
-  HF_LOCK(&sink->lock);
-  fail_locked(sink, why);
-  return give_failure(sink, error);
-}
-
+/* Everything was sent: it is counted by now. */
 static gboolean flush_service(HfServiceStore *service, GError **error)
 {
+  g_auto(HfVaultFlush) request = { .sender = service->sender };
   g_auto(HfVaultFlushed) reply = { 0 };
-  if (!hf_vault_call_flush(service->connections->pdata[0], &reply, -1, error))
+  g_mutex_lock(&service->lock);
+  request.frames = service->frames;
+  g_mutex_unlock(&service->lock);
+  if (!hf_vault_call_flush(service->connections->pdata[0], &request, &reply, -1, error))
     return FALSE;
   HF_LOCK(&service->lock);
   service->flushed = reply;
@@ -256,7 +248,7 @@ gboolean hf_service_sink_flush(HfSink *base, HfSinkTotals *totals, GError **erro
   service->dirty = FALSE;
   g_mutex_unlock(&service->lock);
   for (guint i = 0; i < sinks->len; i++)
-    if (!drain(sinks->pdata[i], error))
+    if (!wait_until_sent(sinks->pdata[i], error))
       return FALSE;
   if (dirty && !flush_service(service, error))
     return FALSE;
@@ -285,8 +277,8 @@ void hf_service_sink_free(HfSink *base)
     if (lane->thread != NULL)
       g_thread_join(lane->thread);
     hf_call_free(lane->call);
-    g_queue_clear_full(&lane->queue, (GDestroyNotify)g_bytes_unref);
   }
+  g_queue_clear_full(&sink->queue, (GDestroyNotify)g_bytes_unref);
   g_clear_error(&sink->failed);
   g_mutex_clear(&sink->lock);
   g_cond_clear(&sink->changed);

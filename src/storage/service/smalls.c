@@ -31,7 +31,7 @@ void hf_smalls_free(HfSmalls *smalls)
   g_free(smalls);
 }
 
-gboolean hf_smalls_wants(const char *prefix)
+gboolean hf_service_brings_content(const char *prefix)
 {
   static const char *const large[] = { "data/", "meta/", "parity/", "mirror/", "index/", "sessions/" };
   for (gsize i = 0; i < G_N_ELEMENTS(large); i++)
