@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast data go through the fleet: on loopback beside the engine alone, and over a long link (75 ms each way, 200
-Mbit/s, with and without loss) beside iperf3 with as many streams, and restic over `rclone serve restic`.
+Mbit/s, with and without loss) beside iperf3 with as many streams: backup, the same again, restore, copy. With `others`
+restic over `rclone serve restic` and borg over ssh, too.
 
-    tests/bench/fleet.py BUILD loopback [FOLDER]     FOLDER: what is saved; /usr/share unless given
-    tests/bench/fleet.py BUILD link [MEGABYTES]      root; 200 unless given
+    tests/bench/fleet.py BUILD loopback [FOLDER]          FOLDER: what is saved; /usr/share unless given
+    tests/bench/fleet.py BUILD link [MEGABYTES] [others]  root; 200 unless given
+
+The source is at the far end. Rates are megabytes of files a second, from when a session is made until its end; iperf3
+runs 20 s after its first 3, and once more, from its beginning, for as many bytes as are saved.
 """
 import json
 import os
@@ -39,13 +43,16 @@ def alone(build, folder, source):
     return time.monotonic() - begun
 
 
-def through(fleet, job):
-    session = fleet.run(job, seconds=3600)
-    progress = fleet.tasks(session)[0]['progress']
+def lasted(fleet, session):
     found = fleet.session(session)
     times = [time.mktime(time.strptime(found[key][:19], '%Y-%m-%dT%H:%M:%S')) + float('0.' + found[key][20:26])
              for key in ('creationTime', 'endTime')]
-    return times[1] - times[0], progress
+    return times[1] - times[0]
+
+
+def through(fleet, job):
+    session = fleet.run(job, seconds=3600)
+    return lasted(fleet, session), fleet.tasks(session)[0]['progress']
 
 
 def loopback(build, source):
@@ -97,11 +104,17 @@ class Link:
         self.keeper.wait()
 
 
-def iperf(link, seconds=20):
-    server = subprocess.Popen(['iperf3', '-s', '-1', '-B', NEAR], stdout=subprocess.DEVNULL)
-    time.sleep(0.5)
-    found = json.loads(run(*link.far, 'iperf3', '-c', NEAR, '-P', STREAMS, '-t', seconds, '-O', 3, '-J').stdout)
-    server.wait()
+def congestion():
+    """What the agents' connections ask the kernel for (net/connect.c), where it has it: iperf3 gets the same."""
+    known = pathlib.Path('/proc/sys/net/ipv4/tcp_available_congestion_control').read_text(encoding='ascii').split()
+    return ['-C', 'bbr'] if 'bbr' in known else []
+
+
+def iperf(link, *amount):
+    with subprocess.Popen(['iperf3', '-s', '-1', '-B', NEAR], stdout=subprocess.DEVNULL) as server:
+        time.sleep(0.5)
+        found = json.loads(run(*link.far, 'iperf3', '-c', NEAR, '-P', STREAMS, *amount, *congestion(), '-J').stdout)
+        server.wait()
     return found['end']['sum_received']['bits_per_second'] / 8
 
 
@@ -123,28 +136,75 @@ def restic(link, folder, source):
         server.wait()
 
 
-def long_link(build, megabytes):
+def borg(link, folder, source):
+    port = rig.free_ports(1)[0]
+    home = folder / 'borg'
+    home.mkdir()
+    for name in ('host', 'user'):
+        run('ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', home / name)
+    pathlib.Path('/run/sshd').mkdir(exist_ok=True)
+    server = subprocess.Popen(['/usr/sbin/sshd', '-D', '-f', '/dev/null', '-p', str(port), '-h', home / 'host',
+                               '-o', f'ListenAddress={NEAR}', '-o', f"AuthorizedKeysFile={home / 'user.pub'}", '-o',
+                               'StrictModes=no', '-o', 'PermitRootLogin=yes', '-o', 'PidFile=none'],
+                              stderr=subprocess.DEVNULL)
+    time.sleep(1)
+    repository = f"ssh://root@{NEAR}:{port}{home / 'repository'}"
+    env = {**os.environ, 'BORG_PASSPHRASE': 'x', 'BORG_BASE_DIR': str(home),
+           'BORG_RSH': f"ssh -i {home / 'user'} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"}
+    try:
+        run(*link.far, 'borg', 'init', '-e', 'repokey-blake2', repository, env=env)
+        begun = time.monotonic()
+        run(*link.far, 'borg', 'create', f'{repository}::one', source, env=env)
+        return time.monotonic() - begun
+    finally:
+        server.kill()
+        server.wait()
+
+
+def copy_job(fleet, job, repository):
+    return fleet.post('/api/v1/jobs', {
+        'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
+        'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
+        'target': {'backupRepositoryId': repository,
+                   'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+
+
+def measure(link, folder, fleet, megabytes):
+    """What the fleet does over the link: seconds of each."""
+    fleet.start_server()
+    near, far = fleet.add_agent('near'), fleet.add_agent('far', FAR, link.far)
+    job = fleet.add_job('job', far, [folder / 'source'], fleet.add_repository('main', near))
+    backup, progress = through(fleet, job)
+    again, _ = through(fleet, job)
+    restore = lasted(fleet, fleet.restore(fleet.points()[-1]['id'], folder / 'out', host=far, seconds=3600))
+    run('diff', '-r', folder / 'source', f"{folder / 'out'}{folder / 'source'}")
+    copy = lasted(fleet, fleet.run(copy_job(fleet, job, fleet.add_repository('second', far)), seconds=3600))
+    return {'backup_s': backup, 'again_s': again, 'restore_s': restore, 'copy_s': copy,
+            'fleet_MBs': progress['transferredSize'] / backup / 1e6, 'bottleneck': progress['bottleneck'],
+            'restore_MBs': megabytes * 1.048576 / restore, 'copy_MBs': megabytes * 1.048576 / copy}
+
+
+def link_row(build, folder, megabytes, loss, others):
+    source = folder / 'source'
+    source.mkdir()
+    for number in range(megabytes):
+        (source / f'{number:05}').write_bytes(os.urandom(1 << 20))
+    with Link(build, loss) as link, rig.Fleet(folder / 'fleet', build, address=NEAR) as fleet:
+        limit = iperf(link, '-t', '20', '-O', '3') / 1e6
+        same = iperf(link, '-n', f'{megabytes}M') / 1e6
+        row = {'megabytes': megabytes, 'loss_permille': loss, 'load': os.getloadavg()[0], 'iperf3_MBs': limit,
+               'iperf3_same_bytes_MBs': same, **measure(link, folder, fleet, megabytes)}
+        row |= {'ratio': row['fleet_MBs'] / limit, 'ratio_same_bytes': row['fleet_MBs'] / same}
+        if others:
+            row |= {'restic_s': restic(link, folder, source), 'borg_s': borg(link, folder, source)}
+        show({key: round(value, 2) if isinstance(value, float) else value for key, value in row.items()})
+
+
+def long_link(build, megabytes, others):
     for loss in (0, 10):
         folder = pathlib.Path(tempfile.mkdtemp(prefix='holdfast-bench-'))
         try:
-            source = folder / 'source'
-            source.mkdir()
-            for number in range(megabytes):
-                (source / f'{number:05}').write_bytes(os.urandom(1 << 20))
-            with Link(build, loss) as link, rig.Fleet(folder / 'fleet', build, address=NEAR) as fleet:
-                limit = iperf(link)
-                fleet.start_server()
-                near, far = fleet.add_agent('near'), fleet.add_agent('far', FAR, link.far)
-                job = fleet.add_job('job', far, [source], fleet.add_repository('main', near))
-                seconds, progress = through(fleet, job)
-                mean = progress['transferredSize'] / seconds
-                row = {'loss_permille': loss, 'iperf3_MBs': round(limit / 1e6, 1), 'fleet_MBs': round(mean / 1e6, 1),
-                       'ratio': round(mean / limit, 2), 'seconds': round(seconds, 1),
-                       'bottleneck': progress['bottleneck']}
-                again, _ = through(fleet, job)
-                row['again_s'] = round(again, 1)
-                row['restic_s'] = round(restic(link, folder, source), 1)
-                show(row)
+            link_row(build, folder, megabytes, loss, others)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -156,7 +216,7 @@ def main():
     elif os.environ.get('HOLDFAST_BENCH_ALONE') != '1':
         os.execvpe('unshare', ['unshare', '-n', sys.executable, *sys.argv], {**os.environ, 'HOLDFAST_BENCH_ALONE': '1'})
     else:
-        long_link(build, int(sys.argv[3]) if len(sys.argv) > 3 else 200)
+        long_link(build, int(sys.argv[3]) if len(sys.argv) > 3 else 200, 'others' in sys.argv[4:])
 
 
 if __name__ == '__main__':
