@@ -321,6 +321,37 @@ static void test_moved(void)
   g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
 }
 
+/* What the store itself answers: room, bytes on the wire, and a put that is read back before it is committed. */
+static void test_store(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfStoreUsage usage;
+  char back[3];
+  vault_lab_init(lab);
+  VaultTicket ticket = { .rights = HF_TICKET_READ };
+  g_autoptr(HfStore) store = vault_lab_store(lab, &ticket, 2, &error);
+  g_assert_no_error(error);
+  const HfServiceTraffic before = hf_service_traffic(store);
+  g_assert_true(hf_store_usage(store, &usage, &error));
+  g_assert_cmpuint(usage.bytes_total, >, usage.bytes_free);
+  const HfServiceTraffic after = hf_service_traffic(store);
+  g_assert_cmpuint(after.sent, >, before.sent);
+  g_assert_cmpuint(after.received, >, before.received);
+  g_assert_cmpuint(after.waited_us + after.held_us + after.busy_us, ==, 0);
+
+  const gsize much = 40 << 20; /* twice of it is more than a put may hold */
+  g_autofree char *bytes = g_malloc0(much);
+  memcpy(bytes, "abcdef", 6);
+  struct iovec part = { bytes, much };
+  g_autoptr(HfPut) put = hf_put_begin(store, "points/p", &error);
+  g_assert_true(hf_put_write(put, &part, 1, &error));
+  g_assert_true(hf_put_read(put, 2, back, sizeof back, &error));
+  g_assert_cmpmem(back, sizeof back, "cde", 3);
+  g_assert_false(hf_put_write(put, &part, 1, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_UNSUPPORTED);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -330,5 +361,6 @@ int main(int argc, char **argv)
   g_test_add_func("/vault/no-folder", test_no_folder);
   g_test_add_func("/vault/paths", test_paths);
   g_test_add_func("/vault/moved", test_moved);
+  g_test_add_func("/vault/store", test_store);
   return g_test_run();
 }
