@@ -54,10 +54,13 @@ static void test_files(void)
   /* Again: what is there stays, and the damaged rest is not kept a second time. */
   tree_lab_text(lab, "out/r/gap.damaged", "another one's");
   tree_lab_text(lab, "out/r/blob", "older, but whole");
+  tree_lab_text(lab, "out/r/gap", "older, but whole, and made anew at once");
   lab_restore_badly(lab, info, 7, 0, 1);
   tree_lab_holds(lab, "out/r/gap.damaged", "another one's");
-  tree_lab_holds(lab, "out/r/gap", NULL);
+  tree_lab_holds(lab, "out/r/gap", "older, but whole, and made anew at once");
   tree_lab_holds(lab, "out/r/blob", "older, but whole");
+  lab_assert_out(lab, "r r/blob r/blob.damaged r/ends.damaged r/gap r/gap.damaged r/good r/list.damaged "
+                      "r/longer.damaged r/short.damaged r/whole.damaged");
   g_assert_true(tree_lab_warned(lab, "; the rest of it is not kept: cannot make 'gap.damaged': File exists"));
   hf_point_info_free(info);
 }
