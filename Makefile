@@ -68,6 +68,7 @@ torture:
 	tools/install-packages build test
 	$(MAKE) all
 	tests/crash/torture
+	python3 tests/fleet/test_freeze.py $(BUILD)
 
 fuzz:
 	tools/install-packages build fuzz

@@ -13,10 +13,13 @@
 #include "agent/log.h"
 #include "agent/role.h"
 #include "agent/spec.h"
+#include "agent/thaw.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "net/messages/installer.h"
 #include "net/tls.h"
+
+#define THAW_TRIES 150 /* of a fifth of a second */
 
 typedef struct Context {
   const HfAgentOptions *options;
@@ -202,6 +205,46 @@ static int verb_status(const Context *context, GError **error)
   return 0;
 }
 
+/* ---- thaw ---- */
+
+/* What is left ends with the agent, or a moment later. */
+static gboolean thaw_left(const char *folder, GPtrArray *told)
+{
+  gboolean again = TRUE;
+  for (guint i = 0; again && i < THAW_TRIES; i++) {
+    if (i > 0)
+      g_usleep(G_USEC_PER_SEC / 5);
+    g_autoptr(GPtrArray) more = hf_thaw_left(folder, &again);
+    g_ptr_array_extend_and_steal(told, g_steal_pointer(&more));
+  }
+  return !again;
+}
+
+static int verb_thaw(const Context *context, GError **error)
+{
+  g_autoptr(HfSettings) settings = load_settings(context, error);
+  if (settings == NULL)
+    return 1;
+  if (is_running(settings)) {
+    hf_fail(error, HF_ERROR_BUSY, "the agent runs, and thaws what has to be; 'fsfreeze -u' thaws in its stead");
+    return 1;
+  }
+  g_autofree char *folder = g_build_filename(settings->state, "work", NULL);
+  g_autoptr(GPtrArray) told = g_ptr_array_new_with_free_func(g_free);
+  const gboolean good = thaw_left(folder, told);
+  json_t *list = json_array();
+  for (guint i = 0; i < told->len; i++)
+    json_array_append_new(list, json_string(told->pdata[i]));
+  for (guint i = 0; !context->options->json && i < told->len; i++)
+    printf("%s\n", (const char *)told->pdata[i]);
+  if (context->options->json)
+    print(json_pack("{s:O}", "done", list));
+  json_decref(list);
+  if (!good)
+    hf_fail(error, HF_ERROR_FAILED, "something may be frozen still: see 'frozen-' in '%s'", folder);
+  return good ? 0 : 1;
+}
+
 /* ---- version, help ---- */
 
 static int verb_version(const Context *context, GError **error G_GNUC_UNUSED)
@@ -227,7 +270,8 @@ static int verb_help(const Context *context, GError **error)
 
 static const Verb verbs[HF_AGENT_VERBS] = {
   [HF_AGENT_VERB_ENROLL] = verb_enroll, [HF_AGENT_VERB_UNENROLL] = verb_unenroll, [HF_AGENT_VERB_RUN] = verb_run,
-  [HF_AGENT_VERB_STATUS] = verb_status, [HF_AGENT_VERB_VERSION] = verb_version,   [HF_AGENT_VERB_HELP] = verb_help,
+  [HF_AGENT_VERB_STATUS] = verb_status, [HF_AGENT_VERB_THAW] = verb_thaw,
+  [HF_AGENT_VERB_VERSION] = verb_version, [HF_AGENT_VERB_HELP] = verb_help,
 };
 
 static int fail(const GError *error)

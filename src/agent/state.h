@@ -6,11 +6,14 @@
  *   order        the number of the last order that was taken
  *   enrolment    tokens that were used up, by their hash
  *   tasks/       a file for each task that runs or whose result the server has not taken
- *   work/        caches and states of tasks
+ *   work/        caches and states of tasks; notes of file systems that are frozen (agent/thaw.h)
+ *   repositories paths of the repositories on this host, a line each, escaped
  */
 #pragma once
 
 #include <glib.h>
+
+#define HF_STATE_REPOSITORIES "repositories"
 
 /* Everything PEM but for the names. */
 typedef struct HfMembership {

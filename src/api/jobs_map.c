@@ -174,6 +174,7 @@ static gboolean agent_config(HfApiCall *call, json_t *body, json_t *config, GPtr
   json_object_set_new(config, "objects", objects);
   keep(config, "mode", hf_api_at(body, "backupMode"));
   json_object_set_new(config, "snapshot", json_boolean(!hf_api_bool_at(body, "useSnapshotlessFileLevelBackup", FALSE)));
+  keep(config, "freeze", hf_api_at(body, "freezeSeconds"));
   put(config, "retention", retention_of(hf_api_at(storage, "retentionPolicy")));
   put(config, "gfs", gfs_of(hf_api_at(storage, "gfsPolicy")));
   put(config, "scripts", scripts_of(hf_api_at(storage, "advancedSettings.scripts")));
@@ -313,6 +314,7 @@ static void out_agent(HfApiOut *out, json_t *config, json_t *schedule, const cha
   const char *mode = hf_api_text_at(config, "mode");
   hf_api_out_pair(out, "backupMode", mode != NULL ? mode : "FileLevel");
   hf_api_out_pair_bool(out, "useSnapshotlessFileLevelBackup", !hf_api_bool_at(config, "snapshot", TRUE));
+  out_json(out, "freezeSeconds", hf_api_at(config, "freeze"));
   out_json(out, "agentType", hf_api_at(interface, "agentType"));
   out_json(out, "files", hf_api_at(interface, "files"));
   out_json(out, "volumes", hf_api_at(interface, "volumes"));

@@ -111,6 +111,8 @@ static gboolean apply_source(HfFleet *fleet, const HfOptions *options, json_t *j
     put_for_all(job, "excludes", options->exclude);
   if (options->no_snapshot)
     hf_json_put(job, "useSnapshotlessFileLevelBackup", json_true());
+  if (options->freeze > 0)
+    hf_json_put(job, "freezeSeconds", json_integer((json_int_t)options->freeze));
   return TRUE;
 }
 

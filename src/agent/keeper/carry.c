@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "agent/keeper/face.h"
+#include "agent/keeper/repositories.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/tasks.h"
 #include "agent/keeper/upgrade.h"
@@ -42,6 +43,8 @@ static void act_ticket(const Act *act)
   hf_put_bytes(body, g_bytes_get_data(act->order->body, NULL), g_bytes_get_size(act->order->body));
   if (ticket.kind != HF_INSTALLER_TICKET_KIND_REPOSITORY || ticket.repository[0] != '/') {
     answer(act, NULL, g_error_new(HF_ERROR, HF_ERROR_INVALID, "a ticket names no repository of this host"));
+  } else if (!hf_repositories_add(act->keeper->settings->state, ticket.repository, &error)) {
+    answer(act, NULL, error);
   } else if (!hf_face_ready(act->keeper->transport) ||
              !hf_face_send(act->keeper->transport, HF_CONTROL_TICKET, body, -1)) {
     answer(act, NULL, g_error_new(HF_ERROR, HF_ERROR_BUSY, "the transport role of this host does not run"));

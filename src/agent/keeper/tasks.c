@@ -10,6 +10,7 @@
 #include "agent/keeper/face.h"
 #include "agent/keeper/kept.h"
 #include "agent/keeper/scripts.h"
+#include "agent/thaw.h"
 #include "base/clock.h"
 #include "base/error.h"
 
@@ -53,6 +54,7 @@ struct HfTasks {
   HfKeeper *keeper;
   char *folder;
   GHashTable *tasks; /* number -> Task */
+  guint thaw_timer;  /* something is frozen still */
 };
 
 /* ---- names ---- */
@@ -458,12 +460,29 @@ static void close_ends(Task *task)
   }
 }
 
+/* What a worker that was killed, and its guardian with it, left frozen; while tasks run, also what they should have
+ * thawed. */
+static gboolean thaw_left(gpointer user)
+{
+  HfTasks *tasks = user;
+  gboolean again;
+  g_autofree char *work = g_build_filename(tasks->keeper->settings->state, "work", NULL);
+  g_autoptr(GPtrArray) told = hf_thaw_left(work, &again);
+  for (guint i = 0; i < told->len; i++)
+    hf_keeper_note(tasks->keeper, "%s", (char *)told->pdata[i]);
+  if (tasks->thaw_timer != 0)
+    g_source_remove(tasks->thaw_timer);
+  tasks->thaw_timer = again || hf_tasks_running(tasks) > 0 ? g_timeout_add_seconds(1, thaw_left, tasks) : 0;
+  return G_SOURCE_REMOVE;
+}
+
 static void on_worker_ended(HfChild *child, const char *how, gpointer user)
 {
   Task *task = user;
   hf_child_free(child);
   task->child = NULL;
   close_ends(task);
+  thaw_left(task->tasks);
   g_autofree char *message = g_strdup_printf("the process of the task ended without a result (%s)", how);
   set_failure(task, task->cancelled ? HF_ERROR_CANCELLED : HF_ERROR_FAILED, message);
   answer_order(task, g_error_new(HF_ERROR, HF_ERROR_FAILED, "%s", message));
@@ -582,6 +601,8 @@ void hf_tasks_start(HfTasks *tasks, guint64 number, const HfInstallerTaskOrder *
     maybe_finish(task);
     return;
   }
+  if (tasks->thaw_timer == 0)
+    tasks->thaw_timer = g_timeout_add_seconds(1, thaw_left, tasks);
   g_message("task %s (%s) started: process %d", order->name, order->kind, (int)hf_child_pid(task->child));
   if (task->waiting == 0)
     answer_order(task, NULL);
@@ -730,6 +751,7 @@ HfTasks *hf_tasks_new(HfKeeper *keeper, GError **error)
     hf_tasks_free(tasks);
     return NULL;
   }
+  thaw_left(tasks);
   g_ptr_array_foreach(kept, take_over, tasks);
   return tasks;
 }
@@ -738,6 +760,8 @@ void hf_tasks_free(HfTasks *tasks)
 {
   if (tasks == NULL)
     return;
+  if (tasks->thaw_timer != 0)
+    g_source_remove(tasks->thaw_timer);
   g_hash_table_unref(tasks->tasks);
   g_free(tasks->folder);
   g_free(tasks);

@@ -52,11 +52,14 @@ static gboolean back_up(HfWorker *worker, const HfWorkBackup *task, const HfFar 
     return FALSE;
   HfBackupOptions options = {
     .name = task->name, .tags = tags, .paths = paths, .places = hf_still_places(still),
-    .disks = task->disks, .live = task->live,
+    .disks = task->disks, .live = task->live, .hold = hf_still_hold(still),
     .exclude = exclude, .one_file_system = task->one_file_system, .rescan = task->rescan,
     .allow_empty = allow_empty, .codec = -1, .checkpoint_seconds = task->checkpoint_seconds,
   };
-  return hf_backup(far->repo, &options, result, error);
+  const gboolean good = hf_backup(far->repo, &options, result, error);
+  /* Those of holding it still come last. */
+  result->warnings = hf_report_warnings(hf_worker_report(worker));
+  return good;
 }
 
 static gboolean run(HfWorker *worker, GByteArray *result, GError **error)

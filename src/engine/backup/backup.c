@@ -359,8 +359,9 @@ static gboolean run_tree(HfBackupState *state, const GPtrArray *roots, const HfS
                          HfPointDetails *details, GError **error)
 {
   static const HfPoolOps ops = { worker_new, worker_leave, job_run, job_drop };
+  const HfBackupHold *hold = state->options->hold;
   HfBackupWorker *worker = worker_new(state, error);
-  if (!worker)
+  if (!worker || (hold && !hold->begin(hold->user, error)))
     return FALSE;
   const HfPointDetails *last = hf_base_details(state->base);
   if (last)
@@ -375,6 +376,8 @@ static gboolean run_tree(HfBackupState *state, const GPtrArray *roots, const HfS
   hf_gate_leave(&state->gate);
   good = hf_pool_wait(state->pool, good ? error : NULL) && good;
   checkpointer_stop(&points);
+  if (hold)
+    hold->end(hold->user);
   hf_backup_count(worker);
   if (good)
     return store_groups(state, error);

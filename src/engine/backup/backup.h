@@ -18,13 +18,25 @@
 #include "repo/repo.h"
 #include "source/tree.h"
 
+/* Who holds sources still while they are read, for as short as can be. All are called on the thread of hf_backup. */
+typedef struct HfBackupHold {
+  /* All is prepared, reading begins now. */
+  gboolean (*begin)(gpointer user, GError **error);
+  /* All was read, or reading failed: called once when `begin` was well. */
+  void (*end)(gpointer user);
+  /* The disk was read: did nothing write to it since `begin`? Then it is not torn, though it is in use. */
+  gboolean (*held)(gpointer user, const char *path);
+  gpointer user;
+} HfBackupHold;
+
 typedef struct HfBackupOptions {
   const char *name;        /* NULL: the host's name */
   GPtrArray *tags;         /* of char*; may be NULL */
   GPtrArray *paths;        /* of char*: folders or files; disks when `disks` */
   GHashTable *places;      /* absolute path to char*: where that root is read instead (a snapshot of it); may be NULL */
   gboolean disks;
-  gboolean live;           /* disks in use are allowed; the point is marked */
+  gboolean live;           /* disks in use are allowed; the point is marked unless they were held still */
+  const HfBackupHold *hold; /* may be NULL */
   HfExclude *exclude;      /* may be NULL */
   gboolean one_file_system;
   gboolean rescan;         /* read everything */

@@ -442,22 +442,25 @@ static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError *
 
 /* ---- The disk. ---- */
 
-static gboolean check_use(const HfBackupState *state, const HfDisk *disk, guint32 *flags, GError **error)
+static gboolean check_use(const HfBackupState *state, const HfDisk *disk, GError **error)
 {
-  if (!disk->in_use)
-    return TRUE;
-  if (!state->options->live)
-    return hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; unmount it, or accept a torn image with --live",
-                   disk->path, disk->use);
-  *flags |= HF_POINT_LIVE;
-  hf_report_warning(state->report, disk->path, "read while in use (%s): the image may be torn", disk->use);
-  return TRUE;
+  return !disk->in_use || state->options->live ||
+    hf_fail(error, HF_ERROR_BUSY, "'%s' is in use: %s; unmount it, or accept a torn image with --live", disk->path,
+            disk->use);
 }
 
-/* Of a file that was written to meanwhile, parts of several states were read. */
-static void check_changed(const HfBackupState *state, HfDisk *disk, guint32 *flags)
+/* Of what was written to meanwhile, parts of several states were read. */
+static void check_torn(const HfBackupState *state, HfDisk *disk, guint32 *flags)
 {
-  if (disk->in_use || !disk->ops->changed || !disk->ops->changed(disk))
+  const HfBackupHold *hold = state->options->hold;
+  if (disk->in_use && hold && hold->held(hold->user, disk->path))
+    return;
+  if (disk->in_use) {
+    *flags |= HF_POINT_LIVE;
+    hf_report_warning(state->report, disk->path, "read while in use (%s): the image may be torn", disk->use);
+    return;
+  }
+  if (!disk->ops->changed || !disk->ops->changed(disk))
     return;
   *flags |= HF_POINT_LIVE;
   hf_report_warning(state->report, disk->path, "changed while it was read: the image may be torn");
@@ -496,10 +499,10 @@ gboolean hf_backup_disk(HfBackupWorker *worker, HfTreePage *page, const char *pa
   MapChild top = { 0 };
   hf_base_root(state->base, path, found, bases);
   g_autoptr(HfDisk) disk = hf_disk_open(path, hf_base_cookie(state->base, path), error);
-  if (!disk || !check_use(state, disk, flags, error) ||
+  if (!disk || !check_use(state, disk, error) ||
       !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &top, &incomplete, error))
     return FALSE;
-  check_changed(state, disk, flags);
+  check_torn(state, disk, flags);
   HfEntry entry = { .name = { (const guint8 *)path, strlen(path) }, .size = disk->size,
                     .block_size = state->repo->config.block_size, .sector_size = disk->sector_size,
                     .content = top.present ? HF_CONTENT_MAP : HF_CONTENT_NONE, .ref = top.id,

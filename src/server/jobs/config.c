@@ -211,7 +211,8 @@ HfJobConfig *hf_job_config_parse(const char *json, GError **error)
   config->hook_required = TRUE;
   gboolean copies = json_object_get(root, "sources") != NULL;
   gboolean good = (copies ? take_sources(config, root, error) : take_objects(config, root, error)) &&
-    take_bool(root, "snapshot", &config->snapshot, error) && take_retention(config, root, error) &&
+    take_bool(root, "snapshot", &config->snapshot, error) &&
+    take_number(root, "freeze", &config->freeze, error) && take_retention(config, root, error) &&
     take_scripts(config, root, error);
   json_decref(root);
   return good ? g_steal_pointer(&config) : NULL;

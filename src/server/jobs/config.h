@@ -15,6 +15,7 @@ typedef struct HfJobObject {
 typedef struct HfJobConfig {
   GPtrArray *objects; /* of HfJobObject*, owned, in the order of work */
   gboolean snapshot;
+  guint freeze;                        /* seconds; 0: not given */
   guint keep_points, keep_days;        /* one of them, or neither */
   guint keep_weekly, keep_monthly, keep_yearly;
   char *before, *after;                /* commands on the server; NULL: none */

@@ -15,6 +15,7 @@
 
 /* What a task's row says of how far it is. */
 #define ORDERED "{\"ordered\": true}"
+#define DISK_FREEZE_SECONDS 60u
 #define POINT_PREFIX "{\"point\": \""
 
 typedef struct BackupRun {
@@ -88,6 +89,8 @@ static GBytes *make_order(BackupTask *task, GError **error)
   order.rescan = g_str_equal(task->row->algorithm, "Full");
   order.rate = hf_jobs_limit(backup->run->jobs, task->row->id, object->host_id, backup->repository, FALSE);
   order.freeze = backup->config->snapshot ? HF_WORK_FREEZE_AUTO : HF_WORK_FREEZE_NONE;
+  /* A disk in use that is read as it is gives a torn image; files are whole, each by itself, without that. */
+  order.freeze_seconds = backup->config->freeze > 0 ? backup->config->freeze : object->disks ? DISK_FREEZE_SECONDS : 0;
   add_tags(&order, task);
   add_script(&order, TRUE, backup->config);
   add_script(&order, FALSE, backup->config);

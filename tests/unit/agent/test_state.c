@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "agent/keeper/kept.h"
+#include "agent/keeper/repositories.h"
 #include "agent/settings.h"
 #include "agent/state.h"
 #include "base/error.h"
@@ -133,11 +134,31 @@ static void test_kept(void)
   remove_folder(base);
 }
 
+static void test_repositories(void)
+{
+  char *folder = make_folder();
+  g_autoptr(GError) error = NULL;
+  g_assert_true(hf_repositories_add(folder, "/srv/one", &error));
+  g_assert_true(hf_repositories_add(folder, "/srv/two\nlines", &error));
+  g_assert_true(hf_repositories_add(folder, "/srv/one", &error));
+  g_autoptr(GBytes) list = hf_state_read(folder, HF_STATE_REPOSITORIES, &error);
+  g_autofree char *text = g_strndup(g_bytes_get_data(list, NULL), g_bytes_get_size(list));
+  g_assert_cmpstr(text, ==, "/srv/one\n/srv/two\\nlines\n");
+  /* What cannot be read is no empty list. */
+  g_autofree char *path = g_build_filename(folder, HF_STATE_REPOSITORIES, NULL);
+  g_assert_cmpint(g_unlink(path), ==, 0);
+  g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+  g_assert_false(hf_repositories_add(folder, "/srv/three", &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_IO);
+  remove_folder(folder);
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/agent/state/settings", test_settings);
   g_test_add_func("/agent/state/membership", test_membership);
   g_test_add_func("/agent/state/kept", test_kept);
+  g_test_add_func("/agent/state/repositories", test_repositories);
   return g_test_run();
 }
