@@ -26,6 +26,7 @@ import urllib.parse
 import urllib.request
 
 VERSION = '1.3-rev1'
+CHANNELS = 100 # of each agent
 
 
 class FleetError(Exception):
@@ -39,16 +40,55 @@ class RestError(FleetError):
         self.body = body
 
 
+class Ports:
+    """Numbers for listeners of this program and of nobody else: fleets run beside each other. A block of numbers is ours
+    while we hold a name of the same network namespace; none of them is given to outgoing connections by the kernel."""
+    FIRST, BLOCK, BLOCKS = 12000, 1000, 20
+
+    def __init__(self):
+        self.name = None
+        self.first = self.next = 0
+
+    def hold(self):
+        for number in range(self.BLOCKS):
+            name = socket.socket(socket.AF_UNIX)
+            try:
+                name.bind(f'\0holdfast-test-ports-{number}')
+            except OSError:
+                name.close()
+                continue
+            self.name, self.first = name, self.FIRST + number * self.BLOCK
+            return
+        raise FleetError(f'{self.BLOCKS} other programs hold all ports for tests')
+
+    @staticmethod
+    def is_free(port):
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(('', port))
+            return True
+        return False
+
+    def take(self, count):
+        """The first of so many in a row; the numbers of long ago come again in the end."""
+        if self.name is None:
+            self.hold()
+        for _ in range(2 * self.BLOCK):
+            if self.next + count > self.BLOCK:
+                self.next = 0
+            port = self.first + self.next
+            self.next += count
+            if self.is_free(port):
+                return port
+        raise FleetError(f'no port from {self.first} to {self.first + self.BLOCK - 1} is free')
+
+
+PORTS = Ports()
+
+
 def free_ports(count):
-    """Ports that nobody listens on now, and that the kernel will not give to others' outgoing connections soon."""
-    held = [socket.socket() for _ in range(count)]
-    try:
-        for sock in held:
-            sock.bind(('127.0.0.1', 0))
-        return [sock.getsockname()[1] for sock in held]
-    finally:
-        for sock in held:
-            sock.close()
+    """Ports that nobody listens on."""
+    return [PORTS.take(1) for _ in range(count)]
 
 
 def new_token():
@@ -65,6 +105,17 @@ def wait_for(what, seconds, probe):
         if time.monotonic() > end:
             raise FleetError(f'waited {seconds} s in vain for {what}')
         time.sleep(0.05)
+
+
+def parents():
+    """Of each process of this machine, the pid of its parent."""
+    found = {}
+    for entry in pathlib.Path('/proc').iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (entry / 'stat').read_text(encoding='ascii', errors='replace').rpartition(')')[2].split()
+                found[int(entry.name)] = int(fields[1])
+    return found
 
 
 class Process:
@@ -111,8 +162,9 @@ class Agent:
         self.prefix = list(prefix)
         self.folder = fleet.folder / f'agent-{name}'
         self.folder.mkdir()
-        self.installer, self.transport, first = free_ports(3)
-        self.channels = (min(first, 65000), min(first, 65000) + 200)
+        self.installer, self.transport = free_ports(2)
+        first = PORTS.take(CHANNELS)
+        self.channels = (first, first + CHANNELS - 1)
         self.id = None
         self.process = None
         self.env = fleet.env
@@ -147,16 +199,15 @@ class Agent:
         os.kill(self.process.pid, signal.SIGSTOP)
 
     def children(self):
-        """Pids of faces and workers."""
-        found = []
-        for entry in pathlib.Path('/proc').iterdir():
-            if not entry.name.isdigit():
-                continue
-            with contextlib.suppress(OSError):
-                fields = (entry / 'stat').read_text(encoding='ascii', errors='replace').rpartition(')')[2].split()
-                if self.process is not None and int(fields[1]) == self.process.pid:
-                    found.append(int(entry.name))
-        return found
+        """Pids of faces, of workers and of those who run scripts."""
+        return [pid for pid, parent in parents().items() if self.process is not None and parent == self.process.pid]
+
+    def descendants(self):
+        """Pids of these, and of theirs."""
+        known, found = parents(), {self.process.pid} if self.process is not None else set()
+        while more := {pid for pid, parent in known.items() if parent in found} - found:
+            found |= more
+        return sorted(found - {self.process.pid}) if found else []
 
 
 class Fleet:

@@ -239,6 +239,46 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(len(fleet.points()), 1)
         self.assertEqual(fleet.tasks(session)[0]['restorePointId'], fleet.points()[0]['id'])
 
+    def test_server_dies_with_a_new_writer(self):
+        """The repository has a writer for the host whose credential nobody has: the host gets another."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        job = fleet.add_job('docs', one, [self.source('source')], fleet.add_repository('main', one))
+        fleet.run(job)
+        fleet.kill_server()
+        base = sqlite3.connect(self.folder / 'server' / 'server.db')
+        base.execute('DELETE FROM repository_writers')
+        base.commit()
+        base.close()
+        fleet.start_server()
+        fleet.run(job, seconds=30)
+        fleet.run(job, seconds=30)
+        self.assertEqual(len(fleet.points()), 3)
+
+    def test_server_dies_in_retention(self):
+        """The repository has let go of a point, and the catalogue was not told: the next run sees to that."""
+        fleet = self.fleet
+        one = fleet.add_agent('one')
+        repository = fleet.add_repository('main', one)
+        job = fleet.add_job('docs', one, [self.source('source')], repository, points=1)
+        fleet.run(job)
+        before = {}
+        base = sqlite3.connect(self.folder / 'server' / 'server.db')
+        for table in ('backup_files', 'restore_points'):
+            before[table] = base.execute(f'SELECT * FROM {table}').fetchone()
+        base.close()
+        fleet.run(job)
+        fleet.kill_server()
+        base = sqlite3.connect(self.folder / 'server' / 'server.db')
+        for table, row in before.items():
+            base.execute(f"INSERT INTO {table} VALUES ({', '.join('?' for _ in row)})", row)
+        base.commit()
+        base.close()
+        fleet.start_server()
+        self.assertEqual(len(fleet.points()), 2)
+        fleet.run(job)
+        self.assertEqual(len(fleet.points()), 1)
+
     def test_one_repository_by_two_paths(self):
         """It is registered once: else two would take turns at it without knowing of each other."""
         fleet = self.fleet

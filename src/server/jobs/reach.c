@@ -10,6 +10,7 @@
 
 #define TICKET_SECONDS 300u /* without a connection; a task that waits for a slot has no ticket yet */
 #define DAY_SECONDS 86400u
+#define WRITER_NAMES 100u
 
 char *hf_jobs_location(HfJobs *jobs, const HfRepositoryRow *repository)
 {
@@ -229,6 +230,23 @@ static gboolean keep_writer(HfJobs *jobs, const char *host_id, const HfRepositor
   return hf_inv_writer_add(jobs->inv, &hf_actor_server, row, credential, strlen(credential), error);
 }
 
+/* The name may be taken: by a server that ended before it had put the credential down, or that had the repository before.
+ * Nobody can tell whether that writer is still in use, and its credential is not ours. */
+static char *add_writer(HfJobsDoor *door, const char *host, GError **error)
+{
+  for (guint number = 1;; number++) {
+    g_autoptr(GError) why = NULL;
+    g_autofree char *name = number == 1 ? g_strdup(host) : g_strdup_printf("%s %u", host, number);
+    char *credential = hf_writers_add(door->repo->store, &door->repo->config, door->repo->keys, name, &why);
+    if (credential != NULL)
+      return credential;
+    if (number == WRITER_NAMES || !hf_error_is(why, HF_ERROR_EXISTS)) {
+      g_propagate_error(error, g_steal_pointer(&why));
+      return NULL;
+    }
+  }
+}
+
 static gboolean make_writer(HfJobs *jobs, const char *host_id, const HfRepositoryRow *repository, GError **error)
 {
   g_autoptr(HfHostRow) host = hf_inv_host_get(jobs->inv, host_id, error);
@@ -239,7 +257,7 @@ static gboolean make_writer(HfJobs *jobs, const char *host_id, const HfRepositor
   g_autoptr(HfWriterRow) sibling = sibling_writer(jobs, host_id, repository);
   g_autoptr(HfSecret) credential = sibling != NULL
     ? hf_inv_writer_credential(jobs->inv, sibling, NULL, error)
-    : hf_writers_add(door->repo->store, &door->repo->config, door->repo->keys, host->name, error);
+    : add_writer(door, host->name, error);
   return credential != NULL && share_writers(jobs, repository, door, TRUE, error) &&
     keep_writer(jobs, host_id, repository, door, credential, error);
 }

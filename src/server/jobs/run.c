@@ -124,9 +124,19 @@ static gboolean give_order(BackupTask *task, HfJobsWay *way, GError **error)
                                          &writer, HF_JOBS_STREAMS, script_seconds(task->backup->config), FALSE, error))
     return FALSE;
   hf_jobs_way_links(way, "backup-proxy", links);
-  return hf_inv_task_resume(jobs->inv, task->row->id, ORDERED, error) &&
-    jobs->parts.hosts.order(jobs->parts.hosts.user, task->object->host_id, task->row->id, "backup", order, secret,
-                            links, HF_JOBS_STREAMS, error);
+  if (!hf_inv_task_resume(jobs->inv, task->row->id, ORDERED, error))
+    return FALSE;
+  g_autoptr(GError) why = NULL;
+  if (jobs->parts.hosts.order(jobs->parts.hosts.user, task->object->host_id, task->row->id, "backup", order, secret,
+                              links, HF_JOBS_STREAMS, &why))
+    return TRUE;
+  if (hf_error_is(why, HF_ERROR_EXISTS)) {
+    /* It runs already, at the rate of its first order. */
+    hf_jobs_limit(jobs, task->row->id, task->object->host_id, task->backup->repository, TRUE);
+    return TRUE;
+  }
+  g_propagate_error(error, g_steal_pointer(&why));
+  return FALSE;
 }
 
 /* ---- One task: its end. ---- */
@@ -258,22 +268,12 @@ static gboolean is_lost(BackupTask *task, const HfJobsTask *waiting)
 static gboolean order_and_wait(BackupTask *task, HfJobsTask *waiting, HfJobsWay *way, GError **error)
 {
   gboolean ordered = g_str_equal(task->row->resume, ORDERED);
-  g_autoptr(GError) why = NULL;
   if (ordered && is_lost(task, waiting)) {
     if (take_made(task))
       return TRUE;
     ordered = FALSE;
   }
-  gboolean good = ordered || give_order(task, way, &why);
-  if (!good && hf_error_is(why, HF_ERROR_EXISTS)) {
-    /* It runs already, at the rate of its first order. */
-    hf_jobs_limit(task->backup->run->jobs, task->row->id, task->object->host_id, task->backup->repository, TRUE);
-    good = TRUE;
-  }
-  if (good)
-    return wait_for_end(task, waiting, error);
-  g_propagate_error(error, g_steal_pointer(&why));
-  return FALSE;
+  return (ordered || give_order(task, way, error)) && wait_for_end(task, waiting, error);
 }
 
 static gboolean carry_out(BackupTask *task, GError **error)
@@ -397,12 +397,38 @@ static const HfTaskRow *task_of(const GPtrArray *rows, const char *point)
   return NULL;
 }
 
+/* The catalogue's points of the backup that `row_id` is of which the repository has no more: a server that was killed
+ * while retention ran may not have put that down. */
+static gboolean forget_gone(BackupRun *backup, const GPtrArray *infos, const char *row_id, GError **error)
+{
+  const HfInventory *inv = backup->run->jobs->inv;
+  g_autoptr(HfPointRow) one = hf_inv_point_get(inv, row_id, error);
+  g_autoptr(GPtrArray) rows = one == NULL ? NULL : hf_inv_points_of(inv, one->backup_id, NULL, error);
+  if (rows == NULL)
+    return FALSE;
+  g_autoptr(GHashTable) there = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (guint i = 0; i < infos->len; i++) {
+    const HfPointInfo *info = infos->pdata[i];
+    g_hash_table_add(there, hf_hex(info->point.id.b, sizeof info->point.id.b));
+  }
+  g_autoptr(GPtrArray) gone = g_ptr_array_new();
+  for (guint i = 0; i < rows->len; i++) {
+    HfPointRow *row = rows->pdata[i];
+    if (!g_hash_table_contains(there, row->point))
+      g_ptr_array_add(gone, row->point);
+  }
+  g_ptr_array_add(gone, NULL);
+  return gone->len == 1 ||
+    hf_inv_points_forget(inv, backup->repository->id, (const char *const *)gone->pdata, error);
+}
+
 /* All points of the job: also those of a run whose server was killed before it came to this. */
 static gboolean catalogue(BackupRun *backup, HfJobsDoor *door, const GPtrArray *infos, const GPtrArray *rows,
                           GError **error)
 {
   HfJobs *jobs = backup->run->jobs;
   guint64 now = hf_service_visit(door->repo->store).seconds;
+  g_autofree char *any = NULL;
   for (guint i = 0; i < infos->len; i++) {
     const HfPointInfo *info = infos->pdata[i];
     g_autofree char *id = hf_hex(info->point.id.b, sizeof info->point.id.b), *row = NULL;
@@ -414,8 +440,10 @@ static gboolean catalogue(BackupRun *backup, HfJobsDoor *door, const GPtrArray *
     if (task != NULL && row != NULL && task->restore_point_id == NULL &&
         !hf_inv_task_point(jobs->inv, task->id, row, error))
       return FALSE;
+    if (any == NULL)
+      any = g_steal_pointer(&row);
   }
-  return TRUE;
+  return any == NULL || forget_gone(backup, infos, any, error);
 }
 
 static gboolean any_done(const GPtrArray *rows)
