@@ -73,7 +73,7 @@ static gboolean run_logs(HfWorker *worker, GByteArray *result G_GNUC_UNUSED, GEr
   if (!hf_installer_logs_task_decode_bytes(view.data, view.length, &task, error))
     return FALSE;
   g_autofree char *folder = g_build_filename(hf_worker_state(worker), "..", "log", NULL);
-  g_autoptr(HfChannel) out = hf_worker_link(worker, 0, error);
+  g_autoptr(HfChannel) out = hf_worker_link(worker, 0, NULL, error);
   return out != NULL && send_path(out, folder, "agent.log.1", error) && send_path(out, folder, "agent.log", error) &&
          send_journal(out, task.since, error) && hf_channel_send(out, end, sizeof end, error) &&
          hf_channel_end(out, error);

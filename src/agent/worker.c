@@ -175,7 +175,7 @@ static gboolean wait_for_link(HfWorker *worker, Link *link, gboolean joined, GEr
   return (joined ? link->answered : link->fd >= 0) || hf_fail(error, HF_ERROR_IO, "the keeper of this host is gone");
 }
 
-HfChannel *hf_worker_link_begin(HfWorker *worker, guint index, GError **error)
+HfChannel *hf_worker_link_begin(HfWorker *worker, guint index, const char *peer, GError **error)
 {
   if (index >= worker->n_links) {
     hf_fail(error, HF_ERROR_USAGE, "the order of this task names %u links, not %u", worker->n_links, index + 1);
@@ -184,7 +184,7 @@ HfChannel *hf_worker_link_begin(HfWorker *worker, guint index, GError **error)
   Link *link = &worker->links[index];
   if (!ask_for_link(worker, index, error) || !wait_for_link(worker, link, FALSE, error))
     return NULL;
-  g_autofree char *name = g_strdup_printf("link %u", index);
+  g_autofree char *name = peer != NULL ? g_strdup(peer) : g_strdup_printf("link %u", index);
   HF_LOCK(&worker->lock);
   return hf_channel_new(hf_steal_fd(&link->fd), name);
 }
@@ -194,9 +194,9 @@ gboolean hf_worker_link_joined(HfWorker *worker, guint index, GError **error)
   return wait_for_link(worker, &worker->links[index], TRUE, error);
 }
 
-HfChannel *hf_worker_link(HfWorker *worker, guint index, GError **error)
+HfChannel *hf_worker_link(HfWorker *worker, guint index, const char *peer, GError **error)
 {
-  g_autoptr(HfChannel) channel = hf_worker_link_begin(worker, index, error);
+  g_autoptr(HfChannel) channel = hf_worker_link_begin(worker, index, peer, error);
   return channel != NULL && hf_worker_link_joined(worker, index, error) ? g_steal_pointer(&channel) : NULL;
 }
 

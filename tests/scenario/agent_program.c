@@ -78,7 +78,7 @@ static gboolean run_link(HfWorker *worker, GByteArray *result, GError **error)
   HfView task = hf_worker_task(worker);
   for (guint i = 0; i < hf_worker_links(worker); i++) {
     g_autofree guint8 *answer = g_malloc(task.length);
-    g_autoptr(HfChannel) channel = hf_worker_link(worker, i, error);
+    g_autoptr(HfChannel) channel = hf_worker_link(worker, i, NULL, error);
     if (channel == NULL || !hf_channel_send(channel, task.data, task.length, error) ||
         !hf_channel_read(channel, answer, task.length, error) || !hf_channel_end(channel, error))
       return FALSE;

@@ -17,7 +17,7 @@ static GPtrArray *begin_links(HfWorker *worker, const HfWorkRepository *where, G
     return NULL;
   }
   for (guint i = 0; i < where->links; i++) {
-    HfChannel *channel = hf_worker_link_begin(worker, where->first_link + i, error);
+    HfChannel *channel = hf_worker_link_begin(worker, where->first_link + i, where->location, error);
     if (channel == NULL)
       return NULL;
     g_ptr_array_add(channels, channel);
