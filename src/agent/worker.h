@@ -80,8 +80,8 @@ guint hf_worker_links(const HfWorker *worker);
  * port first, for 3 seconds, unless the order says that the range alone may be used; then the channel port that the far
  * host named for it) and shows the ticket; an inward link waits until the peer of its ticket has called. The channel is
  * plain (the transport role does the TLS) and the caller's: hf_channel_free. Each link is opened once; HF_ERROR_IO
- * names the address and the ports that were tried. `peer`: what errors of the channel call the far end; NULL: the link's
- * number.
+ * names the address and the ports that were tried. `peer`: what errors of the channel call the far end; NULL: the
+ * link's number.
  */
 HfChannel *hf_worker_link(HfWorker *worker, guint index, const char *peer, GError **error);
 /* The same without waiting for the far end: what is written at once (up to 4 KiB) goes out together with the ticket,

@@ -230,8 +230,8 @@ static gboolean keep_writer(HfJobs *jobs, const char *host_id, const HfRepositor
   return hf_inv_writer_add(jobs->inv, &hf_actor_server, row, credential, strlen(credential), error);
 }
 
-/* The name may be taken: by a server that ended before it had put the credential down, or that had the repository before.
- * Nobody can tell whether that writer is still in use, and its credential is not ours. */
+/* The name may be taken: by a server that ended before it had put the credential down, or that had the repository
+ * before. Nobody can tell whether that writer is still in use, and its credential is not ours. */
 static char *add_writer(HfJobsDoor *door, const char *host, GError **error)
 {
   for (guint number = 1;; number++) {
