@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/work.h"
 #include "storage/service/service.h"
@@ -162,7 +163,7 @@ static gboolean end_done(BackupTask *task, const HfJobsResult *result, const HfW
 {
   const HfInventory *inv = task->backup->run->jobs->inv;
   HfTaskFigures figures = task_figures(task->row, result, done);
-  g_autofree char *size = g_format_size(done->bytes), *sent = g_format_size((guint64)figures.transferred_bytes);
+  g_autofree char *size = hf_format_size(done->bytes), *sent = hf_format_size((guint64)figures.transferred_bytes);
   g_autofree char *line = g_strdup_printf("%" G_GUINT64_FORMAT " files, %s; %" G_GUINT64_FORMAT
                                           " unchanged; %s over the wire%s", done->files, size, done->unchanged, sent,
                                           done->resumed ? "; an interrupted run was taken up" : "");
