@@ -8,6 +8,7 @@ Then all is made whole, and it is looked whether
 
  - every session ends by itself, and the next run succeeds,
  - what the next run sends is at most what is new,
+ - the scripts after a task ran wherever those before it did,
  - points that were listed are listed until retention takes them, and come back byte for byte (all of them at the end),
  - no session of a repository outlives its holder by more than 60 s,
  - at the end, whatever is stored passes verification.
@@ -62,11 +63,11 @@ def digest(folder):
 
 
 def role_of(pid):
-    """The name after --role of a process of an agent."""
+    """What a process of an agent is, by the title that it gave itself; None for programs that it started."""
     with contextlib.suppress(OSError):
-        words = pathlib.Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')
-        if b'--role' in words:
-            return words[words.index(b'--role') + 1].decode()
+        title = pathlib.Path(f'/proc/{pid}/comm').read_text(encoding='ascii', errors='replace').strip()
+        if title.startswith('hf-'):
+            return title[3:]
     return None
 
 
@@ -139,8 +140,9 @@ class Torture:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.random.randbytes(self.random.choice((100, 5000, 60000, 400000))))
         # A host backs up what its own name says: both folders lie on this one machine.
-        self.jobs = [fleet.add_job(f'job-{agent.name}', agent, [self.sources[agent.name]], main, points=KEPT_POINTS)
-                     for agent in (self.one, self.two)]
+        more = {'one': {}, 'two': self.add_scripts()}
+        self.jobs = [fleet.add_job(f'job-{agent.name}', agent, [self.sources[agent.name]], main, points=KEPT_POINTS,
+                                   **more[agent.name]) for agent in (self.one, self.two)]
         self.copy = fleet.post('/api/v1/jobs', {
             'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
             'sourceObjects': {'includes': {'jobs': [{'id': job} for job in self.jobs]}},
@@ -150,6 +152,25 @@ class Torture:
         for job in self.jobs:
             fleet.run(job)
         self.say('the fleet stands')
+
+    def add_scripts(self):
+        """What a job says to have scripts run that write down for which task they ran."""
+        scripts = {}
+        for which, body in (('pre', 'sleep 0.3'), ('post', 'sleep 0.1')):
+            path = self.folder / f'{which}-script'
+            path.write_text(f'#!/bin/sh\necho "$HOLDFAST_TASK" >> {self.folder}/{which}-ran\n{body}\n', encoding='ascii')
+            path.chmod(0o755)
+            scripts[f'{which}JobScript'] = str(path)
+        return {'guestProcessing': {'appAwareProcessing': {'isEnabled': True, 'appSettings': [
+            {'scripts': {'isExecutionEnabled': True, 'jobScripts': scripts}}]}}}
+
+    def owed(self):
+        """Tasks whose script before ran and whose script after did not."""
+        ran = {}
+        for which in ('pre', 'post'):
+            path = self.folder / f'{which}-ran'
+            ran[which] = set(path.read_text(encoding='ascii').split()) if path.exists() else set()
+        return ran['pre'] - ran['post']
 
     def remember(self):
         self.current = {name: digest(source) for name, source in self.sources.items()}
@@ -205,7 +226,7 @@ class Torture:
             if agent.process is None or not agent.process.alive():
                 continue
             found.append((f'keeper {agent.name}', agent.process.pid))
-            found += [(f'{role} {agent.name}', pid) for pid in agent.children() if (role := role_of(pid))]
+            found += [(f'{role} {agent.name}', pid) for pid in agent.descendants() if (role := role_of(pid))]
         return found
 
     def pick_process(self):
@@ -213,8 +234,9 @@ class Torture:
         kinds = sorted({name.split()[0] for name, _ in found})
         if not kinds:
             return None
-        # Workers are few and short-lived: when there is one it is often chosen.
-        kind = 'worker' if 'worker' in kinds and self.random.random() < 0.4 else self.random.choice(kinds)
+        # Some are few and short-lived: when there is one it is often chosen.
+        rare = [kind for kind in ('guardian', 'scripts', 'worker') if kind in kinds and self.random.random() < 0.4]
+        kind = rare[0] if rare else self.random.choice(kinds)
         return self.random.choice([entry for entry in found if entry[0].split()[0] == kind])
 
     def kill(self):
@@ -222,6 +244,7 @@ class Torture:
         if chosen is None:
             return None
         world.tell(chosen[1], signal.SIGKILL)
+        self.counts[f'kill: {chosen[0].split()[0]}'] += 1
         return f'kill {chosen[0]}'
 
     def stop(self):
@@ -255,6 +278,8 @@ class Torture:
             return None
         agent = self.random.choice(self.agents())
         _, count = self.cables.halve(agent.place)
+        if count == 0:
+            return None
         return f'{count} connections of {agent.name} are half open'
 
     def fill(self):
@@ -382,6 +407,8 @@ class Torture:
         return left
 
     def available(self, seconds=90):
+        time.sleep(1)  # who died a moment ago may be taken for alive
+
         def all_here():
             rows = self.asked(self.fleet.all, '/api/v1/backupInfrastructure/managedServers')
             return all(row['status'] == 'Available' for row in rows if row['id'] in {a.id for a in self.agents()})
@@ -444,6 +471,12 @@ class Torture:
             time.sleep(0.5)
         return before & self.leases()
 
+    @staticmethod
+    def settle(left, seconds):
+        """Until left() is empty."""
+        with contextlib.suppress(rig.FleetError):
+            rig.wait_for('all to be done', seconds, lambda: not left())
+
     # ---- A round. ----
 
     def begin_work(self):
@@ -494,6 +527,8 @@ class Torture:
             self.check(self.restores(row, f'newest of {name}') and self.checked[row['id']] in self.current,
                        f'the newest point of {name} is not what its host had in the last run')
         self.restores(self.random.choice(rows), 'any')
+        self.settle(self.owed, 30)
+        self.check(not self.owed(), f'no script ran after these tasks: {self.owed()}')
         outlived = self.watch_leases(old, ended)
         self.check(not outlived, f'sessions outlived their holders: {sorted(outlived)}')
         self.say(f'round {self.round} took {time.monotonic() - healed:.1f} s to settle; {len(rows)} points')

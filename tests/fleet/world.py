@@ -4,7 +4,6 @@ bridge by a cable that can be cut, and the server stands beside them; else all s
 import contextlib
 import heapq
 import itertools
-import json
 import os
 import pathlib
 import pwd
@@ -225,10 +224,3 @@ class Postgres:
     def end(self):
         with contextlib.suppress(Exception):
             self.stop(signal.SIGQUIT)
-
-
-def read_status(agent):
-    """What the keeper writes down of itself."""
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((agent.folder / 'run' / 'status').read_text(encoding='utf-8'))
-    return {}
