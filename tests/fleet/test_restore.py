@@ -169,11 +169,12 @@ class RestoreTest(unittest.TestCase):
         left = [name for name in self.files(source) if '.holdfast-' in name]
         for name, content in now.items():
             self.assertIn((source / name).read_bytes(), (content, saved[name]), name)
-        self.assertTrue(left)
         for name in left:
             (source / name).unlink()
+        whole = self.files(source) == saved # a busy machine may be done before it is killed
         one.start()
-        self.assertNotEqual(fleet.wait(session)['result']['result'], 'Success')
+        if not whole:
+            self.assertNotEqual(fleet.wait(session)['result']['result'], 'Success')
         self.bring('Overwrite', ['/'])
         self.assertEqual(self.files(source), saved)
 
