@@ -123,8 +123,9 @@ gboolean hf_api_hosts_rescan(HfApiCall *call, GError **error)
   g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
   g_autofree char *session = NULL;
   size_t index;
-  json_array_foreach(list, index, item)
+  json_array_foreach(list, index, item) {
     g_ptr_array_add(ids, g_strdup(json_string_value(item)));
+  }
   g_autoptr(GPtrArray) hosts = ids->len > 0 ? NULL : hf_inv_hosts_load(hf_api_inventory(call), error);
   if (!HF_API_NEED(call, host_rescan, error) || (ids->len == 0 && hosts == NULL))
     return FALSE;

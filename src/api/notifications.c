@@ -92,8 +92,9 @@ static void read_mail(json_t *body, HfMailSettings *mail)
   g_autoptr(GStrvBuilder) to = g_strv_builder_new();
   gsize index;
   json_t *address;
-  json_array_foreach(hf_api_at(body, "mail.to"), index, address)
+  json_array_foreach(hf_api_at(body, "mail.to"), index, address) {
     g_strv_builder_add(to, json_string_value(address));
+  }
   mail->to = g_strv_builder_end(to);
 }
 

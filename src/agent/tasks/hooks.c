@@ -329,7 +329,7 @@ gboolean hf_hooks_serve(HfControl *control, GError **error)
   Hooks hooks = { .control = control, .order = &order, .when = "before" };
   if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0)
     return hf_fail_errno(error, errno, "cannot take up orphans");
-  if (take_order(&hooks, &order, &task, &why)) {
+  if (take_order(&hooks, &order, &task, &why) && order.outcome != NULL) {
     const gboolean after = *order.outcome != '\0';
     hooks.when = after ? "after" : "before";
     run_all(&hooks, after ? task.after : task.before, after ? task.n_after : task.n_before, &why);

@@ -219,7 +219,7 @@ static gboolean wait_for_end(BackupTask *task, HfJobsTask *waiting, GError **err
     return hf_work_backup_done_decode(result->bytes, &done, error) && end_done(task, result, &done, error);
   if (!is_account(result) && !hf_run_ending(run) && take_made(task))
     return TRUE;
-  g_propagate_error(error, why != NULL ? g_steal_pointer(&why) : g_error_copy(result->why));
+  g_propagate_error(error, result == NULL ? g_steal_pointer(&why) : g_error_copy(result->why));
   return FALSE;
 }
 

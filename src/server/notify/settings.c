@@ -72,8 +72,9 @@ static void read_mail(json_t *json, HfMailSettings *mail)
   g_autoptr(GStrvBuilder) to = g_strv_builder_new();
   gsize index;
   json_t *address;
-  json_array_foreach(json_object_get(json, "to"), index, address)
+  json_array_foreach(json_object_get(json, "to"), index, address) {
     g_strv_builder_add(to, json_string_value(address));
+  }
   mail->to = g_strv_builder_end(to);
 }
 
