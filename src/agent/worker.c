@@ -31,12 +31,14 @@ struct HfWorker {
   Link *links;
   guint n_links;
   HfProgress progress;
-  GBytes *figures;
   gboolean keeper_gone;
   gboolean scripts_answered;
   GError *scripts_failed;
   gboolean rate_told;
   HfThrottle *throttle;
+  GMutex measuring; /* of these two */
+  HfWorkerMeasure measure;
+  gpointer measure_user;
 };
 
 /* ---- what was ordered ---- */
@@ -107,14 +109,22 @@ static void on_warning(gpointer user, const char *path, const char *message)
   hf_control_send_line(((HfWorker *)user)->control, TRUE, text);
 }
 
+static GBytes *take_figures(HfWorker *worker)
+{
+  HF_LOCK(&worker->measuring);
+  GBytes *figures = worker->measure != NULL ? worker->measure(worker->measure_user) : NULL;
+  return figures != NULL ? figures : g_bytes_new(NULL, 0);
+}
+
 static void send_progress(HfWorker *worker)
 {
+  GBytes *figures = take_figures(worker);
   g_mutex_lock(&worker->lock);
   g_auto(HfInstallerProgress) out = {
     .files_done = worker->progress.files_done, .bytes_done = worker->progress.bytes_done,
     .files_total = worker->progress.files_total, .bytes_total = worker->progress.bytes_total,
     .stored_bytes = worker->progress.stored_bytes,
-    .figures = worker->figures != NULL ? g_bytes_ref(worker->figures) : g_bytes_new(NULL, 0),
+    .figures = figures,
   };
   g_mutex_unlock(&worker->lock);
   g_autoptr(GBytes) encoded = hf_installer_progress_encode(&out, NULL);
@@ -134,11 +144,11 @@ static void on_progress(gpointer user, const HfProgress *progress, gboolean last
   send_progress(worker);
 }
 
-void hf_worker_figures(HfWorker *worker, const void *bytes, gsize length)
+void hf_worker_measure(HfWorker *worker, HfWorkerMeasure measure, gpointer user)
 {
-  HF_LOCK(&worker->lock);
-  g_clear_pointer(&worker->figures, g_bytes_unref);
-  worker->figures = g_bytes_new(bytes, length);
+  HF_LOCK(&worker->measuring);
+  worker->measure = measure;
+  worker->measure_user = user;
 }
 
 /* ---- links ---- */

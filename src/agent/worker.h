@@ -67,8 +67,10 @@ HfThrottle *hf_worker_throttle(HfWorker *worker, guint64 rate);
 
 /* The reports of the engine: its warnings and progress go to the server. */
 HfReport *hf_worker_report(HfWorker *worker);
-/* Figures of the task's own (busy times, bytes on the wire...): opaque, the last one given goes with the progress. */
-void hf_worker_figures(HfWorker *worker, const void *bytes, gsize length);
+/* Figures of the task's own (busy times, bytes on the wire...), opaque here: whenever progress is told, `measure` is asked
+ * for them by the thread that tells it. NULL: no more; nobody asks any longer when this has returned. */
+typedef GBytes *(*HfWorkerMeasure)(gpointer user);
+void hf_worker_measure(HfWorker *worker, HfWorkerMeasure measure, gpointer user);
 /* A line of the task's log. */
 void hf_worker_log(HfWorker *worker, const char *format, ...) G_GNUC_PRINTF(2, 3);
 

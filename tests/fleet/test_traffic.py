@@ -131,6 +131,7 @@ class TrafficTest(unittest.TestCase):
         large = fleet.add_job('large', one, [self.source('large', 40)], main)
         small = fleet.add_job('small', two, [self.source('small', 8)], main)
         self.rules(3 * KIB)
+        sent_before = net.bytes_of('one77')
         long, short = fleet.start(large), fleet.start(small)
         begun, before = time.monotonic(), net.bytes_of('one77', 'two77')
         for session in (long, short):
@@ -149,7 +150,11 @@ class TrafficTest(unittest.TestCase):
         self.rules(100)
         self.await_said(long, "Traffic rule 'wire' leaves 100.0 KiB a second")
         self.assert_rate(100 * KIB, 3, 'one77')
-        self.assertEqual(fleet.session(long)['state'], 'Working')
+        task = fleet.tasks(long)[0]
+        self.assertEqual(task['state'], 'Working')
+        # What a task has sent so far is told while it runs, and is no more than what went over the wire.
+        self.assertGreater(task['progress']['transferredSize'], MIB)
+        self.assertLessEqual(task['progress']['transferredSize'], net.bytes_of('one77') - sent_before)
 
         # At that rate what is left takes minutes. Another server, which knows the task that runs, lifts it.
         fleet.kill_server()

@@ -32,6 +32,11 @@ static gboolean run_sleep(HfWorker *worker, GByteArray *result, GError **error)
   return TRUE;
 }
 
+static GBytes *measure(gpointer user G_GNUC_UNUSED)
+{
+  return g_bytes_new_static("figures", 7);
+}
+
 /* Task and secret come back; where the secret could be seen from outside is looked at. */
 static gboolean run_echo(HfWorker *worker, GByteArray *result, GError **error)
 {
@@ -44,7 +49,7 @@ static gboolean run_echo(HfWorker *worker, GByteArray *result, GError **error)
                             memmem(environment, environment_length, hidden, secret.length) != NULL))
     return hf_fail(error, HF_ERROR_FAILED, "the secret can be seen");
   hf_report_warning(hf_worker_report(worker), "/some/file", "cannot be read");
-  hf_worker_figures(worker, "figures", 7);
+  hf_worker_measure(worker, measure, NULL);
   g_byte_array_append(result, task.data, (guint)task.length);
   g_byte_array_append(result, secret.data, (guint)secret.length);
   return TRUE;

@@ -73,7 +73,10 @@ static gboolean run(HfWorker *worker, GByteArray *result, GError **error)
     return FALSE;
   g_autoptr(HfFar) far =
     hf_far_open(worker, &task.repository, &key, hf_worker_throttle(worker, task.rate), error);
-  return far != NULL && back_up(worker, &task, far, &backup, error) &&
+  if (far == NULL)
+    return FALSE;
+  hf_far_tell(far, NULL);
+  return back_up(worker, &task, far, &backup, error) &&
     finish(far, &backup, &backup.source, result, error);
 }
 

@@ -62,6 +62,7 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
     from == NULL ? NULL : hf_far_open(worker, &task.to, to_key.text != NULL ? &to_key : NULL, throttle, error);
   if (to == NULL || !hf_repo_load_index(from->repo, error) || !hf_repo_load_index(to->repo, error))
     return FALSE;
+  hf_far_tell(from, to);
   g_autoptr(GPtrArray) points = hf_points_load(from->repo, NULL, error);
   g_autoptr(GPtrArray) chosen = points == NULL ? NULL : choose(&task, points);
   return chosen != NULL && hf_copy(from->repo, to->repo, chosen, &result, error) &&

@@ -91,6 +91,7 @@ void hf_far_free(HfFar *far)
 {
   if (far == NULL)
     return;
+  hf_worker_measure(far->worker, NULL, NULL);
   hf_repo_free(far->repo);
   g_free(far);
 }
@@ -116,6 +117,22 @@ static guint64 processor_us(void)
   getrusage(RUSAGE_SELF, &usage);
   return (guint64)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
     (guint64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+static GBytes *measure(gpointer user)
+{
+  const HfFar *far = user;
+  g_auto(HfWorkFigures) figures = { 0 };
+  hf_far_figures(far, &figures);
+  if (far->other != NULL)
+    hf_far_figures(far->other, &figures);
+  return hf_work_figures_encode(&figures, NULL);
+}
+
+void hf_far_tell(HfFar *far, const HfFar *other)
+{
+  far->other = other;
+  hf_worker_measure(far->worker, measure, far);
 }
 
 void hf_far_figures(const HfFar *far, HfWorkFigures *figures)

@@ -13,6 +13,7 @@ typedef struct HfFar {
   HfWorker *worker; /* borrowed */
   HfRepo *repo;     /* owned; its store is one of storage/service */
   gint64 begun;     /* monotonic microseconds */
+  const struct HfFar *other; /* whose figures are told together with these, or NULL */
 } HfFar;
 
 /* Opens all links of `where` and the repository behind them; `key` NULL: without keys; `throttle` (NULL: none, and it
@@ -28,6 +29,9 @@ gboolean hf_far_key(HfWorker *worker, HfWorkKey *key, GError **error);
 
 /* Leaves an encoded result (taken over; NULL: FALSE) in `out`. */
 gboolean hf_far_result(GBytes *encoded, GByteArray *out);
+
+/* Tells what is measured here, and at `other` (NULL: nowhere else), with the progress of the task, until either is freed. */
+void hf_far_tell(HfFar *far, const HfFar *other);
 
 /* Fills in what was measured since the repository was opened; several repositories of a task add up. */
 void hf_far_figures(const HfFar *far, HfWorkFigures *figures);

@@ -72,6 +72,7 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
   g_autoptr(GPtrArray) points = NULL;
   if (far == NULL)
     return FALSE;
+  hf_far_tell(far, NULL);
   points = hf_points_load(far->repo, NULL, error);
   const HfPointInfo *info = find_point(points, &task.point, task.repository.location, error);
   gboolean good = info != NULL && restore(&task, far->repo, info, &result, error);
