@@ -177,7 +177,11 @@ static void test_texts_fit(void)
 
 int main(int argc, char **argv)
 {
-  g_setenv("XDG_CONFIG_HOME", "/nonexistent", TRUE); /* nobody is logged in anywhere */
+  /* Nobody is logged in anywhere. */
+  g_autofree char *config = g_dir_make_tmp("holdfast-cli-XXXXXX", NULL);
+  g_autofree char *folder = g_build_filename(config, "holdfast", NULL);
+  g_autofree char *lock = g_build_filename(folder, "login.lock", NULL);
+  g_setenv("XDG_CONFIG_HOME", config, TRUE);
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/cli/cli/help", test_help);
   g_test_add_func("/cli/cli/version", test_version);
@@ -188,5 +192,9 @@ int main(int argc, char **argv)
   g_test_add_func("/cli/cli/no-repository", test_no_repository);
   g_test_add_func("/cli/cli/restore-worlds", test_restore_worlds);
   g_test_add_func("/cli/cli/texts-fit", test_texts_fit);
-  return g_test_run();
+  int code = g_test_run();
+  g_unlink(lock);
+  g_rmdir(folder);
+  g_rmdir(config);
+  return code;
 }
