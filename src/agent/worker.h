@@ -67,8 +67,8 @@ HfThrottle *hf_worker_throttle(HfWorker *worker, guint64 rate);
 
 /* The reports of the engine: its warnings and progress go to the server. */
 HfReport *hf_worker_report(HfWorker *worker);
-/* Figures of the task's own (busy times, bytes on the wire...), opaque here: whenever progress is told, `measure` is asked
- * for them by the thread that tells it. NULL: no more; nobody asks any longer when this has returned. */
+/* Figures of the task's own (busy times, bytes on the wire...), opaque here: whenever progress is told, `measure` is
+ * asked for them by the thread that tells it. NULL: no more; nobody asks any longer when this has returned. */
 typedef GBytes *(*HfWorkerMeasure)(gpointer user);
 void hf_worker_measure(HfWorker *worker, HfWorkerMeasure measure, gpointer user);
 /* A line of the task's log. */

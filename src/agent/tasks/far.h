@@ -30,7 +30,8 @@ gboolean hf_far_key(HfWorker *worker, HfWorkKey *key, GError **error);
 /* Leaves an encoded result (taken over; NULL: FALSE) in `out`. */
 gboolean hf_far_result(GBytes *encoded, GByteArray *out);
 
-/* Tells what is measured here, and at `other` (NULL: nowhere else), with the progress of the task, until either is freed. */
+/* Tells what is measured here, and at `other` (NULL: nowhere else), with the progress of the task, until either is
+ * freed. */
 void hf_far_tell(HfFar *far, const HfFar *other);
 
 /* Fills in what was measured since the repository was opened; several repositories of a task add up. */
