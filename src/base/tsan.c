@@ -25,6 +25,13 @@ static void use_malloc(void)
 
 __attribute__((section(".preinit_array"), used)) static void (*const early)(void) = use_malloc;
 
+/* The lock of GLib's error domains is made with the first error, inside the library. That it was made before others
+ * took it would not be seen, if two threads made the first errors. */
+__attribute__((constructor)) static void make_first_error(void)
+{
+  g_error_free(g_error_new_literal(g_quark_from_static_string("tsan"), 0, "the first"));
+}
+
 /* Calls GLib's own function of this name. A mutex is not needed: dlsym gives the same answer each time. */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
