@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Part of ThreadSanitizer builds only. GLib's locks are futexes of its own, which ThreadSanitizer cannot see: it would
- * report each datum they guard. The functions here stand before GLib's and tell it what happens.
+ * report each datum they guard; the same is true of its counts of references. The functions here stand before GLib's and
+ * tell it what happens. Programs run with G_SLICE=always-malloc (tools/check sets it): GLib's slices go from thread to
+ * thread under locks inside the library, malloc is watched as it is.
  */
 #include <dlfcn.h>
 #include <glib.h>
 #include <sanitizer/tsan_interface.h>
-#include <stdlib.h>
 
 const char *__tsan_default_options(void);
 
@@ -15,15 +16,6 @@ const char *__tsan_default_options(void)
 {
   return "allocator_may_return_null=1";
 }
-
-/* GLib's slices go from thread to thread under locks inside the library; malloc is watched as it is. GLib reads the
- * variable in its own constructor, which runs before those of the program, but after this. */
-static void use_malloc(void)
-{
-  setenv("G_SLICE", "always-malloc", 0);
-}
-
-__attribute__((section(".preinit_array"), used)) static void (*const early)(void) = use_malloc;
 
 /* The lock of GLib's error domains is made with the first error, inside the library. That it was made before others
  * took it would not be seen, if two threads made the first errors. */
@@ -130,3 +122,18 @@ void(g_once_init_leave)(volatile void *location, gsize result)
   __tsan_release((void *)location);
   REAL(g_once_init_leave)(location, result);
 }
+
+/* Whoever gives back the last reference comes after all others that gave back theirs. */
+#define COUNTED(type, unref) \
+  void unref(type *counted) \
+  { \
+    if (counted != NULL) { \
+      __tsan_release(counted); \
+      __tsan_acquire(counted); \
+    } \
+    REAL(unref)(counted); \
+  }
+
+COUNTED(GBytes, g_bytes_unref)
+COUNTED(GPtrArray, g_ptr_array_unref)
+COUNTED(GHashTable, g_hash_table_unref)
