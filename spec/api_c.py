@@ -15,6 +15,11 @@ def quote(text):
     return "NULL" if text is None else json.dumps(text)
 
 
+def fragment(sql):
+    """SQL, in which @VERSION@ stands for the program's own."""
+    return quote(sql).replace("@VERSION@", '" HF_VERSION "')
+
+
 def symbol(text):
     return re.sub(r"\W", "_", text)
 
@@ -70,7 +75,7 @@ class Source:
         for unit in ("gib", "rate", "duration"):
             if sql.startswith(unit + " "):
                 kind, sql = "HF_API_" + unit.upper(), sql[len(unit) + 1:]
-        return f"{{ {{ {path} }}, {kind}, {self.members(column.field.type)}, {quote(sql)} }}"
+        return f"{{ {{ {path} }}, {kind}, {self.members(column.field.type)}, {fragment(sql)} }}"
 
     def view(self, view):
         columns = self.array(f"HfApiColumn columns_{view.name}", [self.column(c) for c in view.columns])
@@ -100,7 +105,7 @@ class Source:
         for p in op.parameters:
             rows.append("{ " + ", ".join([
                 quote(p.name), self.kind(p.type), str(int(p.type.array)), str(int(p.type.required)),
-                self.members(p.type), "HF_API_FILTER_" + p.filter.upper(), quote(p.column)]) + " }")
+                self.members(p.type), "HF_API_FILTER_" + p.filter.upper(), fragment(p.column)]) + " }")
         parameters = self.array(f"HfApiParameter parameters_{number}", rows)
         names = ", ".join(quote(n) for n in op.names()) or "NULL"
         view = op.list or op.get

@@ -8,7 +8,7 @@ BASIC = {"text", "secret", "uuid", "bool", "int", "int32", "double", "time", "cl
 RIGHTS = {"nobody", "anybody"}
 ACTIONS = {"view", "audit", "run", "switch", "restore", "restore-elsewhere", "rescan", "configure", "delete",
            "accounts"}
-FILTERS = {"equal", "like", "least", "most", "none", "ignore"}
+FILTERS = {"equal", "like", "least", "most", "gib", "holds", "none", "ignore"}
 ERAS = ["1.1", "1.2", "1.3-rev0", ""]
 
 

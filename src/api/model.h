@@ -75,6 +75,8 @@ typedef enum HfApiFilterKind {
   HF_API_FILTER_LIKE,  /* text with '*' for any run of characters, without regard to case */
   HF_API_FILTER_LEAST, /* column >= value */
   HF_API_FILTER_MOST,  /* column <= value */
+  HF_API_FILTER_GIB,   /* a column of bytes is this number of 2^30, to the digits after the point that are given */
+  HF_API_FILTER_HOLDS, /* a column that is a JSON list of members has this one */
   HF_API_FILTER_NONE,  /* accepted, selects nothing: a property that no row here has */
   HF_API_FILTER_IGNORE,
 } HfApiFilterKind;

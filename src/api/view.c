@@ -3,6 +3,7 @@
  * Lists and rows straight from the tables: the one place where SQL is put together, of fragments of the declarations
  * and of placeholders. What clients send is only ever bound.
  */
+#include <math.h>
 #include <string.h>
 
 #include "api/call.h"
@@ -73,7 +74,17 @@ static gboolean refuse(const HfApiParameter *parameter, const char *value, GErro
   return hf_fail(error, HF_ERROR_USAGE, "parameter '%s' cannot be '%.40s'", parameter->name, value);
 }
 
-/* Old spellings may stand for several stored words. Appends "?, ?". */
+static gboolean bind_member(Query *query, const HfApiParameter *parameter, const char *stored, guint n, GError **error)
+{
+  if (parameter->filter == HF_API_FILTER_HOLDS) {
+    g_string_append_printf(query->where, "%s%s LIKE ?", n > 0 ? " OR " : "", parameter->column);
+    return bind_text(query, g_strdup_printf("%%\"%s\"%%", stored), error);
+  }
+  g_string_append(query->where, n > 0 ? ", ?" : "?");
+  return bind(query, HF_DB_TEXT(stored), error);
+}
+
+/* Old spellings may stand for several stored words. */
 static gboolean bind_members(Query *query, const HfApiParameter *parameter, const char *value, guint *n, GError **error)
 {
   guint before = *n;
@@ -84,8 +95,7 @@ static gboolean bind_members(Query *query, const HfApiParameter *parameter, cons
       fits = fits || g_ascii_strcasecmp(member->spelled[era], value) == 0;
     if (!fits)
       continue;
-    g_string_append(query->where, (*n)++ > 0 ? ", ?" : "?");
-    if (!bind(query, HF_DB_TEXT(member->stored), error))
+    if (!bind_member(query, parameter, member->stored, (*n)++, error))
       return FALSE;
   }
   return *n > before || refuse(parameter, value, error);
@@ -122,7 +132,8 @@ static gboolean bind_value(Query *query, const HfApiParameter *parameter, const 
 static gboolean filter_members(Query *query, const HfApiParameter *parameter, GPtrArray *values, GError **error)
 {
   guint n = 0;
-  g_string_append_printf(query->where, " AND %s IN (", parameter->column);
+  gboolean holds = parameter->filter == HF_API_FILTER_HOLDS;
+  g_string_append_printf(query->where, " AND %s%s", holds ? "" : parameter->column, holds ? "(" : " IN (");
   for (guint i = 0; i < values->len; i++) {
     g_auto(GStrv) words = g_strsplit(values->pdata[i], ",", -1);
     for (guint w = 0; words[w] != NULL; w++)
@@ -152,6 +163,31 @@ static gboolean filter_values(Query *query, const HfApiParameter *parameter, GPt
   return TRUE;
 }
 
+/* Bytes of "12.5": at least 12.45 and below 12.55, so that what was shown rounded is found; one byte at the least. */
+static gboolean bind_gib(Query *query, const HfApiParameter *parameter, const char *value, GError **error)
+{
+  gsize whole = strspn(value, "0123456789"), point = value[whole] == '.';
+  gsize digits = point ? strspn(value + whole + 1, "0123456789") : 0;
+  if (whole == 0 || whole > 9 || digits > 15 || value[whole + point + digits] != '\0')
+    return refuse(parameter, value, error);
+  double bytes = g_ascii_strtod(value, NULL) * (1 << 30);
+  double half = MAX((1 << 29) / pow(10, (double)digits), 0.5);
+  return bind(query, HF_DB_INT((gint64)ceil(bytes - half)), error) &&
+    bind(query, HF_DB_INT((gint64)ceil(bytes + half)), error);
+}
+
+static gboolean filter_gib(Query *query, const HfApiParameter *parameter, GPtrArray *values, GError **error)
+{
+  for (guint i = 0; i < values->len; i++) {
+    g_string_append_printf(query->where, " %s (%s >= ? AND %s < ?)", i == 0 ? "AND (" : "OR", parameter->column,
+                           parameter->column);
+    if (!bind_gib(query, parameter, values->pdata[i], error))
+      return FALSE;
+  }
+  g_string_append_c(query->where, ')');
+  return TRUE;
+}
+
 static gboolean add_filter(Query *query, HfApiCall *call, const HfApiParameter *parameter, GError **error)
 {
   g_autoptr(GPtrArray) values = g_ptr_array_new();
@@ -168,6 +204,8 @@ static gboolean add_filter(Query *query, HfApiCall *call, const HfApiParameter *
     g_string_append(query->where, " AND 1 = 0");
     return TRUE;
   }
+  if (parameter->filter == HF_API_FILTER_GIB)
+    return filter_gib(query, parameter, values, error);
   if (parameter->kind == HF_API_ENUM)
     return filter_members(query, parameter, values, error);
   return filter_values(query, parameter, values, error);

@@ -285,6 +285,38 @@ gboolean hf_inv_points_forget_unseen(const HfInventory *inv, const char *reposit
   return TRUE;
 }
 
+/* ---- what retention keeps points for ---- */
+
+typedef struct Periods {
+  const char *repository_id;
+  const char *const *points;
+  const guint *periods;
+  guint n;
+} Periods;
+
+static gboolean note_periods(HfDbLink *link, gpointer user, GError **error)
+{
+  static const char *const words[] = { "[\"None\"]", "[\"Weekly\"]", "[\"Monthly\"]", "[\"Weekly\",\"Monthly\"]",
+                                       "[\"Yearly\"]", "[\"Weekly\",\"Yearly\"]", "[\"Monthly\",\"Yearly\"]",
+                                       "[\"Weekly\",\"Monthly\",\"Yearly\"]" };
+  const Periods *work = user;
+  for (guint i = 0; i < work->n; i++) {
+    HfDbValue gfs = HF_DB_TEXT(words[work->periods[i] % G_N_ELEMENTS(words)]);
+    if (!hf_db_exec(link, "UPDATE backup_files SET gfs = ? WHERE gfs <> ? AND id = (SELECT file_id FROM restore_points "
+                          "WHERE repository_id = ? AND point = ?)",
+                    HF_DB_VALUES(gfs, gfs, HF_DB_TEXT(work->repository_id), HF_DB_TEXT(work->points[i])), NULL, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean hf_inv_points_periods(const HfInventory *inv, const char *repository_id, const char *const *ids,
+                               const guint *periods, guint n, GError **error)
+{
+  Periods work = { repository_id, ids, periods, n };
+  return hf_db_write(inv->db, note_periods, &work, error);
+}
+
 typedef struct Mark {
   const HfTable *table;
   const char *id, *sql;

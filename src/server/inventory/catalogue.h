@@ -68,6 +68,15 @@ gboolean hf_inv_points_forget(const HfInventory *inv, const char *repository_id,
 /* The end of a rescan: forgets all points of the repository with `seen` before `since`. `*forgotten` may be NULL. */
 gboolean hf_inv_points_forget_unseen(const HfInventory *inv, const char *repository_id, gint64 since, gint64 *forgotten,
                                      GError **error);
+/* Notes for what rules beyond the last points (HfInvPeriod, or'ed) retention keeps each of `n` points (by the engine's
+ * ids) of the repository; those that the catalogue does not know are passed over. */
+typedef enum HfInvPeriod {
+  HF_INV_PERIOD_WEEKLY = 1,
+  HF_INV_PERIOD_MONTHLY = 2,
+  HF_INV_PERIOD_YEARLY = 4,
+} HfInvPeriod;
+gboolean hf_inv_points_periods(const HfInventory *inv, const char *repository_id, const char *const *ids,
+                               const guint *periods, guint n, GError **error);
 gboolean hf_inv_point_damaged(const HfInventory *inv, const char *id, gboolean damaged, GError **error);
 gboolean hf_inv_point_lock(const HfInventory *inv, const char *id, gint64 locked_until, GError **error);
 gboolean hf_inv_object_result(const HfInventory *inv, const char *id, gboolean failed, GError **error);

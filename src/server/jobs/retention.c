@@ -49,19 +49,52 @@ static gboolean forget(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *
   return TRUE;
 }
 
+/* Which points the rules for weeks, months and years keep, each asked alone and locks left aside. */
+static gboolean note_periods(HfJobsRun *run, const HfRepositoryRow *repository, const HfJobConfig *config,
+                             GPtrArray *chosen, GError **error)
+{
+  const struct {
+    HfInvPeriod period;
+    HfKeepRules rules;
+    const char *reason;
+  } rules[] = {
+    { HF_INV_PERIOD_WEEKLY, { .weekly = config->keep_weekly }, "weekly" },
+    { HF_INV_PERIOD_MONTHLY, { .monthly = config->keep_monthly }, "monthly" },
+    { HF_INV_PERIOD_YEARLY, { .yearly = config->keep_yearly }, "yearly" },
+  };
+  g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+  g_autofree guint *periods = g_new0(guint, chosen->len + 1);
+  for (guint i = 0; i < G_N_ELEMENTS(rules); i++) {
+    g_autoptr(GArray) decisions = hf_points_apply_rules(chosen, &rules[i].rules, NULL, TRUE);
+    for (guint d = 0; d < decisions->len; d++) {
+      const HfKeepDecision *decision = &g_array_index(decisions, HfKeepDecision, d);
+      if (i == 0)
+        g_ptr_array_add(ids, hf_hex(decision->info->point.id.b, sizeof decision->info->point.id.b));
+      if (g_strcmp0(decision->reason, rules[i].reason) == 0)
+        periods[d] |= rules[i].period;
+    }
+  }
+  return hf_inv_points_periods(run->jobs->inv, repository->id, (const char *const *)ids->pdata, periods, ids->len,
+                               error);
+}
+
 gboolean hf_jobs_retain(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *repository, const HfJobConfig *config,
                         const GPtrArray *points, const char *job_id, GError **error)
 {
   HfKeepRules rules = make_rules(config);
+  g_autoptr(GPtrArray) chosen = of_job(points, job_id);
+  for (guint i = 0; i < chosen->len; i++)
+    ((HfPointInfo *)chosen->pdata[i])->locked = FALSE;
+  if (!note_periods(run, repository, config, chosen, error))
+    return FALSE;
   if (hf_keep_rules_empty(&rules))
     return TRUE;
   /* Locks end by the service's clock, and it refuses what is locked: here they are only passed over. */
   guint64 now = hf_service_visit(door->repo->store).seconds;
-  for (guint i = 0; i < points->len; i++) {
-    HfPointInfo *info = points->pdata[i];
+  for (guint i = 0; i < chosen->len; i++) {
+    HfPointInfo *info = chosen->pdata[i];
     info->locked = info->point.lock > now;
   }
-  g_autoptr(GPtrArray) chosen = of_job(points, job_id);
   g_autoptr(GArray) decisions = hf_points_apply_rules(chosen, &rules, NULL, FALSE);
   g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   for (guint i = 0; i < decisions->len; i++) {

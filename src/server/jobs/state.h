@@ -190,7 +190,7 @@ gboolean hf_jobs_setting(HfJobs *jobs, const char *name, const char *value, GErr
 
 /* ---- Retention (retention.c). ---- */
 /* Forgets, by the rules of the config, those of `points` (HfPointInfo*, all of the repository) that are the job's, and
- * prunes when anything went. */
+ * prunes when anything went. The catalogue is told which are kept for a week, a month or a year. */
 gboolean hf_jobs_retain(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *repository, const HfJobConfig *config,
                         const GPtrArray *points, const char *job_id, GError **error);
 

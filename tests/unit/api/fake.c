@@ -257,6 +257,8 @@ static HfHostRow *add_host(HfInventory *inventory, const char *name, gboolean se
   row->is_server = server;
   MUST(hf_inv_host_create(inventory, &hf_actor_server, row, &failed));
   MUST(hf_inv_host_status(inventory, row->id, TRUE, "", &failed));
+  row->agent_version = g_strdup(server ? HF_VERSION : "0.0.1");
+  MUST(hf_inv_host_facts(inventory, row, &failed));
   return row;
 }
 
@@ -339,6 +341,8 @@ static void add_run(HfInventory *inventory, const HfJobRow *job, const HfHostRow
   point->writer = g_strdup("00");
   point->facts = g_strdup("{}");
   MUST(hf_inv_point_add(inventory, backup, object, point, &failed));
+  const guint kept = number == 1 ? HF_INV_PERIOD_WEEKLY | HF_INV_PERIOD_YEARLY : 0;
+  MUST(hf_inv_points_periods(inventory, job->repository_id, (const char *const *)&point->point, &kept, 1, &failed));
   HfTaskFigures figures = { .duration_us = 5000000, .total_bytes = 1000000, .processed_bytes = 1000000,
                             .read_bytes = 900000, .transferred_bytes = 1000, .busy_source_us = 4000000 };
   MUST(hf_inv_task_finish(inventory, task->id, HF_RESULT_SUCCESS, "", "Increment", point->id, &figures, &failed));

@@ -49,6 +49,79 @@ class Operations(restcase.Case):
                         for way in ("true", "false"):
                             self.go("GET", f"{path}?orderColumn={column}&orderAsc={way}&limit=3", 200)
 
+    def lists(self):
+        """Each list that has rows: its path and its parameters."""
+        backup = self.go("GET", "/api/v1/backups", 200)["data"][0]
+        session = self.id_of("/api/v1/sessions?typeFilter=BackupJob")
+        parents = {"backups": backup["id"], "repositories": backup["repositoryId"], "sessions": session,
+                   "taskSessions": self.id_of(f"/api/v1/sessions/{session}/taskSessions"),
+                   "backupObjects": self.id_of("/api/v1/backupObjects")}
+        for path, operations in self.document().document["paths"].items():
+            parameters = operations.get("get", {}).get("parameters", [])
+            if any(parameter.get("name") == "orderColumn" for parameter in parameters):
+                yield path.replace("{id}", parents.get(path.split("/{id}")[0].split("/")[-1], restcase.NO_ID)), parameters
+
+    def total(self, path, **query):
+        return self.ask(self.admin, "GET", path, status=200, query=dict(query, limit=1)).json["pagination"]["total"]
+
+    def test_every_filter(self):
+        """What nothing can be selects nothing; the values of a property that each row has once share the rows out."""
+        shared = {"updatesStateFilter", "serverStateFilter", "stateFilter", "isOnlineFilter", "isOutOfDateFilter"}
+        nothing = {"uuid": restcase.NO_ID[:-1] + "1", "date-time": "2099-01-01T00:00:00Z", "double": "123456.75"}
+        walked = 0
+        for path, parameters in self.lists():
+            answer = self.admin.ask("GET", path, query={"limit": 1})
+            rows = answer.json["pagination"]["total"] if answer.status == 200 else 0
+            for parameter in parameters:
+                name, schema = parameter["name"], parameter["schema"]
+                schema = schema.get("items", schema)
+                if rows == 0 or not name.endswith("Filter"):
+                    continue
+                with self.subTest(path=path, name=name):
+                    walked += 1
+                    if "$ref" in schema:
+                        schema = self.document().document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+                    words = schema.get("enum", ["true", "false"] if schema["type"] == "boolean" else [])
+                    if words:
+                        found = [self.total(path, **{name: word}) for word in words]
+                        self.assertLess(sum(found), rows * len(words))
+                        if name in shared:
+                            self.assertEqual(sum(found), rows)
+                    elif "Before" in name:
+                        self.assertEqual(self.total(path, **{name: "1971-01-01T00:00:00Z"}), 0)
+                    else:
+                        word = nothing.get(schema.get("format"), "999999999" if schema["type"] == "integer" else "no such")
+                        self.assertEqual(self.total(path, **{name: word}), 0)
+        self.assertGreater(walked, 80)
+
+    def test_filters_by_figures(self):
+        states = "/api/v1/backupInfrastructure/repositories/states"
+        for state in self.go("GET", states, 200)["data"]:
+            for name, field in (("capacity", "capacityGB"), ("freeSpace", "freeGB"), ("usedSpace", "usedSpaceGB")):
+                same = self.go("GET", f"{states}?{name}Filter={state[field]}", 200)["data"]
+                self.assertIn(state, same)
+                self.assertEqual({row[field] for row in same}, {state[field]})
+        self.assertEqual(self.total(states, capacityFilter="1024.4"), 0)
+        self.assertEqual(self.total(states, capacityFilter="1024.000000000"), self.total(states))
+        for word in ("", "1e3", "-1", "x", "1024.x", "0x10", "12345678901", "1.1234567890123456"):
+            answer = self.admin.ask("GET", f"{states}?capacityFilter={word}")
+            self.assertEqual(answer.status, 400 if word else 200, word)
+        self.assertEqual(self.total(states, sobrExtentTypeFilter="Performance"), 0)
+        servers = "/api/v1/backupInfrastructure/managedServers"
+        old = self.go("GET", servers + "?updatesStateFilter=Available", 200)["data"]
+        self.assertIn("web1.example", [host["name"] for host in old])
+        current = self.go("GET", servers + "?updatesStateFilter=NotAvailable", 200)["data"]
+        self.assertEqual([host["name"] for host in current], ["server.example"])
+        self.assertEqual(current[0]["updatesState"], "NotAvailable")
+
+    def test_files_by_period(self):
+        files = f"/api/v1/backups/{self.id_of('/api/v1/backups')}/backupFiles"
+        for period, n in (("Weekly", 1), ("Yearly", 1), ("Monthly", 0), ("Quarterly", 0), ("None", 2)):
+            rows = self.go("GET", f"{files}?gfsPeriodFilter={period}", 200)["data"]
+            self.assertEqual([period in row["gfsPeriods"] for row in rows], [True] * n, period)
+        last = self.go("GET", files + "?orderColumn=GFSPeriod&orderAsc=false", 200)["data"]
+        self.assertEqual(last[0]["gfsPeriods"], ["Weekly", "Yearly"])
+
     def test_documents(self):
         for path in ("/swagger", "/api/swagger", "/openapi.json", "/swagger/swagger.json",
                      "/api/swagger/v1.1-rev0/swagger.json", "/swagger/v1.3-rev1/swagger.json"):

@@ -683,6 +683,13 @@ static void test_catalogue(TestPlace *place)
   g_assert_true(hf_inv_point_damaged(inv, one, TRUE, &error));
   g_assert_true(hf_inv_point_lock(inv, one, 77, &error));
   g_assert_true(hf_inv_object_result(inv, oldest->object_id, TRUE, &error));
+  const char *const kept[] = {"0000000000000000000000000000000a", "none", "00000000000000000000000000000014"};
+  const guint periods[] = {HF_INV_PERIOD_WEEKLY | HF_INV_PERIOD_YEARLY, HF_INV_PERIOD_MONTHLY, HF_INV_PERIOD_MONTHLY};
+  g_assert_true(hf_inv_points_periods(inv, store, kept, periods, 3, &error));
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM backup_files WHERE gfs = '[\"Weekly\",\"Yearly\"]'"), ==, 1);
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM backup_files WHERE gfs = '[\"Monthly\"]'"), ==, 1);
+  g_assert_true(hf_inv_points_periods(inv, store, kept, (const guint[]){0}, 1, &error));
+  g_assert_cmpint(test_number(place->db, "SELECT COUNT(*) FROM backup_files WHERE gfs = '[\"None\"]'"), ==, 4);
   g_autoptr(HfPointRow) point = hf_inv_point_get(inv, one, &error);
   g_assert_true(point->damaged);
   g_assert_cmpint(point->locked_until, ==, 77);
