@@ -17,15 +17,21 @@ static void print_result(HfCli *cli, const HfPruneResult *result, gboolean dry_r
                    "%" G_GUINT64_FORMAT " more packs (%s) are marked and go with a later prune, once %u running "
                    "operations have ended\n",
                    result->waiting_packs, waiting, result->sessions_waited_for);
+  if (result->held_packs) {
+    g_autofree char *held = hf_format_size(result->held_bytes);
+    hf_output_note(cli->output, "%" G_GUINT64_FORMAT " more packs (%s) are immutable files until their locks have "
+                   "ended, and go with a prune after that\n", result->held_packs, held);
+  }
   hf_output_document(
     cli->output,
-    json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b}", "dry_run", (int)dry_run, "packs",
+    json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b, s:I, s:I}", "dry_run", (int)dry_run, "packs",
               (json_int_t)result->packs, "pack_bytes", (json_int_t)result->pack_bytes, "removed_packs",
               (json_int_t)result->swept_packs, "removed_bytes", (json_int_t)result->swept_bytes, "waiting_packs",
               (json_int_t)result->waiting_packs, "waiting_bytes", (json_int_t)result->waiting_bytes, "rewritten_packs",
               (json_int_t)result->rewritten_packs, "rewritten_bytes", (json_int_t)result->rewritten_bytes,
               "thin_frames", (json_int_t)result->thin_frames, "sessions_waited_for", (int)result->sessions_waited_for,
-              "other_at_work", (int)result->other_at_work));
+              "other_at_work", (int)result->other_at_work, "held_packs", (json_int_t)result->held_packs, "held_bytes",
+              (json_int_t)result->held_bytes));
 }
 
 gboolean hf_verb_prune(const HfOptions *options, HfCli *cli, GError **error)

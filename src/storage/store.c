@@ -277,6 +277,11 @@ gboolean hf_store_remove(HfStore *store, const char *name, GError **error)
   return check_name(store, name, error) && store->ops->remove(store, name, error);
 }
 
+gboolean hf_store_held(HfStore *store, const char *name)
+{
+  return store->ops->held != NULL && check_name(store, name, NULL) && store->ops->held(store, name);
+}
+
 gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error)
 {
   *usage = (HfStoreUsage){ 0, 0 };

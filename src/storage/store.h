@@ -76,6 +76,7 @@ typedef struct HfStoreOps {
   void (*free)(HfStore *store);
   /* optional: NULL when the driver has nothing to say */
   gboolean (*usage)(HfStore *store, HfStoreUsage *usage, GError **error);
+  gboolean (*held)(HfStore *store, const char *name);
   void (*will_read)(HfStore *store, const HfStoreRange *ranges, guint count);
   /* required with HF_STORE_KEPT, else NULL */
   HfSink *(*sink_open)(HfStore *store, const HfSinkOptions *options, GError **error);
@@ -146,6 +147,9 @@ GPtrArray *hf_store_list_names(HfStore *store, const char *prefix, GError **erro
 /* ---- Deleting. A missing object is HF_ERROR_NOT_FOUND. Durable enough: a deletion may come back after a power loss,
  * the repository bears that. Works at 0 free bytes. ---- */
 gboolean hf_store_remove(HfStore *store, const char *name, GError **error);
+/* Is the object held by what is below the store (an inode flag)? Then it can be neither removed nor replaced for now,
+ * by nobody who may write here: that is no failure, only too early. FALSE also when it cannot be told. */
+gboolean hf_store_held(HfStore *store, const char *name);
 
 /* Bytes of the store; zeros when the driver cannot tell. */
 gboolean hf_store_usage(HfStore *store, HfStoreUsage *usage, GError **error);

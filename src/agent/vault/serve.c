@@ -396,6 +396,7 @@ static gboolean serve_prune(HfCall *call, gpointer user, GBytes **reply, GError 
     .packs = result.packs, .bytes = result.pack_bytes, .swept_packs = result.swept_packs,
     .swept_bytes = result.swept_bytes, .waiting_packs = result.waiting_packs, .waiting_bytes = result.waiting_bytes,
     .rewritten_bytes = result.rewritten_bytes, .other_at_work = result.other_at_work,
+    .held_packs = result.held_packs, .held_bytes = result.held_bytes,
   };
   *reply = hf_vault_pruned_encode(&answer, error);
   return *reply != NULL;

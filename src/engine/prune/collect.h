@@ -40,4 +40,6 @@ gboolean hf_rewrite(HfCollect *collect, const GPtrArray *packs, GPtrArray *done,
  * the ids of points. A point may be committed or forgotten while index and points are read one after the
  * other: what seems missing counts only when it is missing again. */
 HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, GError **error);
+/* Can it not be removed yet? (hf_store_held) */
+gboolean hf_collect_held(HfCollect *collect, const HfShortId *pack);
 gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id);

@@ -76,6 +76,20 @@ static gboolean is_wreck(const HfLive *live, const HfLivePack *pack)
   return pack->state.damaged && !hf_live_has_losses(live);
 }
 
+/* G5 */
+static gboolean must_stay(HfCollect *collect, const HfLivePack *pack, const GArray *open)
+{
+  if (pack->state.condemned || of_open_session(pack, open))
+    return TRUE;
+  if (!hf_collect_held(collect, &pack->state.pack.id))
+    return FALSE;
+  if (pack->frames != NULL && pack->live_blobs == 0) {
+    collect->result->held_packs++;
+    collect->result->held_bytes += pack->state.pack.length;
+  }
+  return TRUE;
+}
+
 static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice *choice)
 {
   g_autoptr(GPtrArray) small_meta = g_ptr_array_new(), small_data = g_ptr_array_new();
@@ -84,7 +98,7 @@ static void choose(HfCollect *collect, HfLive *live, const GArray *open, Choice 
     HfLivePack *pack = packs->pdata[i];
     collect->result->packs++;
     collect->result->pack_bytes += pack->state.pack.length;
-    if (pack->state.condemned || of_open_session(pack, open))
+    if (must_stay(collect, pack, open))
       continue;
     if (!pack->frames) {
       if (is_wreck(live, pack))
@@ -241,7 +255,8 @@ static gboolean remove_orphans(HfCollect *collect, const GPtrArray *parities, GE
       continue;
     hf_name_pack(name, HF_PACK_DATA, &pack);
     if (!hf_object_exists(collect->repo->store, name, &exists, error) ||
-        (!exists && !hf_object_remove(collect->repo->store, parities->pdata[i], error)))
+        (!exists && !hf_store_held(collect->repo->store, parities->pdata[i]) &&
+         !hf_object_remove(collect->repo->store, parities->pdata[i], error)))
       return FALSE;
   }
   return TRUE;

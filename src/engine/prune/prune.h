@@ -10,6 +10,8 @@
  *  G2 A pack that stands in a sealed mark never counts as live again.
  *  G3 The walk fails closed: below an unreadable blob nothing is decided.
  *  G4 Dead packs are removed before anything is rewritten: it works at 0 free bytes.
+ *  G5 A pack that the store holds (hf_store_held) is neither condemned nor rewritten; one that is held since it was
+ *     condemned stays so, and nothing of it is copied before it can be removed.
  */
 #pragma once
 
@@ -25,6 +27,7 @@ typedef struct HfPruneResult {
   guint64 packs, pack_bytes;               /* before */
   guint64 swept_packs, swept_bytes;        /* removed now (dry run: would be) */
   guint64 waiting_packs, waiting_bytes;    /* marked, to be removed by a later prune */
+  guint64 held_packs, held_bytes;          /* nothing needs them, and their files are immutable for a while yet */
   guint64 rewritten_packs, rewritten_bytes; /* copied: live bytes of packs of which little was live */
   guint64 thin_frames;
   guint sessions_waited_for;

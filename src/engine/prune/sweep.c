@@ -16,8 +16,17 @@ static guint64 pack_bytes(HfStore *store, HfPackKind kind, const HfShortId *pack
   return hf_store_size(store, name, &size, NULL) ? size : 0;
 }
 
-/* Of both kinds: a mark does not say which it is. */
-static gboolean remove_pack(HfCollect *collect, const HfShortId *pack, GError **error)
+/* Adds it to `held`, and counts it. */
+static void note_held(HfCollect *collect, const HfShortId *pack, GArray *held)
+{
+  g_array_append_val(held, *pack);
+  collect->result->held_packs++;
+  collect->result->held_bytes += pack_bytes(collect->repo->store, HF_PACK_DATA, pack) +
+                                 pack_bytes(collect->repo->store, HF_PACK_META, pack);
+}
+
+/* Of both kinds: a mark does not say which it is. One that is held since it was asked is added to `held`. */
+static gboolean remove_pack(HfCollect *collect, const HfShortId *pack, GArray *held, GError **error)
 {
   HfStore *store = collect->repo->store;
   guint64 bytes = pack_bytes(store, HF_PACK_DATA, pack) + pack_bytes(store, HF_PACK_META, pack);
@@ -26,9 +35,17 @@ static gboolean remove_pack(HfCollect *collect, const HfShortId *pack, GError **
   hf_name_pack(names[1], HF_PACK_META, pack);
   hf_name_mirror(names[2], pack);
   hf_name_parity(names[3], pack);
-  for (guint i = 0; i < G_N_ELEMENTS(names); i++)
-    if (!hf_object_remove(store, names[i], error))
-      return FALSE;
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autoptr(GError) why = NULL;
+    if (hf_object_remove(store, names[i], &why))
+      continue;
+    if (hf_store_held(store, names[i])) {
+      note_held(collect, pack, held);
+      return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return FALSE;
+  }
   collect->result->swept_packs++;
   collect->result->swept_bytes += bytes;
   return TRUE;
@@ -48,7 +65,8 @@ static gboolean anything_new(HfCollect *collect, const HfMark *mark, gboolean *f
 }
 
 /* Copies what points that came since the mark, and checkpoints, need of the condemned packs. */
-static gboolean copy_what_lives(HfCollect *collect, const HfMark *mark, GPtrArray **kept, HfLive **live, GError **error)
+static gboolean copy_what_lives(HfCollect *collect, const HfMark *mark, const GArray *held, GPtrArray **kept,
+                                HfLive **live, GError **error)
 {
   gboolean found;
   *kept = g_ptr_array_new();
@@ -64,7 +82,8 @@ static gboolean copy_what_lives(HfCollect *collect, const HfMark *mark, GPtrArra
   GPtrArray *all = hf_live_packs(*live);
   for (guint i = 0; i < all->len; i++) {
     HfLivePack *pack = all->pdata[i];
-    if (pack->live_blobs && hf_short_ids_have(mark->packs, &pack->state.pack.id))
+    if (pack->live_blobs && hf_short_ids_have(mark->packs, &pack->state.pack.id) &&
+        !hf_short_ids_have(held, &pack->state.pack.id))
       g_ptr_array_add(packs, pack);
   }
   g_autoptr(GPtrArray) done = g_ptr_array_new();
@@ -155,22 +174,35 @@ static void count_waiting(HfCollect *collect, const HfMark *mark)
   }
 }
 
+/* G5: those of the mark that are held. Asked once: what was not copied must not go because its hold ends meanwhile. */
+static GArray *find_held(HfCollect *collect, const HfMark *mark)
+{
+  GArray *held = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  for (guint i = 0; i < mark->packs->len; i++) {
+    const HfShortId *pack = &g_array_index(mark->packs, HfShortId, i);
+    if (hf_collect_held(collect, pack))
+      note_held(collect, pack, held);
+  }
+  return held;
+}
+
 static gboolean sweep_mark(HfCollect *collect, const HfMark *mark, guint64 generation, GError **error)
 {
   g_autoptr(HfLive) live = NULL;
   g_autoptr(GPtrArray) kept = NULL;
+  g_autoptr(GArray) held = find_held(collect, mark);
   if (!hf_sessions_tidy(collect->repo, error) || !hf_index_refresh(collect->repo->index, error) ||
-      !copy_what_lives(collect, mark, &kept, &live, error))
+      !copy_what_lives(collect, mark, held, &kept, &live, error))
     return FALSE;
   for (guint i = 0; i < mark->packs->len; i++) {
     const HfShortId *pack = &g_array_index(mark->packs, HfShortId, i);
     if (hf_cancelled(collect->repo->cancel, error))
       return FALSE;
-    if (!is_kept(kept, pack) && !remove_pack(collect, pack, error))
+    if (!is_kept(kept, pack) && !hf_short_ids_have(held, pack) && !remove_pack(collect, pack, held, error))
       return FALSE;
   }
-  if (kept->len)
-    return TRUE; /* something of it could not be read: it stays condemned until it was repaired */
+  if (kept->len || held->len)
+    return TRUE; /* what could not be read stays condemned until it was repaired, what is held until it is not */
   remove_tombstones(collect, mark);
   char name[HF_NAME_BYTES];
   g_snprintf(name, sizeof name, "gc/mark.%016" G_GINT64_MODIFIER "x", generation);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "engine/prune/collect.h"
+#include "repo/objects.h"
 #include "repo/points.h"
 
 #define WALK_TRIES 3u /* at least, before a blob is taken for missing */
@@ -14,6 +15,14 @@ gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id)
     if (hf_short_id_equal(&g_array_index(ids, HfShortId, i), id))
       return TRUE;
   return FALSE;
+}
+
+gboolean hf_collect_held(HfCollect *collect, const HfShortId *pack)
+{
+  char data[HF_NAME_BYTES], meta[HF_NAME_BYTES];
+  hf_name_pack(data, HF_PACK_DATA, pack);
+  hf_name_pack(meta, HF_PACK_META, pack);
+  return hf_store_held(collect->repo->store, data) || hf_store_held(collect->repo->store, meta);
 }
 
 static gboolean walk_checkpoints(HfCollect *collect, HfLive *live, GError **error)

@@ -22,6 +22,10 @@ static gboolean take_from_sibling(HfRepairRun *run, const char *base, guint kind
   }
   for (guint copy = 0; copy < 3; copy++) {
     g_autofree char *name = g_strdup_printf("%s.%u", base, copy);
+    if (hf_store_held(run->repo->store, name)) {
+      hf_report_warning(run->repo->report, name, "damaged, and immutable until its lock has ended");
+      return TRUE;
+    }
     if (!hf_object_remove(run->repo->store, name, error))
       return FALSE;
   }

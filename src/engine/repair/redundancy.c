@@ -55,6 +55,18 @@ static gboolean remake_mirror(HfRepairRun *run, const HfShortId *pack, const cha
   return hf_object_remove(run->repo->store, mirror, error) && copy_object(run->repo->store, name, mirror, error);
 }
 
+/* What is damaged beside a pack and cannot be removed yet is made anew by a repair after that. */
+static gboolean is_held(HfRepairRun *run, const HfShortId *pack)
+{
+  char parity[HF_NAME_BYTES], mirror[HF_NAME_BYTES];
+  hf_name_parity(parity, pack);
+  hf_name_mirror(mirror, pack);
+  if (!hf_store_held(run->repo->store, parity) && !hf_store_held(run->repo->store, mirror))
+    return FALSE;
+  hf_report_warning(run->repo->report, parity, "parity or mirror is damaged, and immutable until its lock has ended");
+  return TRUE;
+}
+
 gboolean hf_repair_is_aside(const HfRepairRun *run, const HfShortId *pack)
 {
   for (guint i = 0; i < run->aside->len; i++)
@@ -72,7 +84,7 @@ gboolean hf_repair_redundancy(HfRepairRun *run, GError **error)
     hf_name_pack(data, HF_PACK_DATA, pack);
     hf_name_pack(meta, HF_PACK_META, pack);
     hf_name_mirror(mirror, pack);
-    if (hf_repair_is_aside(run, pack))
+    if (hf_repair_is_aside(run, pack) || is_held(run, pack))
       continue;
     if (!hf_object_exists(run->repo->store, data, &has_data, error) ||
         !hf_object_exists(run->repo->store, meta, &has_meta, error) ||

@@ -46,6 +46,11 @@ static gboolean forget(HfJobsRun *run, HfJobsDoor *door, const HfRepositoryRow *
     return FALSE;
   g_autofree char *bytes = hf_format_size(pruned.swept_bytes + pruned.rewritten_bytes);
   hf_run_log(run, HF_LINE_SUCCEEDED, "Retention: %u restore points removed, %s given back", forgotten, bytes);
+  if (pruned.held_packs > 0) {
+    g_autofree char *held = hf_format_size(pruned.held_bytes);
+    hf_run_log(run, HF_LINE_SUCCEEDED, "Retention: %" G_GUINT64_FORMAT " packs (%s) are immutable files yet; they are "
+               "given back later", pruned.held_packs, held);
+  }
   return TRUE;
 }
 

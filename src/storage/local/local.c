@@ -101,11 +101,25 @@ static void remove_folders(HfLocal *local, const char *name)
   }
 }
 
+static gboolean local_held(HfStore *store, const char *name)
+{
+  HfLocal *local = (HfLocal *)store;
+  struct statx status;
+  return HF_AGAIN(hf_sys->statx(local->root->fd, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE, &status)) == 0 &&
+    (status.stx_attributes & STATX_ATTR_IMMUTABLE) != 0;
+}
+
 static gboolean local_remove(HfStore *store, const char *name, GError **error)
 {
   HfLocal *local = (HfLocal *)store;
-  if (HF_AGAIN(hf_sys->unlinkat(local->root->fd, name, 0)) < 0)
-    return fail_name(store, name, errno, "remove", error);
+  if (HF_AGAIN(hf_sys->unlinkat(local->root->fd, name, 0)) < 0) {
+    int errnum = errno;
+    if (errnum == EPERM && local_held(store, name))
+      return hf_fail(error, HF_ERROR_PERMISSION,
+                     "cannot remove object '%s' of '%s': its file is immutable; that ends when its lock has ended", name,
+                     store->location);
+    return fail_name(store, name, errnum, "remove", error);
+  }
   hf_fds_drop(local->objects, name);
   remove_folders(local, name);
   return TRUE;
@@ -145,6 +159,7 @@ static const HfStoreOps local_ops = {
   .remove = local_remove,
   .free = local_free,
   .usage = local_usage,
+  .held = local_held,
 };
 
 /* Makes the folder when it is missing, and sees to it that it survives a power loss. */

@@ -57,6 +57,7 @@ gboolean hf_service_forget(HfStore *store, const GArray *points /* of HfShortId 
 typedef struct HfServicePruned {
   guint64 packs, bytes, swept_packs, swept_bytes, waiting_packs, waiting_bytes, rewritten_bytes;
   gboolean other_at_work;
+  guint64 held_packs, held_bytes; /* not needed, and their files are immutable for a while yet */
 } HfServicePruned;
 /* Notes of a long verb go to `report` (may be NULL). */
 gboolean hf_service_prune(HfStore *store, gboolean dry_run, HfReport *report, HfServicePruned *result, GError **error);

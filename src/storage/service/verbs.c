@@ -63,7 +63,7 @@ gboolean hf_service_prune(HfStore *store, gboolean dry_run, HfReport *report, Hf
     return FALSE;
   *result = (HfServicePruned){ pruned.packs, pruned.bytes, pruned.swept_packs, pruned.swept_bytes,
                                pruned.waiting_packs, pruned.waiting_bytes, pruned.rewritten_bytes,
-                               pruned.other_at_work };
+                               pruned.other_at_work, pruned.held_packs, pruned.held_bytes };
   return TRUE;
 }
 

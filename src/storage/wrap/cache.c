@@ -251,6 +251,7 @@ static const HfStoreOps cache_ops = {
   .remove = cache_remove,
   .free = cache_free,
   .usage = hf_pass_usage,
+  .held = hf_pass_held,
   .sink_open = hf_pass_sink_open,
 };
 

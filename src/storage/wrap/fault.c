@@ -190,6 +190,7 @@ static const HfStoreOps fault_ops = {
   .remove = fault_remove,
   .free = fault_free,
   .usage = hf_pass_usage,
+  .held = hf_pass_held,
   .sink_open = hf_pass_sink_open,
 };
 

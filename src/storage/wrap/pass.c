@@ -76,6 +76,11 @@ gboolean hf_pass_usage(HfStore *store, HfStoreUsage *usage, GError **error)
   return hf_store_usage(hf_pass_inner(store), usage, error);
 }
 
+gboolean hf_pass_held(HfStore *store, const char *name)
+{
+  return hf_store_held(hf_pass_inner(store), name);
+}
+
 HfSink *hf_pass_sink_open(HfStore *store, const HfSinkOptions *options, GError **error)
 {
   return hf_sink_open(hf_pass_inner(store), options, error);

@@ -35,6 +35,7 @@ gboolean hf_pass_size(HfStore *store, const char *name, guint64 *size, GError **
 gboolean hf_pass_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error);
 gboolean hf_pass_remove(HfStore *store, const char *name, GError **error);
 gboolean hf_pass_usage(HfStore *store, HfStoreUsage *usage, GError **error);
+gboolean hf_pass_held(HfStore *store, const char *name);
 /* The sink of the inner store itself. */
 HfSink *hf_pass_sink_open(HfStore *store, const HfSinkOptions *options, GError **error);
 

@@ -234,6 +234,7 @@ static const HfStoreOps retry_ops = {
   .remove = retry_remove,
   .free = hf_pass_free,
   .usage = retry_usage,
+  .held = hf_pass_held,
   .sink_open = hf_pass_sink_open,
 };
 

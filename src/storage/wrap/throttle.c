@@ -110,6 +110,7 @@ static const HfStoreOps throttle_ops = {
   .remove = hf_pass_remove,
   .free = throttle_free,
   .usage = hf_pass_usage,
+  .held = hf_pass_held,
   .sink_open = hf_pass_sink_open,
 };
 
