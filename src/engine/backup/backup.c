@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "engine/backup/disk.h"
+#include "engine/backup/reading.h"
 #include "engine/backup/walk.h"
 #include "repo/points.h"
 
@@ -98,7 +99,9 @@ static gboolean take_checkpoint(HfBackupState *state, HfBackupWorker *worker, co
 {
   HfId roots;
   gboolean any;
-  if (!state->roots || !hf_tree_partial(worker, state->roots, &roots, &any, error))
+  g_autoptr(GArray) parts = g_array_new(FALSE, FALSE, sizeof(HfEntry));
+  if (!state->roots || !hf_reading_parts(worker, parts, error) ||
+      !hf_tree_partial(worker, state->roots, parts, &roots, &any, error))
     return FALSE;
   return !any || (store_groups(state, error) && hf_session_checkpoint(state->session, source, &roots, error));
 }
@@ -296,6 +299,8 @@ static void state_clear(HfBackupState *state)
   hf_pool_free(state->pool);
   hf_tree_dir_free(state->roots);
   g_clear_pointer(&state->workers, g_ptr_array_unref);
+  g_clear_pointer(&state->readings, g_ptr_array_unref);
+  g_clear_pointer(&state->left, g_ptr_array_unref);
   hf_blob_store_free(state->store);
   hf_base_free(state->base);
   hf_blob_cache_free(state->cache);
@@ -406,6 +411,8 @@ gboolean hf_backup(HfRepo *repo, const HfBackupOptions *options, HfBackupResult 
   hf_gate_init(&state.gate);
   state.report = repo->report ? repo->report : own_report;
   state.workers = g_ptr_array_new_with_free_func(worker_free);
+  state.readings = g_ptr_array_new();
+  state.left = g_ptr_array_new_with_free_func(hf_reading_left_free);
   state.threads = hf_processors();
   find_store(&state);
   if (repo->access == HF_ACCESS_NONE)

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "engine/backup/lists.h"
+#include "engine/backup/reading.h"
 
 #define EXTRAS_INLINE_MAX 4096u
 #define RACY_NS (2 * G_GINT64_CONSTANT(1000000000))
@@ -170,6 +171,8 @@ static void chunk_drop(HfBackupJob *job)
 }
 
 typedef struct BigFile {
+  HfReading reading; /* first */
+  const HfEntry *entry;
   HfBackupWorker *worker;
   HfListBuilder *list;
   GQueue chunks; /* of ChunkJob*, in the order of the file */
@@ -311,15 +314,31 @@ static gboolean cut_file(BigFile *file, const HfFilePlace *place, int fd, gboole
   return drain_chunks(file, error);
 }
 
+static gboolean file_part(HfReading *reading, HfBackupWorker *worker, HfEntry *entry, gboolean *any, GError **error)
+{
+  const BigFile *file = (const BigFile *)reading;
+  *any = file->items > 0;
+  if (!*any)
+    return TRUE;
+  *entry = *file->entry;
+  entry->size = hf_list_builder_length(file->list);
+  entry->content = HF_CONTENT_LIST;
+  entry->extras = (HfView){ NULL, 0 };
+  return hf_list_builder_part(file->list, worker->writer, &entry->ref, error);
+}
+
 static gboolean read_big(HfBackupWorker *worker, const HfFilePlace *place, int fd, HfEntry *entry, gboolean sparse,
                          HfReadResult *result, GError **error)
 {
   g_autoptr(HfListBuilder) list = hf_list_builder_new(worker->writer);
-  BigFile file = { .worker = worker, .list = list, .parallel = entry->size >= PARALLEL_MINIMUM };
+  BigFile file = { .reading.part = file_part, .entry = entry, .worker = worker, .list = list,
+                   .parallel = entry->size >= PARALLEL_MINIMUM };
   guint64 reached;
   gssize got = 0;
   g_queue_init(&file.chunks);
+  hf_reading_begin(worker->state, &file.reading, hf_place_path(place));
   gboolean good = cut_file(&file, place, fd, sparse, entry->size, &reached, &got, error);
+  hf_reading_end(worker, &file.reading);
   while (file.chunks.length) { /* only after a failure: each is stored by its holder or not at all */
     ChunkJob *chunk = g_queue_pop_head(&file.chunks);
     (void)g_atomic_int_compare_and_exchange(&chunk->taken, 0, 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "engine/backup/reading.h"
 #include "source/disk.h"
 
 #define SPANS_IN_FLIGHT 2u
@@ -23,6 +24,9 @@ typedef struct Span {
 } Span;
 
 typedef struct DiskRun {
+  HfReading reading;      /* first */
+  GArray *maps;           /* of MapChild: map pages of level 0 that are done */
+  GQueue spans;           /* of Span*: being read, in the order of the disk */
   HfBackupWorker *worker; /* of the thread that plans */
   HfDisk *disk;
   gsize block_size;
@@ -353,25 +357,35 @@ static gboolean store_map(HfBackupWorker *worker, guint8 level, const MapChild *
                        payload->len, &map->id, NULL, error);
 }
 
-/* Waits for the span's blocks, stores its map page, frees it. */
-static gboolean finish_span(DiskRun *run, Span *span, gboolean store, GArray *maps, GError **error)
+/* The map page of what is stored of a span. */
+static gboolean store_span(HfBackupWorker *worker, const Span *span, MapChild *map, GError **error)
 {
-  hf_gate_leave(&run->worker->state->gate);
+  MapChild children[HF_MAP_FANOUT];
+  for (guint i = 0; i < span->count; i++)
+    children[i] = (MapChild){ span->present[i] != 0, span->ids[i] };
+  return store_map(worker, 0, children, span->count, map, error);
+}
+
+/* Waits for the blocks of the oldest span, stores its map page, frees it. When the backup was cancelled, what is stored
+ * of it goes into the last checkpoint. */
+static gboolean finish_span(DiskRun *run, gboolean store, GError **error)
+{
+  HfBackupState *state = run->worker->state;
+  Span *span = g_queue_peek_head(&run->spans);
+  hf_gate_leave(&state->gate);
   g_mutex_lock(&span->lock);
   while (span->left)
     g_cond_wait(&span->ended, &span->lock);
   g_mutex_unlock(&span->lock);
-  hf_gate_enter(&run->worker->state->gate);
+  hf_gate_enter(&state->gate);
   gboolean good = store && !span->failed;
   if (store && span->failed)
     hf_fail(error, HF_ERROR_CANCELLED, "reading '%s' was ended", run->disk->path);
-  if (good) {
-    MapChild children[HF_MAP_FANOUT], map;
-    for (guint i = 0; i < span->count; i++)
-      children[i] = (MapChild){ span->present[i] != 0, span->ids[i] };
-    good = store_map(run->worker, 0, children, span->count, &map, error);
-    g_array_append_val(maps, map);
-  }
+  MapChild map = { 0 };
+  if (good || hf_cancelled(state->repo->cancel, NULL))
+    good = store_span(run->worker, span, &map, good ? error : NULL) && good;
+  g_array_append_val(run->maps, map);
+  g_queue_pop_head(&run->spans);
   g_mutex_clear(&span->lock);
   g_cond_clear(&span->ended);
   g_free(span);
@@ -399,9 +413,8 @@ static gboolean fail_for_pool(HfPool *pool, GError **error)
   return FALSE;
 }
 
-static gboolean read_disk(DiskRun *run, GArray *maps, GError **error)
+static gboolean read_disk(DiskRun *run, GError **error)
 {
-  GQueue spans = G_QUEUE_INIT;
   gboolean good = TRUE;
   for (guint64 first = 0; good && first < run->blocks; first += HF_MAP_FANOUT) {
     if (hf_pool_stopping(run->worker->state->pool)) {
@@ -409,18 +422,18 @@ static gboolean read_disk(DiskRun *run, GArray *maps, GError **error)
       break;
     }
     Span *span = span_new(run, first);
-    g_queue_push_tail(&spans, span);
+    g_queue_push_tail(&run->spans, span);
     good = plan_span(run, span, error);
-    while (good && spans.length >= SPANS_IN_FLIGHT)
-      good = finish_span(run, g_queue_pop_head(&spans), TRUE, maps, error);
+    while (good && run->spans.length >= SPANS_IN_FLIGHT)
+      good = finish_span(run, TRUE, error);
   }
-  while (spans.length)
-    good = finish_span(run, g_queue_pop_head(&spans), good, maps, good ? error : NULL) && good;
+  while (run->spans.length)
+    good = finish_span(run, good, good ? error : NULL) && good;
   return good || fail_for_pool(run->worker->state->pool, error);
 }
 
 /* Builds the levels above `maps` (level 0). */
-static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError **error)
+static gboolean store_levels(const DiskRun *run, HfBackupWorker *worker, GArray *maps, MapChild *top, GError **error)
 {
   guint8 last = hf_map_level(run->blocks);
   g_autoptr(GArray) below = g_array_ref(maps);
@@ -428,7 +441,7 @@ static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError *
     g_autoptr(GArray) above = g_array_new(FALSE, TRUE, sizeof(MapChild));
     for (guint i = 0; i < below->len; i += HF_MAP_FANOUT) {
       MapChild map;
-      if (!store_map(run->worker, level, &g_array_index(below, MapChild, i), MIN(HF_MAP_FANOUT, below->len - i), &map,
+      if (!store_map(worker, level, &g_array_index(below, MapChild, i), MIN(HF_MAP_FANOUT, below->len - i), &map,
                      error))
         return FALSE;
       g_array_append_val(above, map);
@@ -437,6 +450,36 @@ static gboolean store_levels(DiskRun *run, GArray *maps, MapChild *top, GError *
     below = g_steal_pointer(&above);
   }
   *top = below->len ? g_array_index(below, MapChild, 0) : (MapChild){ 0 };
+  return TRUE;
+}
+
+static void describe_disk(const DiskRun *run, const MapChild *top, HfEntry *entry)
+{
+  entry->size = run->disk->size;
+  entry->block_size = (guint32)run->block_size;
+  entry->sector_size = run->disk->sector_size;
+  entry->content = top->present ? HF_CONTENT_MAP : HF_CONTENT_NONE;
+  entry->ref = top->id;
+}
+
+/* The rest of the disk counts as zeros. */
+static gboolean disk_part(HfReading *reading, HfBackupWorker *worker, HfEntry *entry, gboolean *any, GError **error)
+{
+  const DiskRun *run = (const DiskRun *)reading;
+  MapChild top = { 0 };
+  g_autoptr(GArray) maps = g_array_new(FALSE, TRUE, sizeof(MapChild));
+  g_array_append_vals(maps, run->maps->data, run->maps->len);
+  for (const GList *item = run->spans.head; item != NULL; item = item->next) {
+    MapChild map;
+    if (!store_span(worker, item->data, &map, error))
+      return FALSE;
+    g_array_append_val(maps, map);
+  }
+  g_array_set_size(maps, (guint)((run->blocks - 1) / HF_MAP_FANOUT + 1));
+  if (!store_levels(run, worker, maps, &top, error))
+    return FALSE;
+  *any = top.present;
+  describe_disk(run, &top, entry);
   return TRUE;
 }
 
@@ -473,20 +516,26 @@ static void report_total(HfReport *report, guint64 size)
   hf_report_total(report, MAX(now.files_total, now.files_done + 1), MAX(now.bytes_total, now.bytes_done + size));
 }
 
-static gboolean store_disk(HfBackupWorker *worker, HfDisk *disk, const HfEntry *old, MapChild *top,
-                           gboolean *incomplete, GError **error)
+/* Fills in all of `entry` but its name. */
+static gboolean store_disk(HfBackupWorker *worker, HfDisk *disk, const HfEntry *old, HfEntry *entry, GError **error)
 {
-  DiskRun run = { .worker = worker, .disk = disk, .block_size = worker->state->repo->config.block_size };
+  MapChild top = { 0 };
+  g_autoptr(GArray) maps = g_array_new(FALSE, TRUE, sizeof(MapChild));
+  DiskRun run = { .reading.part = disk_part, .maps = maps, .worker = worker, .disk = disk,
+                  .block_size = worker->state->repo->config.block_size };
   run.blocks = (disk->size - 1) / run.block_size + 1;
   g_mutex_init(&run.lock);
   if (!worker->state->options->rescan)
     find_old_disk(&run, old);
   report_total(worker->state->report, disk->size);
-  g_autoptr(GArray) maps = g_array_new(FALSE, TRUE, sizeof(MapChild));
-  gboolean good = read_disk(&run, maps, error) && store_levels(&run, maps, top, error);
+  hf_reading_begin(worker->state, &run.reading, g_strdup(disk->path));
+  gboolean good = read_disk(&run, error);
+  hf_reading_end(worker, &run.reading);
+  good = good && store_levels(&run, worker, maps, &top, error);
   hf_blob_release(&run.old_leaf);
   g_mutex_clear(&run.lock);
-  *incomplete = run.lost > 0;
+  describe_disk(&run, &top, entry);
+  entry->flags = run.lost > 0 ? HF_ENTRY_INCOMPLETE : 0;
   return good;
 }
 
@@ -494,19 +543,14 @@ gboolean hf_backup_disk(HfBackupWorker *worker, HfTreePage *page, const char *pa
                         GError **error)
 {
   HfBackupState *state = worker->state;
-  gboolean found[HF_BASES], full, incomplete;
-  HfEntry bases[HF_BASES];
-  MapChild top = { 0 };
+  gboolean found[HF_BASES], full;
+  HfEntry bases[HF_BASES], entry = { .name = { (const guint8 *)path, strlen(path) } };
   hf_base_root(state->base, path, found, bases);
   g_autoptr(HfDisk) disk = hf_disk_open(path, hf_base_cookie(state->base, path), error);
   if (!disk || !check_use(state, disk, error) ||
-      !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &top, &incomplete, error))
+      !store_disk(worker, disk, found[1] ? &bases[1] : NULL, &entry, error))
     return FALSE;
   check_torn(state, disk, flags);
-  HfEntry entry = { .name = { (const guint8 *)path, strlen(path) }, .size = disk->size,
-                    .block_size = state->repo->config.block_size, .sector_size = disk->sector_size,
-                    .content = top.present ? HF_CONTENT_MAP : HF_CONTENT_NONE, .ref = top.id,
-                    .flags = incomplete ? HF_ENTRY_INCOMPLETE : 0 };
   hf_tree_add(page, &entry, &full);
   if (disk->ops->cookie)
     root->cookie = disk->ops->cookie(disk);

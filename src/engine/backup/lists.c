@@ -14,6 +14,7 @@ typedef struct Level {
 struct HfListBuilder {
   HfBlobWriter *writer; /* borrowed */
   GPtrArray *levels;    /* of Level* */
+  guint64 length;
 };
 
 static void level_free(gpointer data)
@@ -92,7 +93,29 @@ static gboolean add_at(HfListBuilder *builder, guint number, const HfListItem *i
 
 gboolean hf_list_builder_add(HfListBuilder *builder, const HfListItem *item, GError **error)
 {
+  builder->length += item->length;
   return add_at(builder, 0, item, error);
+}
+
+guint64 hf_list_builder_length(const HfListBuilder *builder)
+{
+  return builder->length;
+}
+
+gboolean hf_list_builder_part(const HfListBuilder *builder, HfBlobWriter *writer, HfId *top, GError **error)
+{
+  g_autoptr(HfListBuilder) copy = hf_list_builder_new(writer);
+  for (guint i = 0; i < builder->levels->len; i++) {
+    const Level *from = builder->levels->pdata[i];
+    Level *level = level_at(copy, i);
+    g_byte_array_set_size(level->payload, 0);
+    g_byte_array_append(level->payload, from->payload->data, from->payload->len);
+    g_array_append_vals(level->refs, from->refs->data, from->refs->len);
+    level->items = from->items;
+    level->length = from->length;
+    level->stored = from->stored;
+  }
+  return hf_list_builder_finish(copy, top, error);
 }
 
 gboolean hf_list_builder_finish(HfListBuilder *builder, HfId *top, GError **error)

@@ -17,6 +17,10 @@ HfListBuilder *hf_list_builder_new(HfBlobWriter *writer);
 void hf_list_builder_free(HfListBuilder *builder);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfListBuilder, hf_list_builder_free)
 gboolean hf_list_builder_add(HfListBuilder *builder, const HfListItem *item, GError **error);
+/* Bytes of the items so far; 0: none was added. */
+guint64 hf_list_builder_length(const HfListBuilder *builder);
+/* The list of the items so far, stored with `writer`; the builder goes on. At least one item must have been added. */
+gboolean hf_list_builder_part(const HfListBuilder *builder, HfBlobWriter *writer, HfId *top, GError **error);
 /* At least one item must have been added. */
 gboolean hf_list_builder_finish(HfListBuilder *builder, HfId *top, GError **error);
 

@@ -28,10 +28,12 @@ typedef struct HfBackupState {
   HfGate gate;
   HfCutter cutter;
   guint threads;
-  GMutex lock;          /* counts, links, workers */
+  GMutex lock;          /* counts, links, workers, readings, left */
   HfBackupCounts counts;
   GPtrArray
     *workers; /* of HfBackupWorker*, owned: they outlive the pool, so that a checkpoint can store their groups */
+  GPtrArray *readings;  /* of HfReading*, borrowed: see reading.h */
+  GPtrArray *left;      /* of those that have ended, for the last checkpoint */
   GHashTable *links;    /* hard links that were read: see content.c */
   guint64 store_device, store_inode; /* the repository's own folder is never backed up; 0: not a folder */
   HfTreeDir *roots;     /* the tree being built */

@@ -208,35 +208,50 @@ gboolean hf_tree_walked(HfBackupWorker *worker, HfTreeDir *dir, GError **error)
 
 static gboolean partial_dir(HfBackupWorker *worker, HfTreeDir *dir, HfId *top, gboolean *any, GError **error);
 
-/* What is complete of a page; open pages give nothing. */
-static gboolean partial_page(HfBackupWorker *worker, HfTreePage *page, HfNodeItem *item, gboolean *any, GError **error)
+/* The entries of a page that are done. What lies in the tail of a page that is still open is not stored yet. */
+static gboolean done_entries(HfBackupWorker *worker, HfTreePage *page, GArray *found, GError **error)
 {
-  *any = page->stored;
-  *item = page->item;
-  if (page->stored || !page->closed)
-    return TRUE;
-  HfPageWriter out;
-  gboolean done = TRUE;
-  hf_page_begin(&out, page->dir->parent == NULL, page->has_tail ? &page->tail_id : NULL);
-  for (guint i = 0; done && i < page->entries->len; i++) {
+  for (guint i = 0; i < page->entries->len; i++) {
     HfEntry entry = g_array_index(page->entries, HfEntry, i);
     HfTreeDir *child = page->children ? page->children->pdata[i] : NULL;
-    gboolean some = TRUE;
+    gboolean some = page->closed || entry.content != HF_CONTENT_INLINE;
     if (child) {
       entry.flags |= HF_ENTRY_INCOMPLETE;
       entry.content = HF_CONTENT_PAGE;
-      done = partial_dir(worker, child, &entry.ref, &some, error);
+      if (!partial_dir(worker, child, &entry.ref, &some, error))
+        return FALSE;
     }
-    if (!done || !some)
-      continue;
-    hf_page_add(&out, &entry);
-    item->last_name = entry.name;
-    item->entries++;
+    if (some)
+      g_array_append_val(found, entry);
   }
-  *any = item->entries > 0;
-  done = done && (!*any || write_page(worker, &out, &item->ref, error));
+  return TRUE;
+}
+
+static gboolean store_entries(HfBackupWorker *worker, HfTreePage *page, const GArray *entries, HfNodeItem *item,
+                              GError **error)
+{
+  HfPageWriter out;
+  hf_page_begin(&out, page->dir->parent == NULL, page->closed && page->has_tail ? &page->tail_id : NULL);
+  for (guint i = 0; i < entries->len; i++)
+    hf_page_add(&out, &g_array_index(entries, HfEntry, i));
+  item->last_name = g_array_index(entries, HfEntry, entries->len - 1).name;
+  item->entries = entries->len;
+  gboolean done = write_page(worker, &out, &item->ref, error);
   hf_page_clear(&out);
   return done;
+}
+
+static gboolean partial_page(HfBackupWorker *worker, HfTreePage *page, HfNodeItem *item, gboolean *any, GError **error)
+{
+  g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(HfEntry));
+  *any = page->stored;
+  *item = page->item;
+  if (page->stored)
+    return TRUE;
+  if (!done_entries(worker, page, entries, error))
+    return FALSE;
+  *any = entries->len > 0;
+  return !*any || store_entries(worker, page, entries, item, error);
 }
 
 static gboolean partial_dir(HfBackupWorker *worker, HfTreeDir *dir, HfId *top, gboolean *any, GError **error)
@@ -254,7 +269,45 @@ static gboolean partial_dir(HfBackupWorker *worker, HfTreeDir *dir, HfId *top, g
   return !*any || hf_nodes_store(worker->writer, (const HfNodeItem *)(void *)items->data, items->len, top, error);
 }
 
-gboolean hf_tree_partial(HfBackupWorker *worker, HfTreeDir *roots, HfId *id, gboolean *any, GError **error)
+static int compare_entries(gconstpointer a, gconstpointer b)
 {
-  return partial_dir(worker, roots, id, any, error);
+  return hf_name_compare(((const HfEntry *)a)->name, ((const HfEntry *)b)->name);
+}
+
+/* A root that is done stands before what was there of it at another time. */
+static void add_parts(GArray *entries, const GArray *parts)
+{
+  guint roots = entries->len;
+  for (guint i = 0; i < parts->len; i++) {
+    const HfEntry *part = &g_array_index(parts, HfEntry, i);
+    gboolean known = FALSE;
+    for (guint r = 0; r < roots && !known; r++)
+      known = compare_entries(&g_array_index(entries, HfEntry, r), part) == 0;
+    for (guint r = 0; r < i && !known; r++)
+      known = compare_entries(&g_array_index(parts, HfEntry, r), part) == 0;
+    if (!known)
+      g_array_append_vals(entries, part, 1);
+  }
+  g_array_sort(entries, compare_entries);
+}
+
+gboolean hf_tree_partial(HfBackupWorker *worker, HfTreeDir *roots, const GArray *parts, HfId *id, gboolean *any,
+                         GError **error)
+{
+  g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(HfEntry));
+  HfTreePage *page = roots->pages->len ? roots->pages->pdata[0] : NULL;
+  HfNodeItem item;
+  *any = page != NULL && page->stored;
+  if (*any)
+    *id = page->item.ref;
+  if (page == NULL || *any)
+    return TRUE;
+  if (!done_entries(worker, page, entries, error))
+    return FALSE;
+  add_parts(entries, parts);
+  *any = entries->len > 0;
+  if (!*any || !store_entries(worker, page, entries, &item, error))
+    return !*any;
+  *id = item.ref;
+  return TRUE;
 }

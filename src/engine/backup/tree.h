@@ -69,6 +69,7 @@ gboolean hf_tree_close(HfBackupWorker *worker, HfTreePage *page, GError **error)
 /* The walker is done with the folder. */
 gboolean hf_tree_walked(HfBackupWorker *worker, HfTreeDir *dir, GError **error);
 
-/* Stores what is there of an unfinished tree, with entries flagged incomplete; *any FALSE: nothing is there. Only
- * inside a closed gate. */
-gboolean hf_tree_partial(HfBackupWorker *worker, HfTreeDir *roots, HfId *id, gboolean *any, GError **error);
+/* Stores what is there of an unfinished tree, with entries flagged incomplete, and `parts` (of HfEntry) as more roots;
+ * *any FALSE: nothing is there. Only inside a closed gate. */
+gboolean hf_tree_partial(HfBackupWorker *worker, HfTreeDir *roots, const GArray *parts, HfId *id, gboolean *any,
+                         GError **error);
