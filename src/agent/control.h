@@ -49,6 +49,7 @@ typedef enum HfControlKind {
   HF_CONTROL_RESULT,         /* W to K: the end of the task. S to K: the end of the scripts */
   HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: do it */
   HF_CONTROL_RATE,           /* K to W: bytes a second from now on */
+  HF_CONTROL_REPOSITORIES,   /* K to T: what this host served so far: look for sessions that were left behind there */
 } HfControlKind;
 
 typedef struct HfControlMessage {

@@ -111,6 +111,8 @@ typedef struct HfAgentParts {
   gboolean (*serve)(HfChannel *channel, const HfTicket *ticket, const char *peer, HfCancel *cancel, GError **error);
   /* hf_hooks_serve of agent/tasks/hooks.h */
   gboolean (*scripts)(HfControl *control, GError **error);
+  /* hf_vault_take_over of agent/vault/vault.h */
+  void (*take_over)(const char *repository, HfCancel *cancel);
 } HfAgentParts;
 
 /* Takes its task from the control socket and returns when it is done. */

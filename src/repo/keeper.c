@@ -181,12 +181,29 @@ gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTe
 
 /* ---- The end of a visitor. ---- */
 
-gboolean hf_keeper_end_session(HfStore *store, const HfShortId *session, GError **error)
+void hf_keeper_note_session(HfStore *store, const HfShortId *session)
+{
+  char name[HF_NAME_BYTES];
+  HfSessionOpen service = { .id = *session, .purpose = HF_PURPOSE_READ, .started = hf_clock_real_ns() };
+  hf_process_identity(&service);
+  g_autoptr(GBytes) record = hf_session_open_encode(&service);
+  hf_name_session(name, session, HF_SESSION_SERVED);
+  hf_store_put(store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), NULL);
+}
+
+void hf_keeper_unnote_session(HfStore *store, const HfShortId *session)
+{
+  char name[HF_NAME_BYTES];
+  hf_name_session(name, session, HF_SESSION_SERVED);
+  hf_object_remove(store, name, NULL);
+}
+
+gboolean hf_keeper_end_session(HfRepo *repo, const HfShortId *session, GError **error)
 {
   char folder[HF_NAME_BYTES], name[HF_NAME_BYTES];
   gboolean open = FALSE, decided = FALSE, checkpoint = FALSE;
   hf_name_session(folder, session, "");
-  g_autoptr(GPtrArray) names = hf_store_list_names(store, folder, error);
+  g_autoptr(GPtrArray) names = hf_store_list_names(repo->store, folder, error);
   if (names == NULL)
     return FALSE;
   for (guint i = 0; i < names->len; i++) {
@@ -198,8 +215,34 @@ gboolean hf_keeper_end_session(HfStore *store, const HfShortId *session, GError 
   if (names->len == 0 || decided)
     return TRUE;
   if (!open || !checkpoint)
-    return hf_session_remove(store, session, error);
+    return hf_session_remove(repo->store, session, error);
   g_autoptr(GBytes) record = hf_outcome_encode(HF_OUTCOME_ENDED, NULL);
   hf_name_session(name, session, "outcome");
-  return hf_store_put(store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), error);
+  return hf_repo_put_urgent(repo, name, record, error);
+}
+
+gboolean hf_keeper_clear_sessions(HfRepo *repo, guint patience_seconds, GError **error)
+{
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  g_autoptr(GPtrArray) infos = hf_sessions_list(repo, NULL, error);
+  guint fenced = 0;
+  if (infos == NULL)
+    return FALSE;
+  for (guint i = 0; i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (!info->opened || info->has_outcome || info->served_by_us)
+      continue;
+    if (!info->served)
+      g_array_append_val(ids, info->open.id);
+    else if (!hf_session_fence(repo, &info->open.id, error))
+      return FALSE;
+    fenced += info->served;
+  }
+  /* What another service left behind is not kept waiting by what has to be watched. */
+  if (fenced > 0 && !hf_sessions_tidy(repo, error))
+    return FALSE;
+  guint strangers = ids->len;
+  return strangers == 0 ||
+    (hf_sessions_settle(repo, ids, patience_seconds, error) &&
+     (ids->len == strangers || hf_sessions_tidy(repo, error)));
 }

@@ -44,6 +44,16 @@ typedef struct HfKeeperTerms {
 gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTerms *terms, const HfShortId *session,
                           GBytes *point_record, GBytes **stamped, GError **error);
 
+/* ---- Sessions of others. ---- */
+/* Says of a session that was just opened that it came through this process, with which it ends. What cannot be noted
+ * is only found out later, by its beats. */
+void hf_keeper_note_session(HfStore *store, const HfShortId *session);
+void hf_keeper_unnote_session(HfStore *store, const HfShortId *session);
 /* Ends a session whose visitor is gone: with a checkpoint it gets the outcome `ended`, without one its objects are
  * removed. One that has an outcome, or nothing left, is let be. */
-gboolean hf_keeper_end_session(HfStore *store, const HfShortId *session, GError **error);
+gboolean hf_keeper_end_session(HfRepo *repo, const HfShortId *session, GError **error);
+/* Fences and clears away sessions whose holders are gone: those that came through another process than this one (a
+ * repository has one service at a time), and of the others those that are dead. These are watched for up to
+ * `patience_seconds`, or until each was seen to beat; sessions that came through this process are not looked at.
+ * repo->cancel ends the watching. */
+gboolean hf_keeper_clear_sessions(HfRepo *repo, guint patience_seconds, GError **error);

@@ -53,7 +53,10 @@ typedef struct HfSessionInfo {
   gboolean opened;              /* the open object is there; when it is damaged, `open` holds nothing but the id */
   gboolean has_outcome;
   HfOutcomeState state;
-  gboolean dead_here;           /* same boot and namespace, process gone */
+  gboolean dead_here;           /* same boot and namespace, process gone: the holder's, or that of its service */
+  gboolean alive_here;          /* same boot and namespace, process there: its service's, else the holder's */
+  gboolean served;              /* by a repository service: it ends with that one */
+  gboolean served_by_us;        /* by this process */
   guint64 beat;
   gboolean has_checkpoint;
   HfCheckpoint checkpoint;      /* of this session, signature not checked */
@@ -61,7 +64,7 @@ typedef struct HfSessionInfo {
 /* All sessions in the store but `own` (may be NULL); elements HfSessionInfo*, freed with the array. */
 GPtrArray *hf_sessions_list(HfRepo *repo, const HfSession *own, GError **error);
 /* Fences those of `ids` (GArray of HfShortId) that are dead; waits up to `patience_seconds` to observe beats (0: only
- * by process). On return `ids` holds those that are still at work. */
+ * by process), or until each that is left was seen to beat. On return `ids` holds those that are still at work. */
 gboolean hf_sessions_settle(HfRepo *repo, GArray *ids, guint patience_seconds, GError **error);
 /* Removes the objects of sessions that have an outcome (fenced or ended) and whose checkpoint is not to be kept;
  * finishes committed ones. */

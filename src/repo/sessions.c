@@ -61,14 +61,21 @@ void hf_process_identity(HfSessionOpen *open)
   open->pid_namespace = stat("/proc/self/ns/pid", &status) == 0 ? status.st_ino : 0;
 }
 
-gboolean hf_process_is_gone(const HfSessionOpen *open)
+/* Same boot, same process namespace: we can ask for the process. Where our own identity cannot be read nothing is
+ * known. */
+static gboolean is_here(const HfSessionOpen *open, const HfSessionOpen *own)
 {
   static const HfShortId no_boot;
+  return !hf_short_id_equal(&own->boot, &no_boot) && own->pid_namespace != 0 &&
+    hf_short_id_equal(&own->boot, &open->boot) && own->pid_namespace == open->pid_namespace && open->pid != 0 &&
+    open->pid <= G_MAXINT32;
+}
+
+gboolean hf_process_is_gone(const HfSessionOpen *open)
+{
   HfSessionOpen own;
   hf_process_identity(&own);
-  /* Where our own identity cannot be read nothing is known. */
-  if (hf_short_id_equal(&own.boot, &no_boot) || own.pid_namespace == 0 || !hf_short_id_equal(&own.boot, &open->boot) ||
-      own.pid_namespace != open->pid_namespace || open->pid == 0 || open->pid > G_MAXINT32)
+  if (!is_here(open, &own))
     return FALSE;
   if (kill((pid_t)open->pid, 0) < 0 && errno == ESRCH)
     return TRUE;
@@ -86,7 +93,7 @@ gboolean hf_process_is_gone(const HfSessionOpen *open)
 /* What the names below sessions/ID/ tell. */
 typedef struct Present {
   HfShortId id;
-  gboolean open, outcome;
+  gboolean open, outcome, served;
   guint64 beat;
   guint64 checkpoint; /* 0: none */
 } Present;
@@ -97,6 +104,8 @@ static void note_part(Present *present, const char *part)
     present->open = TRUE;
   else if (g_str_equal(part, "outcome"))
     present->outcome = TRUE;
+  else if (g_str_equal(part, HF_SESSION_SERVED))
+    present->served = TRUE;
   else if (g_str_has_prefix(part, "beat."))
     present->beat = MAX(present->beat, g_ascii_strtoull(part + strlen("beat."), NULL, 10));
   else if (g_str_has_prefix(part, "checkpoint."))
@@ -150,6 +159,26 @@ static gboolean read_checkpoint(HfStore *store, const Present *present, HfCheckp
   return record != NULL && hf_checkpoint_decode(record, NULL, checkpoint, NULL);
 }
 
+/* The process of the service that the session came through. */
+static gboolean read_service(HfStore *store, const Present *present, HfSessionOpen *service)
+{
+  g_autoptr(GBytes) record = present->served ? read_part(store, &present->id, HF_SESSION_SERVED) : NULL;
+  return record != NULL && hf_session_open_decode(record, service, NULL);
+}
+
+/* Who holds it: `open` is the holder, NULL when that cannot be read. */
+static void judge_processes(HfStore *store, const Present *present, const HfSessionOpen *open, HfSessionInfo *info)
+{
+  HfSessionOpen own, service;
+  hf_process_identity(&own);
+  info->served = read_service(store, present, &service);
+  info->served_by_us = info->served && is_here(&service, &own) && service.pid == own.pid &&
+    service.pid_start == own.pid_start;
+  info->dead_here = (open != NULL && hf_process_is_gone(open)) || (info->served && hf_process_is_gone(&service));
+  const HfSessionOpen *asked = info->served ? &service : open;
+  info->alive_here = asked != NULL && is_here(asked, &own) && !info->dead_here;
+}
+
 static HfSessionInfo *read_info(HfStore *store, const Present *present)
 {
   HfSessionInfo *info = g_new0(HfSessionInfo, 1);
@@ -164,7 +193,7 @@ static HfSessionInfo *read_info(HfStore *store, const Present *present)
   info->has_outcome = present->outcome;
   if (outcome == NULL || !hf_outcome_decode(outcome, &info->state, &point, NULL))
     info->state = (HfOutcomeState)0;
-  info->dead_here = readable && hf_process_is_gone(&info->open);
+  judge_processes(store, present, readable ? &info->open : NULL, info);
   info->beat = present->beat;
   info->has_checkpoint = read_checkpoint(store, present, &info->checkpoint);
   return info;
@@ -221,7 +250,7 @@ gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeStat
   return !is_open || hf_outcome_decode(record, state, point, &why) || fail_outcome(session, why, error);
 }
 
-static gboolean put_fence(HfRepo *repo, const HfShortId *session, GError **error)
+gboolean hf_session_fence(HfRepo *repo, const HfShortId *session, GError **error)
 {
   char name[HF_NAME_BYTES];
   g_autoptr(GBytes) record = hf_outcome_encode(HF_OUTCOME_FENCED, NULL);
@@ -236,7 +265,7 @@ static gboolean put_fence(HfRepo *repo, const HfShortId *session, GError **error
 /* ---- Judging. ---- */
 
 typedef struct Watch {
-  gboolean seen;
+  gboolean seen, moved; /* looked at; seen to beat */
   guint64 beat;
   gint64 looked; /* monotonic */
   gint64 silent; /* microseconds without a new beat, as far as we were awake to see it */
@@ -247,6 +276,7 @@ typedef struct Watch {
 static gboolean is_silent(Watch *watch, guint64 beat, gint64 step)
 {
   gint64 now = hf_clock_monotonic_us();
+  watch->moved = watch->moved || (watch->seen && beat != watch->beat);
   if (!watch->seen || beat != watch->beat)
     watch->silent = 0;
   else
@@ -267,11 +297,12 @@ static gboolean judge(HfRepo *repo, const HfShortId *session, Watch *watch, gint
   *over = present == NULL || !present->open || present->outcome;
   if (*over)
     return TRUE;
-  HfSessionOpen open;
+  HfSessionOpen open, service;
   g_autoptr(GBytes) record = read_part(repo->store, session, "open");
-  gboolean gone = record != NULL && hf_session_open_decode(record, &open, NULL) && hf_process_is_gone(&open);
+  gboolean gone = (record != NULL && hf_session_open_decode(record, &open, NULL) && hf_process_is_gone(&open)) ||
+    (read_service(repo->store, present, &service) && hf_process_is_gone(&service));
   *over = is_silent(watch, present->beat, step) || gone;
-  return !*over || put_fence(repo, session, error);
+  return !*over || hf_session_fence(repo, session, error);
 }
 
 static gboolean judge_all(HfRepo *repo, GArray *ids, GHashTable *watches, gint64 step, GError **error)
@@ -292,6 +323,16 @@ static gboolean judge_all(HfRepo *repo, GArray *ids, GHashTable *watches, gint64
   return TRUE;
 }
 
+static gboolean all_moved(const GArray *ids, GHashTable *watches)
+{
+  for (guint i = 0; i < ids->len; i++) {
+    const Watch *watch = g_hash_table_lookup(watches, &g_array_index(ids, HfShortId, i));
+    if (!watch->moved)
+      return FALSE;
+  }
+  return TRUE;
+}
+
 gboolean hf_sessions_settle(HfRepo *repo, GArray *ids, guint patience_seconds, GError **error)
 {
   g_autoptr(GHashTable) watches = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, g_free);
@@ -301,7 +342,7 @@ gboolean hf_sessions_settle(HfRepo *repo, GArray *ids, guint patience_seconds, G
     if (!judge_all(repo, ids, watches, step, error))
       return FALSE;
     gint64 left = until - hf_clock_monotonic_us();
-    if (ids->len == 0 || left <= 0)
+    if (left <= 0 || all_moved(ids, watches))
       return TRUE;
     for (gint64 slept = 0; slept < MIN(step, left); slept += 100000) {
       if (hf_cancelled(repo->cancel, error))

@@ -21,8 +21,13 @@ gint64 hf_session_death_us(void);
 
 /* Fills boot, pid, pid_start and pid_namespace with those of this process. */
 void hf_process_identity(HfSessionOpen *open);
+/* The name of the object that says which service a session came through. */
+#define HF_SESSION_SERVED "served"
 /* TRUE when that process ran on this boot, in this process namespace, and is no more. */
 gboolean hf_process_is_gone(const HfSessionOpen *open);
+
+/* Creates the outcome `fenced`. One that is there already is obeyed. */
+gboolean hf_session_fence(HfRepo *repo, const HfShortId *session, GError **error);
 
 /* Removes what is below sessions/ID/ in the order of F1, whatever of it is there. */
 gboolean hf_session_remove(HfStore *store, const HfShortId *session, GError **error);

@@ -188,6 +188,38 @@ class FleetTest(unittest.TestCase):
             '/api/v1/sessions?typeFilter=BackupJob')))
         fleet.run(job)
 
+    def test_sessions_end_with_their_service(self):
+        """Who serves the repository is killed, or all of its host: nobody has to visit it for its sessions to end."""
+        fleet = self.fleet
+        one, keep = fleet.add_agent('one'), fleet.add_agent('keep')
+        repository = fleet.add_repository('main', keep)
+        job = fleet.add_job('docs', one, [self.source('source', files=400, size=400000)], repository)
+        stored = keep.folder / 'main' / 'sessions'
+
+        def held():
+            return [path for path in stored.glob('*/open') if not (path.parent / 'outcome').exists()]
+
+        def role():
+            return next((pid for pid in keep.children() if
+                         pathlib.Path(f'/proc/{pid}/comm').read_text(encoding='ascii').strip() == 'hf-transport'), None)
+
+        def kill_host():
+            keep.kill()
+            time.sleep(1)
+            keep.start()
+        for kill in (lambda: os.kill(role(), signal.SIGKILL), kill_host):
+            session = fleet.start(job)
+            rig.wait_for('the session of the worker', 60, lambda: list(keep.folder.glob('main/data/*/*')) and held())
+            left = held()
+            kill()
+            begun = time.monotonic()
+            rig.wait_for('the sessions in the repository to end', 30, lambda left=left: not set(left) & set(held()))
+            print(f'# they were there for {time.monotonic() - begun:.1f} s')
+            self.assertEqual(fleet.wait(session)['result']['result'], 'Failed')
+            rig.wait_for('the host', 60, lambda: fleet.get(f'/api/v1/backupInfrastructure/managedServers/{keep.id}')
+                         ['status'] == 'Available')
+        fleet.run(job)
+
     def test_no_inotify(self):
         """All instances of inotify are taken by others: the agent looks now and then instead."""
         words = 'echo 0 > /proc/sys/user/max_inotify_instances && exec unshare --map-user=1 --map-group=1 "$0" "$@"'

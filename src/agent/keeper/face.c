@@ -50,8 +50,11 @@ static void on_message(HfChild *child G_GNUC_UNUSED, HfControlMessage *message, 
   }
   HfReader reader = hf_reader(message->body->data, message->body->len);
   face->port = hf_get_u16(&reader);
-  if (!face->ready)
+  if (!face->ready) {
     hf_keeper_note(face->keeper, "role '%s' listens on port %u", face->role, face->port);
+    if (face->ops->ready != NULL)
+      face->ops->ready(face->keeper);
+  }
   face->ready = TRUE;
   hf_keeper_write_status(face->keeper);
 }

@@ -13,6 +13,7 @@
 typedef struct HfFaceOps {
   void (*message)(HfKeeper *keeper, HfControlMessage *message);
   void (*gone)(HfKeeper *keeper); /* it died: what it was asked is lost */
+  void (*ready)(HfKeeper *keeper); /* it has just been started, and listens; NULL: nothing is to be done then */
 } HfFaceOps;
 
 /* `role` and `ops` are static. Starts it. */

@@ -17,6 +17,7 @@
 
 #include "agent/keeper/carry.h"
 #include "agent/keeper/face.h"
+#include "agent/keeper/repositories.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/tasks.h"
 #include "agent/keeper/upgrade.h"
@@ -113,8 +114,24 @@ static void installer_gone(HfKeeper *keeper)
   hf_service_disconnect(keeper->service);
 }
 
-static const HfFaceOps installer_ops = { on_installer, installer_gone };
-static const HfFaceOps transport_ops = { hf_carry_message, hf_carry_transport_gone };
+/* Who was killed has left sessions behind. */
+static void transport_ready(HfKeeper *keeper)
+{
+  g_autoptr(HfBody) body = hf_body_new();
+  g_autoptr(GError) error = NULL;
+  g_auto(GStrv) repositories = hf_repositories_list(keeper->settings->state, &error);
+  if (repositories == NULL) {
+    hf_keeper_note(keeper, "cannot tell which repositories this host serves: %s", error->message);
+    return;
+  }
+  hf_put_varint(body, g_strv_length(repositories));
+  for (guint i = 0; repositories[i] != NULL; i++)
+    hf_put_text(body, repositories[i]);
+  hf_face_send(keeper->transport, HF_CONTROL_REPOSITORIES, body, -1);
+}
+
+static const HfFaceOps installer_ops = { on_installer, installer_gone, NULL };
+static const HfFaceOps transport_ops = { hf_carry_message, hf_carry_transport_gone, transport_ready };
 
 void hf_keeper_setup_faces(HfKeeper *keeper)
 {

@@ -7,3 +7,5 @@
 
 /* One that is known already costs nothing but the reading of the list. */
 gboolean hf_repositories_add(const char *state, const char *path, GError **error);
+/* All of them, ended by NULL; the caller's to free. */
+char **hf_repositories_list(const char *state, GError **error);

@@ -140,6 +140,36 @@ static gboolean on_setup(HfTransport *transport, const GByteArray *body, GError 
   return transport->identity != NULL && hf_rights_drop(transport->settings->user, error) && open_door(transport, error);
 }
 
+typedef struct Estate {
+  HfTransport *transport;
+  char *repository;
+} Estate;
+
+static gpointer take_over_thread(gpointer user)
+{
+  Estate *estate = user;
+  HfTransport *transport = estate->transport;
+  transport->parts->take_over(estate->repository, &transport->cancel);
+  g_free(estate->repository);
+  g_free(estate);
+  hf_transport_thread_ends(transport);
+  return NULL;
+}
+
+/* Each on a thread of its own: a folder of a far file system may keep its thread for ever. */
+static void on_repositories(HfTransport *transport, HfReader *reader)
+{
+  guint count = hf_get_count(reader, 1);
+  for (guint i = 0; i < count; i++) {
+    g_autofree char *repository = hf_get_text(reader, HF_TEXT_MAX);
+    if (repository == NULL || transport->parts->take_over == NULL)
+      continue;
+    Estate *estate = g_new0(Estate, 1);
+    *estate = (Estate){ transport, g_steal_pointer(&repository) };
+    hf_transport_thread(transport, "hf-take-over", take_over_thread, estate);
+  }
+}
+
 static gboolean on_message(HfTransport *transport, HfControlMessage *message, GError **error)
 {
   HfReader reader = hf_reader(message->body->data, message->body->len);
@@ -160,6 +190,9 @@ static gboolean on_message(HfTransport *transport, HfControlMessage *message, GE
   case HF_CONTROL_AWAIT:
     hf_transport_await(transport, message->body, hf_steal_fd(&message->fd));
     return TRUE;
+  case HF_CONTROL_REPOSITORIES:
+    on_repositories(transport, &reader);
+    return TRUE;
   default:
     return hf_fail(error, HF_ERROR_INVALID, "the keeper sends what the transport role does not know");
   }
@@ -174,6 +207,7 @@ static void end(HfTransport *transport)
   g_mutex_lock(&transport->lock);
   transport->ending = TRUE;
   g_mutex_unlock(&transport->lock);
+  hf_cancel_set(&transport->cancel);
   break_off(transport, NULL);
   HF_LOCK(&transport->lock);
   while (transport->threads > 0 && g_cond_wait_until(&transport->changed, &transport->lock, until))

@@ -40,6 +40,7 @@ struct HfTransport {
   GList *connections;   /* HfConnection, on the stacks of their threads */
   guint threads;
   gboolean ending;
+  HfCancel cancel;      /* of taking over: set at the end */
 };
 
 /* A ticket and what hangs on it. Reference counted: threads of its ports and connections hold one each. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "agent/vault/depot.h"
+#include "agent/vault/vault.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -8,10 +9,10 @@
 #include "base/sys.h"
 #include "base/work.h"
 #include "repo/points.h"
-#include "repo/session.h"
+#include "repo/sessionstate.h"
 
 #define CLOCK_US (60 * G_USEC_PER_SEC)
-#define REAP_SECONDS 90u /* more than a session may be silent */
+#define WATCH_SECONDS 75u /* more than a session may be silent */
 
 /* What a folder is, whatever path leads to it. It stays taken as long as the depot's store has it open. */
 typedef struct Place {
@@ -81,21 +82,21 @@ static gpointer tick(gpointer data)
   return NULL;
 }
 
-/* Sessions of visitors whose service was killed: nobody comes to end them. Those that do not beat any more are fenced
- * and cleared away, not only when something is pruned. */
+/* Sessions of visitors whose service was killed, and of programs on this folder that were: nobody comes to end them.
+ * They are fenced and cleared away also when nothing is pruned. What cannot be done now is tried again. */
 static gpointer reap(gpointer data)
 {
   HfDepot *depot = data;
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-  g_autoptr(GPtrArray) infos = hf_sessions_list(depot->repo, NULL, NULL);
-  for (guint i = 0; infos != NULL && i < infos->len; i++) {
-    const HfSessionInfo *info = infos->pdata[i];
-    if (info->opened && !info->has_outcome)
-      g_array_append_val(ids, info->open.id);
+  g_mutex_lock(&depot->lock);
+  while (!depot->stop) {
+    g_mutex_unlock(&depot->lock);
+    hf_keeper_clear_sessions(depot->repo, WATCH_SECONDS, NULL);
+    g_mutex_lock(&depot->lock);
+    gint64 until = g_get_monotonic_time() + hf_session_beat_us();
+    while (!depot->stop && g_cond_wait_until(&depot->wake, &depot->lock, until))
+      ;
   }
-  /* What cannot be done here is left to the next prune. */
-  if (ids->len > 0 && hf_sessions_settle(depot->repo, ids, REAP_SECONDS, NULL))
-    hf_sessions_tidy(depot->repo, NULL);
+  g_mutex_unlock(&depot->lock);
   return NULL;
 }
 
@@ -103,15 +104,14 @@ static void depot_free(gpointer data)
 {
   HfDepot *depot = data;
   hf_cancel_set(&depot->cancel);
+  g_mutex_lock(&depot->lock);
+  depot->stop = TRUE;
+  g_cond_broadcast(&depot->wake);
+  g_mutex_unlock(&depot->lock);
   if (depot->reaper != NULL)
     g_thread_join(depot->reaper);
-  if (depot->ticker != NULL) {
-    g_mutex_lock(&depot->lock);
-    depot->stop = TRUE;
-    g_cond_signal(&depot->wake);
-    g_mutex_unlock(&depot->lock);
+  if (depot->ticker != NULL)
     g_thread_join(depot->ticker);
-  }
   hf_writer_table_free(depot->writers);
   hf_store_free(depot->store);
   hf_repo_free(depot->repo);
@@ -183,6 +183,16 @@ static char *depot_path(const HfDepot *depot)
 {
   HF_LOCK(&all.paths);
   return g_strdup(depot->path);
+}
+
+void hf_vault_take_over(const char *repository, HfCancel *cancel)
+{
+  HfRepoOptions options = { .cancel = cancel };
+  g_autoptr(GError) why = NULL;
+  HfStore *store = hf_store_open(repository, FALSE, &why);
+  g_autoptr(HfRepo) repo = store != NULL ? hf_repo_open(store, &options, &why) : NULL;
+  if (repo == NULL || !hf_keeper_clear_sessions(repo, WATCH_SECONDS, &why))
+    g_debug("sessions of repository '%s' were not looked through: %s", repository, why->message);
 }
 
 static HfRepo *open_repo(HfDepot *depot, GError **error)

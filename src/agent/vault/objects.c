@@ -120,6 +120,7 @@ static gboolean put_open(HfVisit *visit, const char *name, const HfShortId *id, 
   g_mutex_lock(&visit->lock);
   g_hash_table_add(visit->sessions, g_memdup2(id, sizeof *id));
   g_mutex_unlock(&visit->lock);
+  hf_keeper_note_session(hf_depot_store(visit->depot), id);
   /* What is stored is told by the index that the visitor reads now; marks made from here on wait for this session. */
   return hf_depot_refresh(visit->depot, error);
 }
@@ -193,9 +194,10 @@ void hf_visit_end_sessions(HfVisit *visit)
 {
   GHashTableIter iter;
   gpointer key;
+  HfRepo *repo = hf_depot_repo(visit->depot, NULL);
   g_hash_table_iter_init(&iter, visit->sessions);
-  while (g_hash_table_iter_next(&iter, &key, NULL))
-    hf_keeper_end_session(hf_depot_store(visit->depot), key, NULL); /* else the next prune finds it dead */
+  while (repo != NULL && g_hash_table_iter_next(&iter, &key, NULL))
+    hf_keeper_end_session(repo, key, NULL); /* else the next service does */
 }
 
 /* ---- Objects. ---- */
@@ -217,5 +219,10 @@ gboolean hf_visit_remove(HfVisit *visit, const char *name, GError **error)
   const char *part;
   if (!g_str_has_prefix(name, "sessions/") || !session_name(name, &id, &part) || !is_own(visit, &id))
     return refuse(name, "remove", error);
-  return hf_store_remove(hf_depot_store(visit->depot), name, error);
+  if (!hf_store_remove(hf_depot_store(visit->depot), name, error))
+    return FALSE;
+  /* Our own object goes with `open`, so that the visitor need not ask for it. */
+  if (g_str_equal(part, "open"))
+    hf_keeper_unnote_session(hf_depot_store(visit->depot), &id);
+  return TRUE;
 }

@@ -19,3 +19,11 @@
  * FALSE with an error that is logged; a peer that closes in order is TRUE.
  */
 gboolean hf_vault_serve(HfChannel *channel, const HfTicket *ticket, const char *peer, HfCancel *cancel, GError **error);
+
+/*
+ * For a service that begins: fences and clears away the sessions in a repository of this host whose holders are gone,
+ * as all are that came through the service before it. The folder is not kept open, and one that cannot be used (not
+ * mounted, gone) is passed over. Takes up to 75 seconds where other programs are, or were, at work on the folder;
+ * `cancel` ends that. Any thread.
+ */
+void hf_vault_take_over(const char *repository, HfCancel *cancel);

@@ -138,18 +138,26 @@ static void test_repositories(void)
 {
   char *folder = make_folder();
   g_autoptr(GError) error = NULL;
+  g_auto(GStrv) none = hf_repositories_list(folder, &error);
+  g_assert_no_error(error);
+  g_assert_cmpuint(g_strv_length(none), ==, 0);
   g_assert_true(hf_repositories_add(folder, "/srv/one", &error));
   g_assert_true(hf_repositories_add(folder, "/srv/two\nlines", &error));
   g_assert_true(hf_repositories_add(folder, "/srv/one", &error));
   g_autoptr(GBytes) list = hf_state_read(folder, HF_STATE_REPOSITORIES, &error);
   g_autofree char *text = g_strndup(g_bytes_get_data(list, NULL), g_bytes_get_size(list));
   g_assert_cmpstr(text, ==, "/srv/one\n/srv/two\\nlines\n");
+  g_auto(GStrv) paths = hf_repositories_list(folder, &error);
+  g_assert_cmpuint(g_strv_length(paths), ==, 2);
+  g_assert_cmpstr(paths[0], ==, "/srv/one");
+  g_assert_cmpstr(paths[1], ==, "/srv/two\nlines");
   /* What cannot be read is no empty list. */
   g_autofree char *path = g_build_filename(folder, HF_STATE_REPOSITORIES, NULL);
   g_assert_cmpint(g_unlink(path), ==, 0);
   g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
   g_assert_false(hf_repositories_add(folder, "/srv/three", &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_IO);
+  g_assert_null(hf_repositories_list(folder, NULL));
   remove_folder(folder);
 }
 
