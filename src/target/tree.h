@@ -20,9 +20,16 @@ int hf_target_folder(int parent, const char *name, HfOverwrite overwrite, GError
  * as long as the new file is not whole: that is made under another name, *beside (caller frees; NULL: it has its own),
  * which hf_target_replace makes its own. */
 int hf_target_file(int parent, const char *name, HfOverwrite overwrite, char **beside, GError **error);
+/* Puts all of it on the disk. To be called of what is to replace something: a file system may write the new name before
+ * the contents, and after a power cut both files were lost. */
+gboolean hf_target_settle(int fd, const char *name, GError **error);
 /* What was made beside it takes the place of what stands under `name`, in one step; after a failure it is still
  * there. */
 gboolean hf_target_replace(int parent, const char *beside, const char *name, GError **error);
+/* Removes what restores that were killed left beside other files of the folder: own regular files of that pattern that
+ * nobody has touched for an hour (one that still runs writes to its own all the time). Nothing is lost by it if one did
+ * not: that file fails by its name, and what it was to replace stays. Errors are passed over. */
+void hf_target_clear(int folder);
 /* Makes a symlink, fifo, socket or device node as `entry` says (`name` is given apart: NUL-terminated). */
 gboolean hf_target_special(int parent, const char *name, const HfEntry *entry, HfOverwrite overwrite, GError **error);
 /* Makes a hard link to an earlier restored file, by descriptors of the folders. */

@@ -141,6 +141,8 @@ gboolean hf_folder_make(HfRestoreWorker *worker, HfRestoreFolder *folder, HfOver
     }
     return FALSE;
   }
+  if (state->overwrite == HF_OVERWRITE_REPLACE)
+    hf_target_clear(fd);
   if (folder->node != NULL && (folder->node->entry.flags & HF_ENTRY_EXTRAS))
     hf_target_prepare(fd, folder->node->entry.extras);
   hf_spot_take(&state->spots, spot, fd);
@@ -455,6 +457,9 @@ static gboolean complete(HfRestoreWorker *worker, HfRestoreFile *file)
     good = hf_fail_errno(&problem, errno, "cannot set the size of '%s'", file->name);
   if (good && !hf_tree_node_is_disk(file->node))
     hf_restore_apply(worker, &file->spot, fd, file->node, lock, &file->locked);
+  /* Further names of a link may replace something as well. */
+  if (good && (file->beside != NULL || (file->link != NULL && worker->state->overwrite == HF_OVERWRITE_REPLACE)))
+    good = hf_target_settle(fd, file->name, &problem);
   if (fd >= 0)
     hf_spot_unpin(spots, &file->spot);
   int errnum = hf_spot_close(spots, &file->spot);

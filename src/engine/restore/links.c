@@ -141,7 +141,8 @@ static gboolean copy_file(HfRestoreWorker *worker, const HfTreeNode *node, int f
     return FALSE;
   if (copy_bytes(from, to, node->entry.size, error)) {
     hf_restore_apply(worker, &spot, to, node, FALSE, &locked);
-    if (beside == NULL || hf_target_replace(folder, beside, name->name, error))
+    if (beside == NULL || (hf_target_settle(to, name->name, error) &&
+                           hf_target_replace(folder, beside, name->name, error)))
       return TRUE;
   }
   HF_AGAIN(hf_sys->unlinkat(folder, beside != NULL ? beside : name->name, 0));

@@ -51,6 +51,8 @@ static gboolean open_target(HfRestoreState *state, const HfRestoreOptions *optio
   hf_autofd int fd = hf_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0, error);
   if (fd < 0 || (wants_empty(options, selections) && !check_empty(fd, path, error)))
     return FALSE;
+  if (state->overwrite == HF_OVERWRITE_REPLACE)
+    hf_target_clear(fd);
   state->target = hf_folder_new(NULL, path, NULL, "");
   hf_spot_take(&state->spots, &state->target->spot, hf_steal_fd(&fd));
   return TRUE;

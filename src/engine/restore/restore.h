@@ -9,7 +9,8 @@
  * Invariants
  *  D1 Under its own name a file is whole: what damage took bytes of stands as NAME.damaged, the lost bytes as holes,
  *     and is warned about with the ranges that are lost. It replaces nothing. What is replaced stays until all of what
- *     replaces it is there, made as .holdfast-NUMBER in the same folder: who is killed takes nothing away.
+ *     replaces it is there, made as .holdfast-NUMBER in the same folder, and is on the disk: neither a kill nor a power
+ *     cut takes anything away.
  *  D2 A folder gets its metadata (its times) after everything below it has got its own, and is not touched any more.
  *  D3 Nothing outside the target is written, whatever the point or the target hold (target/tree.h).
  *  D4 Memory is bounded: by two windows of needs, the frames that workers hold, and one descriptor and name for each

@@ -8,14 +8,20 @@
  *    folder is never removed.
  * 3. What is made is for its owner only until hf_target_apply gives it its mode.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "target/tree.h"
+
+#define BESIDE ".holdfast-"
+#define BESIDE_DIGITS 16u
+#define LEFT_SECONDS 3600
 
 #define TRIES 16u /* against somebody who makes the name again each time */
 
@@ -126,7 +132,7 @@ static int make_beside(const Making *making, char **beside, GError **error)
     fail_folder(making->name, error);
     return -1;
   }
-  g_autofree char *name = g_strdup_printf(".holdfast-%08x%08x", g_random_int(), g_random_int());
+  g_autofree char *name = g_strdup_printf(BESIDE "%08x%08x", g_random_int(), g_random_int());
   Making other = *making;
   other.name = name;
   other.overwrite = HF_OVERWRITE_REFUSE;
@@ -198,6 +204,40 @@ int hf_target_file(int parent, const char *name, HfOverwrite overwrite, char **b
   *beside = NULL;
   return make_or_beside(&(Making){ .make = make_file, .parent = parent, .name = name, .overwrite = overwrite }, beside,
                         error);
+}
+
+gboolean hf_target_settle(int fd, const char *name, GError **error)
+{
+  if (HF_AGAIN(hf_sys->fsync(fd)) == 0)
+    return TRUE;
+  int errnum = errno;
+  g_autofree char *shown = hf_printable(name, -1);
+  return hf_fail_errno(error, errnum, "cannot make '%s' durable", shown);
+}
+
+static gboolean is_left(int folder, const char *name, gint64 now)
+{
+  struct stat status;
+  return g_str_has_prefix(name, BESIDE) && strlen(name) == strlen(BESIDE) + BESIDE_DIGITS &&
+    strspn(name + strlen(BESIDE), "0123456789abcdef") == BESIDE_DIGITS &&
+    HF_AGAIN(hf_sys->fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW)) == 0 && S_ISREG(status.st_mode) &&
+    status.st_nlink == 1 && status.st_uid == geteuid() && status.st_ctime < now - LEFT_SECONDS;
+}
+
+void hf_target_clear(int folder)
+{
+  gint64 now = hf_clock_real_ns() / G_GINT64_CONSTANT(1000000000);
+  int fd = HF_AGAIN(hf_sys->openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0));
+  DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+  if (entries == NULL) {
+    if (fd >= 0)
+      close(fd);
+    return;
+  }
+  for (const struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries))
+    if (is_left(folder, entry->d_name, now))
+      HF_AGAIN(hf_sys->unlinkat(folder, entry->d_name, 0));
+  closedir(entries);
 }
 
 gboolean hf_target_replace(int parent, const char *beside, const char *name, GError **error)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sys.h"
 #include "fixture.h"
 #include "restorelab.h"
 
@@ -217,6 +218,84 @@ static void test_overwrite(void)
   g_assert_true(tree_lab_warned(lab, "src/blocked: cannot be restored"));
   lab_assert_out(lab, "src src/blocked src/blocked/by src/file src/folder src/folder/inside src/kept src/kept/file "
                       "src/kept/other src/link");
+  hf_point_info_free(info);
+}
+
+/* ---- What replaces something is on the disk first. ---- */
+
+static const HfSys *sys_before;
+static GHashTable *settled; /* inodes that were put on the disk since they were written to */
+static guint replaced;
+static GMutex settled_lock;
+
+static gpointer inode_of(int fd)
+{
+  struct stat status;
+  g_assert_cmpint(fstat(fd, &status), ==, 0);
+  return GSIZE_TO_POINTER(status.st_ino);
+}
+
+static int noted_fsync(int fd)
+{
+  g_mutex_lock(&settled_lock);
+  g_hash_table_add(settled, inode_of(fd));
+  g_mutex_unlock(&settled_lock);
+  return sys_before->fsync(fd);
+}
+
+static ssize_t noted_pwrite(int fd, const void *buffer, size_t length, off_t offset)
+{
+  g_mutex_lock(&settled_lock);
+  g_hash_table_remove(settled, inode_of(fd));
+  g_mutex_unlock(&settled_lock);
+  return sys_before->pwrite(fd, buffer, length, offset);
+}
+
+static int noted_rename(int old_folder, const char *old, int folder, const char *name, unsigned flags)
+{
+  struct stat from, to;
+  g_assert_cmpint(fstatat(old_folder, old, &from, AT_SYMLINK_NOFOLLOW), ==, 0);
+  if (S_ISREG(from.st_mode) && fstatat(folder, name, &to, AT_SYMLINK_NOFOLLOW) == 0) {
+    g_mutex_lock(&settled_lock);
+    g_assert_true(g_hash_table_contains(settled, GSIZE_TO_POINTER(from.st_ino)));
+    replaced++;
+    g_mutex_unlock(&settled_lock);
+  }
+  return sys_before->renameat2(old_folder, old, folder, name, flags);
+}
+
+static void test_overwrite_durable(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  g_autofree char *one = tree_lab_path(lab, "src/one"), *two = tree_lab_path(lab, "src/two");
+  static const char *const names[] = { "file", "d/file", "one", "two" };
+  tree_lab_text(lab, "src/file", "new");
+  tree_lab_text(lab, "src/d/file", "new");
+  tree_lab_text(lab, "src/one", "new");
+  tree_lab_text(lab, "src/empty", "");
+  g_assert_cmpint(link(one, two), ==, 0);
+  HfPointInfo *info = tree_lab_backup(lab, "src");
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *path = g_build_filename("out/src", names[i], NULL);
+    tree_lab_text(lab, path, "old");
+  }
+  tree_lab_text(lab, "out/src/empty", "old");
+  HfSys noted = *hf_sys;
+  noted.fsync = noted_fsync;
+  noted.pwrite = noted_pwrite;
+  noted.renameat2 = noted_rename;
+  settled = g_hash_table_new(NULL, NULL);
+  replaced = 0;
+  sys_before = hf_sys;
+  hf_sys = &noted;
+  lab_restore_well(lab, info, NULL, "o");
+  hf_sys = sys_before;
+  g_hash_table_unref(settled);
+  g_assert_cmpuint(replaced, ==, 5);
+  for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+    g_autofree char *path = g_build_filename("out/src", names[i], NULL);
+    tree_lab_holds(lab, path, "new");
+  }
   hf_point_info_free(info);
 }
 
@@ -482,6 +561,7 @@ int main(int argc, char **argv)
   g_test_add_func("/restore/not-there", test_not_there);
   g_test_add_func("/restore/targets", test_targets);
   g_test_add_func("/restore/overwrite", test_overwrite);
+  g_test_add_func("/restore/overwrite-durable", test_overwrite_durable);
   g_test_add_func("/restore/keep", test_keep);
   g_test_add_func("/restore/no-way-out", test_no_way_out);
   g_test_add_func("/restore/links", test_links);

@@ -339,6 +339,50 @@ static void test_faults(void)
   leave();
 }
 
+/* Only what a restore left, long ago, goes. */
+static void test_clear(void)
+{
+  static const char *const left[] = { ".holdfast-0123456789abcdef", ".holdfast-aaaaaaaabbbbbbbb" };
+  static const char *const stays[] = { ".holdfast-0123456789abcde", ".holdfast-0123456789ABCDEF", ".holdfast-0123456789abcdef0",
+                                       ".holdfast-linked1-00000000", "holdfast-0123456789abcdef", "own" };
+  enter("clear");
+  for (guint i = 0; i < G_N_ELEMENTS(left); i++)
+    write_file(left[i], "rest");
+  for (guint i = 0; i < G_N_ELEMENTS(stays); i++)
+    write_file(stays[i], "kept");
+  write_file(".holdfast-1111111111111111", "kept");
+  g_assert_cmpint(link(".holdfast-1111111111111111", "its other name"), ==, 0);
+  g_assert_cmpint(symlink("own", ".holdfast-2222222222222222"), ==, 0);
+  g_assert_cmpint(mkdir(".holdfast-3333333333333333", 0700), ==, 0);
+  hf_target_clear(here);
+  for (guint i = 0; i < G_N_ELEMENTS(left); i++) /* who made it may be at it */
+    assert_content(left[i], "rest");
+  g_setenv("HOLDFAST_TEST_TIME", "3700", TRUE);
+  hf_target_clear(here);
+  hf_target_clear(-1);
+  g_unsetenv("HOLDFAST_TEST_TIME");
+  for (guint i = 0; i < G_N_ELEMENTS(left); i++)
+    g_assert_cmpint(access(left[i], F_OK), !=, 0);
+  for (guint i = 0; i < G_N_ELEMENTS(stays); i++)
+    assert_content(stays[i], "kept");
+  assert_content(".holdfast-1111111111111111", "kept");
+  g_assert_true(S_ISLNK(status_of(".holdfast-2222222222222222").st_mode));
+  g_assert_true(S_ISDIR(status_of(".holdfast-3333333333333333").st_mode));
+  leave();
+}
+
+static void test_settle(void)
+{
+  g_autoptr(GError) error = NULL;
+  enter("settle");
+  int fd = hf_target_file(here, "file", HF_OVERWRITE_REFUSE, &(char *){ NULL }, &error);
+  g_assert_true(hf_target_settle(fd, "file", &error));
+  close(fd);
+  g_assert_false(hf_target_settle(-1, "file", &error));
+  g_assert_nonnull(strstr(error->message, "cannot make 'file' durable"));
+  leave();
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -352,6 +396,8 @@ int main(int argc, char **argv)
   g_test_add_func("/make/link", test_link);
   g_test_add_func("/make/names", test_names);
   g_test_add_func("/make/faults", test_faults);
+  g_test_add_func("/make/clear", test_clear);
+  g_test_add_func("/make/settle", test_settle);
   int result = g_test_run();
   hf_scratch_leave();
   return result;
