@@ -120,17 +120,29 @@ static gboolean too_short(HfStore *store, const char *name, GError **error)
   return hf_fail(error, HF_ERROR_DAMAGED, "object '%s' of '%s' is shorter than it should be", name, store->location);
 }
 
-static gboolean service_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length,
-                            GError **error)
+/* A connection that is gone says nothing about what is stored. The engine takes HF_ERROR_IO for an object that cannot
+ * be read, would look for others in its place, and say in the end that all are damaged. Takes `why` over. */
+static gboolean fail_read(HfServiceStore *service, GError *why, GError **error)
 {
-  HfServiceStore *service = self(store);
+  gboolean gone = FALSE;
+  for (guint i = 0; i < service->connections->len; i++)
+    gone = gone || hf_rpc_closed(service->connections->pdata[i], NULL);
+  if (gone && hf_error_is(why, HF_ERROR_IO))
+    why->code = HF_ERROR_FAILED;
+  g_propagate_error(error, why);
+  return FALSE;
+}
+
+static gboolean get(HfServiceStore *service, const char *name, guint64 offset, void *bytes, gsize length,
+                    GError **error)
+{
   g_autoptr(GBytes) small = hf_smalls_find(service->smalls, name);
   gboolean here = FALSE;
   if (small != NULL) {
     gsize size;
     const guint8 *content = g_bytes_get_data(small, &size);
     if (offset > size || length > size - offset)
-      return too_short(store, name, error);
+      return too_short(&service->store, name, error);
     memcpy(bytes, content + offset, length);
     return TRUE;
   }
@@ -139,6 +151,13 @@ static gboolean service_get(HfStore *store, const char *name, guint64 offset, vo
     return FALSE;
   return here || hf_blocks_read(service->blocks, service, name, offset, bytes, length) ||
     fetch_planned(service, name, offset, bytes, length, error);
+}
+
+static gboolean service_get(HfStore *store, const char *name, guint64 offset, void *bytes, gsize length,
+                            GError **error)
+{
+  GError *why = NULL;
+  return get(self(store), name, offset, bytes, length, &why) || fail_read(self(store), why, error);
 }
 
 static void service_will_read(HfStore *store, const HfStoreRange *ranges, guint count)
@@ -159,8 +178,9 @@ static gboolean service_size(HfStore *store, const char *name, guint64 *size, GE
     return TRUE;
   g_auto(HfVaultName) request = { .name = g_strdup(name) };
   g_auto(HfVaultSize) reply = { 0 };
-  if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, error))
-    return FALSE;
+  GError *why = NULL;
+  if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, &why))
+    return fail_read(service, why, error);
   *size = reply.size;
   return TRUE;
 }

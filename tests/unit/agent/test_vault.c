@@ -352,6 +352,32 @@ static void test_store(void)
   g_assert_error(error, HF_ERROR, HF_ERROR_UNSUPPORTED);
 }
 
+/* What a lost connection says is not said of what is stored: the engine would take it for damage, and go on. */
+static void test_gone(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  char bytes[16];
+  guint64 size;
+  vault_lab_init(lab);
+  VaultTicket ticket = { .rights = HF_TICKET_READ };
+  g_autoptr(HfStore) store = vault_lab_store(lab, &ticket, 2, &error);
+  g_assert_no_error(error);
+  g_assert_false(hf_store_get(store, "data/none", 0, bytes, sizeof bytes, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
+  g_clear_error(&error);
+  hf_cancel_set(&lab->cancel);
+  vault_lab_join(lab);
+  for (guint i = 0; i < 4; i++) {
+    g_assert_false(hf_store_get(store, "data/none", 0, bytes, sizeof bytes, &error));
+    g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
+    g_clear_error(&error);
+    g_assert_false(hf_store_size(store, "data/none", &size, &error));
+    g_assert_error(error, HF_ERROR, HF_ERROR_FAILED);
+    g_clear_error(&error);
+  }
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -362,5 +388,6 @@ int main(int argc, char **argv)
   g_test_add_func("/vault/paths", test_paths);
   g_test_add_func("/vault/moved", test_moved);
   g_test_add_func("/vault/store", test_store);
+  g_test_add_func("/vault/gone", test_gone);
   return g_test_run();
 }
