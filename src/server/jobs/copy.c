@@ -221,7 +221,7 @@ static gboolean copy_from(HfJobsRun *run, const Source *source, const HfReposito
     return FALSE;
   hf_inv_task_state(jobs->inv, row->id, HF_STATE_WORKING, NULL);
   HfJobsWay ways[2] = { { 0 }, { 0 } };
-  HfJobsTask *waiting = hf_jobs_task_new(jobs, row->id, source->repository->host_id);
+  HfJobsTask *waiting = hf_jobs_task_new(jobs, row->id, source->repository->host_id, FALSE);
   g_autoptr(GError) why = NULL;
   const HfJobsResult *result = give_order(run, source, target, row->id, ways, &why)
     ? hf_jobs_task_wait(run, waiting, &why)

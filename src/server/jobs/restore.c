@@ -162,7 +162,7 @@ static gboolean run_restore(HfJobsRun *run, gpointer data, const char **result_w
   if (!hf_inv_task_create(jobs->inv, row, error))
     return FALSE;
   hf_inv_task_state(jobs->inv, row->id, HF_STATE_WORKING, NULL);
-  HfJobsTask *waiting = hf_jobs_task_new(jobs, row->id, restore->host_id);
+  HfJobsTask *waiting = hf_jobs_task_new(jobs, row->id, restore->host_id, TRUE);
   g_autoptr(GError) why = NULL;
   const HfJobsResult *result =
     give_order(jobs, restore, row->id, &way, &why) ? hf_jobs_task_wait(run, waiting, &why) : NULL;

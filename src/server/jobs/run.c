@@ -290,7 +290,7 @@ static gboolean carry_out(BackupTask *task, GError **error)
   if (!hf_jobs_slots_take(run, slots, G_N_ELEMENTS(slots), error))
     return FALSE;
   hf_inv_task_state(jobs->inv, task->row->id, HF_STATE_WORKING, NULL);
-  HfJobsTask *waiting = hf_jobs_task_new(jobs, task->row->id, task->object->host_id);
+  HfJobsTask *waiting = hf_jobs_task_new(jobs, task->row->id, task->object->host_id, FALSE);
   gboolean good = order_and_wait(task, waiting, &way, error);
   hf_jobs_task_free(jobs, waiting);
   hf_jobs_slots_give(jobs, slots, G_N_ELEMENTS(slots));

@@ -79,9 +79,10 @@ typedef struct HfJobsTask {
   char *host_id;
   HfJobsResult *result; /* under jobs->lock; NULL: not yet */
   gint64 begun;         /* microseconds since 1970 */
+  gboolean receives;    /* what it transfers is what comes to the host, else what leaves it */
 } HfJobsTask;
 /* Registers a task before it is ordered: what the host tells about it is taken from then on. */
-HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id);
+HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id, gboolean receives);
 void hf_jobs_task_free(HfJobs *jobs, HfJobsTask *task);
 /* Waits for its result: NULL with HF_ERROR_IO when its host is lost, with HF_ERROR_CANCELLED and hf_run_ending when
  * the server ends. A stop "now" is passed on to the host; the result then tells how it ended. Borrowed from the task.

@@ -16,12 +16,13 @@ void hf_jobs_result_free(HfJobsResult *result)
   g_free(result);
 }
 
-HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id)
+HfJobsTask *hf_jobs_task_new(HfJobs *jobs, const char *id, const char *host_id, gboolean receives)
 {
   HfJobsTask *task = g_new0(HfJobsTask, 1);
   task->id = g_strdup(id);
   task->host_id = g_strdup(host_id);
   task->begun = hf_db_now();
+  task->receives = receives;
   gpointer key, early;
   HF_LOCK(&jobs->lock);
   if (g_hash_table_steal_extended(jobs->early, id, &key, &early)) {
@@ -109,6 +110,7 @@ void hf_jobs_told_progress(HfJobs *jobs, const char *host_id, const char *id, co
   g_mutex_lock(&jobs->lock);
   const HfJobsTask *task = g_hash_table_lookup(jobs->tasks, id);
   gint64 begun = task == NULL || !g_str_equal(task->host_id, host_id) ? 0 : task->begun;
+  gboolean receives = begun != 0 && task->receives;
   g_mutex_unlock(&jobs->lock);
   if (begun == 0)
     return;
@@ -118,7 +120,7 @@ void hf_jobs_told_progress(HfJobs *jobs, const char *host_id, const char *id, co
     .duration_us = hf_db_now() - begun,
     .total_bytes = (gint64)progress->bytes_total,
     .processed_bytes = (gint64)progress->bytes_done,
-    .transferred_bytes = (gint64)measured.sent,
+    .transferred_bytes = (gint64)(receives ? measured.received : measured.sent),
     .busy_source_us = (gint64)measured.source,
     .busy_proxy_us = (gint64)measured.proxy,
     .busy_network_us = (gint64)measured.network,

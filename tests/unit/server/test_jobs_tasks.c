@@ -64,7 +64,7 @@ static void test_results(TestPlace *place)
   Stage stage = { 0 };
   stage_open(&stage, place);
   tell_result(&stage, stage.other, "theirs");
-  HfJobsTask *waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host);
+  HfJobsTask *waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host, FALSE);
   g_assert_null(waiting->result);
   tell_result(&stage, stage.other, "theirs");
   g_assert_null(waiting->result);
@@ -73,7 +73,7 @@ static void test_results(TestPlace *place)
   assert_result(waiting, "ours");
   hf_jobs_task_free(stage.jobs, waiting);
   tell_result(&stage, stage.host, "early");
-  waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host);
+  waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host, FALSE);
   assert_result(waiting, "early");
   hf_jobs_task_free(stage.jobs, waiting);
   stage_close(&stage);
@@ -101,7 +101,7 @@ static void test_progress(TestPlace *place)
   Stage stage = { 0 };
   stage_open(&stage, place);
   HfJobProgress progress = { .bytes_done = 500, .bytes_total = 1000 };
-  HfJobsTask *waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host);
+  HfJobsTask *waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host, FALSE);
   hf_jobs_told_progress(stage.jobs, stage.other, stage.task, &progress);
   hf_jobs_told_line(stage.jobs, stage.other, stage.task, TRUE, "theirs");
   g_autoptr(HfTaskRow) row = hf_inv_task_get(&place->inv, stage.task, NULL);
@@ -115,6 +115,40 @@ static void test_progress(TestPlace *place)
   g_assert_cmpint(test_number(place->db, "SELECT count(*) FROM session_logs"), ==, 1);
   hf_jobs_task_free(stage.jobs, waiting);
   stage_close(&stage);
+}
+
+static gint64 transferred(TestPlace *place, const Stage *stage)
+{
+  g_autoptr(HfTaskRow) row = hf_inv_task_get(&place->inv, stage->task, NULL);
+  return row->transferred_bytes;
+}
+
+/* What a backup transfers is what it sends, of a restore what it gets: while it runs as in the end. */
+static void check_transferred(TestPlace *place, gboolean receives, gint64 wanted)
+{
+  Stage stage = { 0 };
+  stage_open(&stage, place);
+  g_auto(HfWorkFigures) measured = { .sent = 300, .received = 7000 };
+  g_autoptr(GBytes) figures = hf_work_figures_encode(&measured, NULL);
+  HfJobProgress progress = { .bytes_done = 500, .bytes_total = 1000, .figures = figures };
+  HfJobsTask *waiting = hf_jobs_task_new(stage.jobs, stage.task, stage.host, receives);
+  hf_jobs_told_progress(stage.jobs, stage.host, stage.task, &progress);
+  g_assert_cmpint(transferred(place, &stage), ==, wanted);
+  progress.figures = NULL; /* nothing is measured any more */
+  hf_jobs_told_progress(stage.jobs, stage.host, stage.task, &progress);
+  g_assert_cmpint(transferred(place, &stage), ==, wanted);
+  hf_jobs_task_free(stage.jobs, waiting);
+  stage_close(&stage);
+}
+
+static void test_transferred_sent(TestPlace *place)
+{
+  check_transferred(place, FALSE, 300);
+}
+
+static void test_transferred_received(TestPlace *place)
+{
+  check_transferred(place, TRUE, 7000);
 }
 
 /* ---- Runs. ---- */
@@ -208,7 +242,7 @@ static void test_scheduler_goes(TestPlace *place)
 static gboolean wait_for_task(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
 {
   const Stage *stage = data;
-  HfJobsTask *waiting = hf_jobs_task_new(run->jobs, stage->task, stage->host);
+  HfJobsTask *waiting = hf_jobs_task_new(run->jobs, stage->task, stage->host, FALSE);
   const HfJobsResult *told = hf_jobs_task_wait(run, waiting, error);
   hf_jobs_task_free(run->jobs, waiting);
   return told != NULL;
@@ -242,6 +276,8 @@ int main(int argc, char **argv)
   test_add("/jobs/results", test_results);
   test_add("/jobs/strangers", test_strangers);
   test_add("/jobs/progress", test_progress);
+  test_add("/jobs/transferred-sent", test_transferred_sent);
+  test_add("/jobs/transferred-received", test_transferred_received);
   test_add("/jobs/slots", test_slots);
   test_add("/jobs/scheduler-goes", test_scheduler_goes);
   test_add("/jobs/lost-host", test_lost_host);
