@@ -37,7 +37,7 @@ static void print_result(HfCli *cli, const HfPruneResult *result, gboolean dry_r
 gboolean hf_verb_prune(const HfOptions *options, HfCli *cli, GError **error)
 {
   g_autoptr(HfRepo) repo = hf_cli_open_unasked(cli, options, error);
-  HfPruneOptions prune = { .dry_run = options->dry_run };
+  HfPruneOptions prune = { .dry_run = options->dry_run, .patience_seconds = HF_PRUNE_PATIENCE };
   HfPruneResult result;
   if (!repo || !hf_prune(repo, &prune, &result, error))
     return FALSE;

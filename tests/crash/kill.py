@@ -137,8 +137,9 @@ class Rig(base_rig.Rig):
             self.fail(f"{len(sessions)} sessions are left behind")
 
     def resume(self):
-        """Killed after a checkpoint, the next run takes from there what was read."""
-        tree, repo = self.base / "large", self.base / "resumed"
+        """Killed after a checkpoint, the next run takes from there what was read, or does not store again what it reads
+        again: a large file may be all that was read."""
+        tree, repo, fresh = self.base / "large", self.base / "resumed", self.base / "fresh"
         base_rig.make_tree(tree, self.random, folders=30, files=60, noise=24 << 20)
         self.must("init", "-r", repo, "--encryption", "none")
         for _ in range(20):
@@ -150,8 +151,12 @@ class Rig(base_rig.Rig):
             if there and list(repo.glob("sessions/*/checkpoint.[1-9]*")):
                 break
         summary = self.must("backup", "-r", repo, "-n", "resume", tree).summary()
-        self.check(summary.get("resumed") and summary.get("files_unchanged", 0) > 0, f"was not resumed: {summary}")
+        self.must("init", "-r", fresh, "--encryption", "none")
+        whole = self.must("backup", "-r", fresh, "-n", "resume", tree).summary()
+        spared = whole["new_bytes"] - summary["new_bytes"]
+        self.check(summary.get("resumed") and spared > 0, f"was not resumed: {summary}")
         self.counts["files not read again"] = summary.get("files_unchanged", 0)
+        self.counts["KiB not stored again"] = spared >> 10
         self.check(not self.restored(repo, "latest", tree), "what was resumed came back different")
 
     def main(self):

@@ -184,6 +184,20 @@ static gboolean rewrite_packs(HfCollect *collect, guint64 *generation, const GAr
   return mark_and_sweep(collect, generation, points, done, error);
 }
 
+static gboolean watch_far(HfCollect *collect, GError **error)
+{
+  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
+  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  if (!infos)
+    return FALSE;
+  for (guint i = 0; i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (info->opened && !info->has_outcome && !info->alive_here && !info->dead_here)
+      g_array_append_val(ids, info->open.id);
+  }
+  return !ids->len || hf_sessions_settle(collect->repo, ids, collect->options->patience_seconds, error);
+}
+
 static gboolean other_collector(HfCollect *collect, gboolean *other, GError **error)
 {
   g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
@@ -195,7 +209,7 @@ static gboolean other_collector(HfCollect *collect, gboolean *other, GError **er
     if (info->opened && !info->has_outcome && info->open.purpose == HF_PURPOSE_COLLECT)
       g_array_append_val(ids, info->open.id);
   }
-  if (ids->len && !hf_sessions_settle(collect->repo, ids, collect->options->patience_seconds, error))
+  if (ids->len && !hf_sessions_settle(collect->repo, ids, 0, error))
     return FALSE;
   *other = ids->len > 0;
   return TRUE;
@@ -295,7 +309,8 @@ gboolean hf_prune(HfRepo *repo, const HfPruneOptions *options, HfPruneResult *re
     return collect_all(&collect, error);
   g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_COLLECT, error);
   collect.session = session;
-  if (!session || !hf_sessions_tidy(repo, error) || !other_collector(&collect, &result->other_at_work, error))
+  if (!session || !watch_far(&collect, error) || !hf_sessions_tidy(repo, error) ||
+      !other_collector(&collect, &result->other_at_work, error))
     return FALSE;
   g_autoptr(GPtrArray) parities = hf_store_list_names(repo->store, "parity/", error);
   gboolean good = parities && (result->other_at_work ||

@@ -141,7 +141,7 @@ static gboolean wait_for_readers(HfCollect *collect, const HfMark *mark, GArray 
     if (reads && info->opened && !info->has_outcome && !info->dead_here)
       g_array_append_val(waiting, info->open.id);
   }
-  return hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error);
+  return hf_sessions_settle(collect->repo, waiting, 0, error);
 }
 
 static void remove_tombstones(HfCollect *collect, const HfMark *mark)
@@ -222,7 +222,7 @@ gboolean hf_sweep(HfCollect *collect, guint64 generation, GError **error)
   g_autoptr(GArray) waiting = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_array_append_vals(waiting, mark.sessions->data, mark.sessions->len);
   gboolean good = collect->options->dry_run ||
-                  (hf_sessions_settle(collect->repo, waiting, collect->options->patience_seconds, error) &&
+                  (hf_sessions_settle(collect->repo, waiting, 0, error) &&
                    (waiting->len > 0 || wait_for_readers(collect, &mark, waiting, error)));
   if (good && (waiting->len || collect->options->dry_run)) {
     collect->result->sessions_waited_for += waiting->len;

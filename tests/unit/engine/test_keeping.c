@@ -39,6 +39,20 @@ static HfPruneResult prune(TreeLab *lab)
   return result;
 }
 
+/* A session of another machine, that beat once. */
+static void far_session(TreeLab *lab)
+{
+  HfSessionOpen open = { .purpose = HF_PURPOSE_READ, .pid = 5, .pid_namespace = 7, .started = 1 };
+  char name[HF_NAME_BYTES];
+  hf_random(open.id.b, sizeof open.id.b);
+  hf_random(open.boot.b, sizeof open.boot.b);
+  g_autoptr(GBytes) record = hf_session_open_encode(&open);
+  hf_name_session(name, &open.id, "open");
+  g_assert_true(hf_store_put(lab->repo->store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), NULL));
+  hf_name_session(name, &open.id, "beat.1");
+  g_assert_true(hf_store_put(lab->repo->store, name, NULL, 0, NULL));
+}
+
 static void forget(TreeLab *lab, HfPointInfo *info)
 {
   GError *error = NULL;
@@ -563,11 +577,35 @@ static void test_recopy_refuses(void)
   g_assert_false(hf_pack_bytes_info(rubbish, &pack, NULL));
 }
 
+/* Nobody is waited for who is here, or who beats; who is silent on another machine is ended. */
+static void test_far_sessions(void)
+{
+  g_setenv("HOLDFAST_TEST_BEAT_MS", "100", TRUE);
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfPruneOptions options = { .patience_seconds = HF_PRUNE_PATIENCE };
+  HfPruneResult result;
+  g_autoptr(HfSession) here = hf_session_open(lab->repo, HF_PURPOSE_READ, &error);
+  far_session(lab);
+  prune(lab);
+  g_autoptr(GPtrArray) before = hf_sessions_list(lab->repo, NULL, NULL);
+  g_assert_cmpuint(before->len, ==, 2);
+  gint64 begun = g_get_monotonic_time();
+  hf_prune(lab->repo, &options, &result, &error);
+  g_assert_no_error(error);
+  g_assert_cmpint(g_get_monotonic_time() - begun, <, 10 * G_USEC_PER_SEC);
+  g_autoptr(GPtrArray) after = hf_sessions_list(lab->repo, NULL, NULL);
+  g_assert_cmpuint(after->len, ==, 1);
+  g_assert_true(hf_session_check(here, &error));
+  g_unsetenv("HOLDFAST_TEST_BEAT_MS");
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_assert_true(hf_crypto_init(NULL));
   g_test_add_func("/keeping/prune", test_prune);
+  g_test_add_func("/keeping/far-sessions", test_far_sessions);
   g_test_add_func("/keeping/small-and-thin", test_small_and_thin);
   g_test_add_func("/keeping/reseal", test_reseal);
   g_test_add_func("/keeping/reseal-damaged", test_reseal_damaged);
