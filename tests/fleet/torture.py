@@ -8,7 +8,7 @@ Then all is made whole, and it is looked whether
 
  - every session ends by itself, and the next run succeeds,
  - what the next run sends is at most what is new,
- - the scripts after a task ran wherever those before it did,
+ - the scripts after a task ran wherever those before it did, and no file system stays frozen,
  - points that were listed are listed until retention takes them, and come back byte for byte (all of them at the end),
  - no session of a repository outlives its holder by more than 60 s,
  - at the end, whatever is stored passes verification.
@@ -18,7 +18,8 @@ Between the rounds there are trials (trials.py), each of one promise.
 As root each host has a network namespace and a cable of its own, and the repository a small disk; else faults that need
 these are passed over. The agents take checkpoints every second (a debug build listens to that).
 
-usage: torture.py BUILD [--seed S] [--count FAULTS] [--seconds S] [--postgresql] [--long-cut S] [--keep]
+usage: torture.py BUILD [--seed S] [--count FAULTS] [--seconds S] [--postgresql] [--long-cut S] [--large MIB] [--trials NAMES]
+       [--keep]
 """
 import argparse
 import collections
@@ -44,6 +45,8 @@ import world
 CHECKPOINT_MS = 1000
 LEASE_SECONDS = 60 + 10  # the promise, and what a slow machine may add to it
 KEPT_POINTS = 4
+FREEZE_SECONDS = 30
+THAW_SECONDS = FREEZE_SECONDS + 15 + 10 # when all who should thaw are killed or asleep, and what a slow machine may add
 DISK_BYTES = 2 << 30
 # A role that is being started anew takes nothing for a moment.
 STARTING = 'role of this host does not run'
@@ -87,6 +90,7 @@ class Torture:
             self.fleet.settings += f'database = {self.database.url}\n'
         self.counts = collections.Counter()
         self.failures = []
+        self.volume = None   # of the source that is frozen while it is read
         self.trees = {}      # of each host: digests of all that its source ever was
         self.current = set() # the digests of now
         self.checked = {}    # point: digest that it came back with
@@ -133,6 +137,8 @@ class Torture:
         self.sources = {}
         for agent in (self.one, self.two):
             source = self.folder / f'source-{agent.name}'
+            if agent is self.one:
+                self.volume = world.Volume(self.folder / 'image', source)
             self.sources[agent.name] = source
             self.trees[agent.name] = set()
             for number in range(60):
@@ -140,7 +146,7 @@ class Torture:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(self.random.randbytes(self.random.choice((100, 5000, 60000, 400000))))
         # A host backs up what its own name says: both folders lie on this one machine.
-        more = {'one': {}, 'two': self.add_scripts()}
+        more = {'one': {'freezeSeconds': FREEZE_SECONDS} if self.volume.made else {}, 'two': self.add_scripts()}
         self.jobs = [fleet.add_job(f'job-{agent.name}', agent, [self.sources[agent.name]], main, points=KEPT_POINTS,
                                    **more[agent.name]) for agent in (self.one, self.two)]
         self.copy = fleet.post('/api/v1/jobs', {
@@ -390,6 +396,12 @@ class Torture:
             if agent.process is None or not agent.process.alive():
                 agent.start()
 
+    def thaw(self, agent):
+        """What the service manager does after the agent's end."""
+        if self.volume.made and agent is self.one:
+            done = subprocess.run([str(word) for word in agent.argv('thaw')], check=False, capture_output=True, text=True)
+            self.check(done.returncode == 0, f'thawing what {agent.name} left: {done.stdout}{done.stderr}')
+
     # ---- What must hold. ----
 
     def ended(self, session):
@@ -527,6 +539,8 @@ class Torture:
             self.check(self.restores(row, f'newest of {name}') and self.checked[row['id']] in self.current,
                        f'the newest point of {name} is not what its host had in the last run')
         self.restores(self.random.choice(rows), 'any')
+        if self.volume.made:
+            self.check(self.volume.writable(THAW_SECONDS), 'the file system of a source stayed frozen')
         self.settle(self.owed, 30)
         self.check(not self.owed(), f'no script ran after these tasks: {self.owed()}')
         outlived = self.watch_leases(old, ended)
@@ -557,7 +571,9 @@ class Torture:
     def run(self):
         self.set_up()
         show = trials.Trials(self)
-        while self.count_faults() < self.args.count:
+        if self.args.trials:
+            show.only(self.args.trials.split(','))
+        while not self.args.trials and self.count_faults() < self.args.count:
             self.one_round(min(self.random.randrange(2, 8), self.args.count - self.count_faults()))
             if self.round % 3 == 2 and not self.args.quick:
                 self.round += 1
@@ -586,6 +602,8 @@ class Torture:
         self.fleet.__exit__()
         if self.database is not None:
             self.database.end()
+        if self.volume is not None:
+            self.volume.end()
         for place in self.places:
             place.end()
         if world.inside():
@@ -605,6 +623,8 @@ def main():
     parser.add_argument('--quick', action='store_true', help='nothing is stopped or cut for longer than a few seconds')
     parser.add_argument('--postgresql', action='store_true', help='the database is a PostgreSQL that restarts as well')
     parser.add_argument('--long-cut', type=int, default=0, help='the first long cut lasts so many seconds')
+    parser.add_argument('--large', type=int, default=256, help='MiB of what a killed run resumes')
+    parser.add_argument('--trials', help='only these, one after the other, divided by commas; no rounds')
     parser.add_argument('--keep', action='store_true')
     args = parser.parse_args()
     args.build = os.path.abspath(args.build)

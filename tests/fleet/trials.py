@@ -10,11 +10,11 @@ import time
 import rig
 import world
 
-LARGE_BYTES = 256 << 20
 RATE_MEGABYTES = 20
 LOST_SECONDS = 60 + 5    # the promise, and what a slow machine may add to it
 CUTS = (30, 35, 45, 60, 75, 90, 120)
 SLOW_MEGABYTES = 2
+GOOD = ('Success', 'Warning') # it warns where a file system was thawed before all was read
 
 
 class Trials:
@@ -22,16 +22,25 @@ class Trials:
         self.torture = torture
         self.fleet = torture.fleet
         self.random = torture.random
-        self.order = [self.resume, self.restart_server, self.kill_host, self.twice]
+        self.order = [self.resume, self.resume_file, self.restart_server, self.kill_host, self.twice]
         if world.inside():
             self.order += [self.cut_source, self.full, self.cut_repository]
         self.random.shuffle(self.order)
         self.number = 0
         self.long_cut = torture.args.long_cut
+        self.large_bytes = torture.args.large << 20
+
+    def only(self, names):
+        for name in names:
+            self.torture.round += 1
+            self.take(getattr(self, name))
 
     def next(self):
         trial = self.order[self.number % len(self.order)]
         self.number += 1
+        self.take(trial)
+
+    def take(self, trial):
         torture = self.torture
         torture.counts['trial'] += 1
         torture.counts[f'trial: {trial.__name__}'] += 1
@@ -67,12 +76,15 @@ class Trials:
         self.asked(self.fleet.ask, 'PUT', path, model)
 
     @contextlib.contextmanager
-    def large(self, agent, size=LARGE_BYTES):
+    def large(self, agent, size, files=None):
         """Much that is new, on the host, for as long as this lasts."""
         folder = self.torture.sources[agent.name] / 'large'
         folder.mkdir()
-        for number in range(size >> 20):
-            (folder / f'file-{number}').write_bytes(self.random.randbytes(1 << 20))
+        files = files or size >> 20
+        for number in range(files):
+            with open(folder / f'file-{number}', 'wb') as file:
+                for _ in range((size >> 20) // files):
+                    file.write(self.random.randbytes(1 << 20))
         self.torture.remember()
         try:
             yield
@@ -94,7 +106,8 @@ class Trials:
             look(found)
             return found
         with contextlib.suppress(rig.FleetError):
-            rig.wait_for('much to be sent', 60, lambda: sent() > enough or self.torture.ended(session))
+            patience = 60 + (self.large_bytes >> 20) / RATE_MEGABYTES
+            rig.wait_for('much to be sent', patience, lambda: sent() > enough or self.torture.ended(session))
         return session
 
     def names(self, session, agent):
@@ -120,7 +133,7 @@ class Trials:
         with contextlib.suppress(rig.FleetError):
             self.fleet.wait(session, 200)
         result = self.asked(self.fleet.session, session)['result']
-        self.check(result['result'] == 'Success', f'{what}: {result} {self.asked(self.fleet.logs, session)}')
+        self.check(result['result'] in GOOD, f'{what}: {result} {self.asked(self.fleet.logs, session)}')
         return session
 
     # ---- The trials. ----
@@ -129,9 +142,17 @@ class Trials:
         return {str(path) for path in self.torture.main.glob('sessions/*/checkpoint.*')}
 
     def resume(self):
+        self.kill_and_resume(None)
+
+    def resume_file(self):
+        """All of it is one file, which no checkpoint has as a whole."""
+        self.kill_and_resume(1)
+
+    def kill_and_resume(self, files):
         """A worker is killed in the middle of much that is new: what its last checkpoint has is not sent again. What is
         sent is what the cable saw, and so is how much it was when the last checkpoint was there."""
         agent, job = self.choose_source()
+        large = self.large_bytes
         known, covered = self.checkpoints(), 0
 
         def look(sent):
@@ -139,9 +160,9 @@ class Trials:
             if not (found := self.checkpoints()) <= known:
                 known, covered = found, sent
         self.set_rate(RATE_MEGABYTES)
-        with self.large(agent, LARGE_BYTES):
+        with self.large(agent, large, files):
             before = agent.place.sent() if world.inside() else 0
-            session = self.start_and_wait(agent, job, LARGE_BYTES * self.random.uniform(0.5, 0.8), look)
+            session = self.start_and_wait(agent, job, large * self.random.uniform(0.5, 0.8), look)
             for pid in self.workers(agent):
                 world.tell(pid, signal.SIGKILL)
             self.torture.wait_sessions({session: 'backup'}, 150)
@@ -149,15 +170,17 @@ class Trials:
             self.set_rate(0)
             again = self.succeeds(job, 'the run that resumes')
             second = (agent.place.sent() - before if world.inside() else first + self.torture.sent(again)) - first
-            if self.asked(self.fleet.session, session)['result']['result'] == 'Failed' and covered > 0:
+            killed = self.asked(self.fleet.session, session)['result']
+            if self.check(killed['result'] == 'Failed' and covered > 0,
+                          f'what was killed had {covered} bytes in checkpoints, and ended: {killed}'):
                 self.torture.counts['resumed'] += 1
                 # Frames cost a little, and what is on its way when a checkpoint is seen counts as covered by it.
-                most = LARGE_BYTES * 1.03 + first - covered + (4 << 20)
-                self.check(first + second <= most, f'{first} and then {second} bytes were sent of {LARGE_BYTES}, with '
+                most = large * 1.03 + first - covered + (4 << 20)
+                self.check(first + second <= most, f'{first} and then {second} bytes were sent of {large}, with '
                                                    f'{covered} in checkpoints')
                 self.say(f'resumed: {first >> 20} MiB, of which {covered >> 20} in a checkpoint, and then {second >> 20} '
-                         f'of {LARGE_BYTES >> 20} MiB')
-        self.asked(self.fleet.run, job)
+                         f"of {large >> 20} MiB{', one file' if files else ''}")
+        self.succeeds(job, 'the run after the one that resumed')
 
     def restart_server(self):
         """The server restarts while a job runs: the same worker and the same session go on, to a good end."""
@@ -181,11 +204,11 @@ class Trials:
             with contextlib.suppress(rig.FleetError):
                 self.fleet.wait(session, 150)
             result = self.asked(self.fleet.session, session)['result']
-            self.check(result['result'] == 'Success', f'the session whose server restarted: {result} '
-                                                      f'{self.asked(self.fleet.logs, session)}')
+            self.check(result['result'] in GOOD, f'the session whose server restarted: {result} '
+                                                 f'{self.asked(self.fleet.logs, session)}')
             self.say(f"the server was {'stopped' if orderly else 'killed'} while a job ran, which ended: {result['result']}")
         self.set_rate(0)
-        self.asked(self.fleet.run, job)
+        self.succeeds(job, 'the run after that')
 
     def kill_host(self):
         """All processes of a source at once, and nobody starts them again."""
@@ -195,6 +218,7 @@ class Trials:
             session = self.start_and_wait(agent, job, 1 << 20)
             since = time.monotonic()
             agent.kill()
+            self.torture.thaw(agent)
             taken = self.fails_in_time(session, agent, since, f'{agent.name} was killed')
             self.say(f'{agent.name} was killed while it worked: the job failed after {taken:.1f} s')
         self.torture.make_whole()
@@ -266,7 +290,7 @@ class Trials:
             sent = torture.sent(again)
             self.check(sent <= (40 << 20) * 1.1 + (2 << 20), f'{sent} bytes were sent of {40 << 20}')
             self.say(f"the disk ran full: {result['message']}")
-        self.asked(self.fleet.run, job)
+        self.succeeds(job, 'the run after that')
 
     def twice(self):
         """A host that is managed waits to be enrolled, and is added once more under another name: it must not become two,

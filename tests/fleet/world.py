@@ -174,6 +174,45 @@ class Cables:
             self.nft('flush chain bridge torture to')
 
 
+class Volume:
+    """A file system of its own for a source, so that it can be frozen while it is read. None is made where this machine has
+    no loop devices, ext4 or freezing."""
+    BYTES = 3 << 30 # of which only what is written takes room
+
+    def __init__(self, image, folder):
+        self.folder = folder
+        folder.mkdir()
+        with open(image, 'wb') as file:
+            file.truncate(self.BYTES)
+        self.made = False
+        if not inside() or any(shutil.which(tool) is None for tool in ('mkfs.ext4', 'fsfreeze', 'losetup')):
+            return
+        with contextlib.suppress(subprocess.CalledProcessError):
+            run('mkfs.ext4', '-q', '-m', '0', image)
+            run('mount', '-o', 'loop', image, folder)
+            self.made = True
+            (folder / 'lost+found').rmdir()
+            run('fsfreeze', '-f', folder)
+            run('fsfreeze', '-u', folder)
+
+    def writable(self, seconds):
+        """Can be written to within the time. (A process that waits for a frozen file system cannot be killed.)"""
+        probe = subprocess.Popen(['sh', '-c', 'echo > "$0" && sync "$0" && rm "$0"', self.folder / '.probe'])
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return probe.wait(seconds) == 0
+        self.thaw()
+        probe.wait()
+        return False
+
+    def thaw(self):
+        subprocess.run(['fsfreeze', '-u', self.folder], check=False, capture_output=True)
+
+    def end(self):
+        if self.made:
+            self.thaw()
+            subprocess.run(['umount', '-l', self.folder], check=False, capture_output=True)
+
+
 class Postgres:
     """A database server, reached by a socket in its folder."""
 
