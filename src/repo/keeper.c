@@ -232,11 +232,13 @@ gboolean hf_keeper_clear_sessions(HfRepo *repo, guint patience_seconds, GError *
     const HfSessionInfo *info = infos->pdata[i];
     if (!info->opened || info->has_outcome || info->served_by_us)
       continue;
-    if (!info->served)
+    if (!info->served) {
       g_array_append_val(ids, info->open.id);
-    else if (!hf_session_fence(repo, &info->open.id, error))
+      continue;
+    }
+    if (!hf_session_fence(repo, &info->open.id, error))
       return FALSE;
-    fenced += info->served;
+    fenced++;
   }
   /* What another service left behind is not kept waiting by what has to be watched. */
   if (fenced > 0 && !hf_sessions_tidy(repo, error))

@@ -184,6 +184,7 @@ static void test_strangers(void)
   g_setenv("HOLDFAST_TEST_BEAT_MS", BEAT_MS, TRUE);
   vault_lab_init(lab);
   g_autoptr(HfRepo) beside = open_folder(lab), served = vault_lab_owner(lab, HF_TICKET_READ);
+  g_assert_nonnull(served);
   g_autoptr(HfSession) at_work = hf_session_open(beside, HF_PURPOSE_READ, &error);
   HfShortId silent = far_session(lab);
   take_over(lab);
