@@ -169,6 +169,19 @@ static void print_role(json_t *role)
     printf("role %s: does not listen\n", member(role, "role"));
 }
 
+static void print_immutable(json_t *immutable)
+{
+  json_t *repositories = json_object_get(immutable, "repositories"), *row;
+  size_t i;
+  if (*member(immutable, "reason") != '\0')
+    printf("files of locked points are not made immutable: %s\n", member(immutable, "reason"));
+  json_array_foreach (repositories, i, row) {
+    const char *problem = member(row, "problem");
+    printf("repository %s: %d files are immutable%s%s\n", member(row, "path"),
+           (int)json_integer_value(json_object_get(row, "files")), *problem != '\0' ? "; " : "", problem);
+  }
+}
+
 static void print_status(json_t *document)
 {
   json_t *roles = json_object_get(document, "roles"), *tasks = json_object_get(document, "tasks");
@@ -182,6 +195,7 @@ static void print_status(json_t *document)
     print_role(json_array_get(roles, i));
   for (size_t i = 0; i < json_array_size(tasks); i++)
     printf("task %s (%s)\n", member(json_array_get(tasks, i), "task"), member(json_array_get(tasks, i), "kind"));
+  print_immutable(json_object_get(document, "immutable"));
 }
 
 static int verb_status(const Context *context, GError **error)

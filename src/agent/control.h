@@ -50,6 +50,8 @@ typedef enum HfControlKind {
   HF_CONTROL_SCRIPTS,        /* W to K: run the scripts before the task. K to W: they ran, or why not. K to S: do it */
   HF_CONTROL_RATE,           /* K to W: bytes a second from now on */
   HF_CONTROL_REPOSITORIES,   /* K to T: what this host served so far: look for sessions that were left behind there */
+  HF_CONTROL_HOLD,           /* T to K: make files of a repository immutable (agent/hold.h) */
+  HF_CONTROL_HELD,           /* K to T: they are, or why not */
 } HfControlKind;
 
 typedef struct HfControlMessage {

@@ -7,6 +7,7 @@
  *   enrolment    tokens that were used up, by their hash
  *   tasks/       a file for each task that runs or whose result the server has not taken
  *   work/        caches and states of tasks; notes of file systems that are frozen (agent/thaw.h)
+ *   holds/       which files of repositories have the immutable flag, and until when (agent/keeper/holdbook.h)
  *   repositories paths of the repositories on this host, a line each, escaped
  */
 #pragma once

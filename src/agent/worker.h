@@ -105,6 +105,9 @@ gboolean hf_worker_scripts(HfWorker *worker, GError **error);
 /* What the agent is put together from (src/bin): task kinds and the repository service. */
 typedef struct HfTicket HfTicket;
 typedef struct HfControl HfControl;
+/* hf_hold_ask of agent/hold.h */
+typedef gboolean (*HfHoldFunc)(const char *repository, guint64 seconds, const GPtrArray *names, guint *refused,
+                               GError **error);
 typedef struct HfAgentParts {
   const HfTaskKind *const *tasks; /* ended by NULL */
   /* hf_vault_serve of agent/vault/vault.h */
@@ -113,6 +116,8 @@ typedef struct HfAgentParts {
   gboolean (*scripts)(HfControl *control, GError **error);
   /* hf_vault_take_over of agent/vault/vault.h */
   void (*take_over)(const char *repository, HfCancel *cancel);
+  /* hf_vault_hold_by of agent/vault/vault.h */
+  void (*hold_by)(HfHoldFunc ask);
 } HfAgentParts;
 
 /* Takes its task from the control socket and returns when it is done. */

@@ -6,6 +6,7 @@
 #include <sys/statvfs.h>
 
 #include "agent/keeper/face.h"
+#include "agent/keeper/holding.h"
 #include "agent/keeper/repositories.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/tasks.h"
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "net/pki.h"
+#include "storage/service/terms.h"
 
 #define ANSWER_MS 500 /* for an answer to be on its way */
 #define SERVER_TICKET (G_GUINT64_CONSTANT(1) << 63) /* in references: not of a task's link */
@@ -29,6 +31,14 @@ static void answer(const Act *act, GBytes *bytes, GError *error)
 }
 
 /* ---- tickets ---- */
+
+/* For how long files of this repository may be made immutable. Terms that are not understood the service refuses. */
+static void note_lock(HfKeeper *keeper, const HfInstallerTicket *ticket)
+{
+  HfRepositoryTerms terms;
+  if (hf_repository_terms_decode(ticket->terms, &terms, NULL) && terms.lock > 0)
+    hf_holding_lock(keeper->holding, ticket->repository, terms.lock);
+}
 
 static void act_ticket(const Act *act)
 {
@@ -49,6 +59,7 @@ static void act_ticket(const Act *act)
              !hf_face_send(act->keeper->transport, HF_CONTROL_TICKET, body, -1)) {
     answer(act, NULL, g_error_new(HF_ERROR, HF_ERROR_BUSY, "the transport role of this host does not run"));
   } else {
+    note_lock(act->keeper, &ticket);
     g_hash_table_insert(act->keeper->tickets, g_memdup2(&act->order->number, sizeof(guint64)), hf_ask_ref(act->ask));
   }
 }
@@ -75,7 +86,9 @@ void hf_carry_message(HfKeeper *keeper, HfControlMessage *message)
 {
   HfReader reader = hf_reader(message->body->data, message->body->len);
   guint64 ref = hf_get_u64(&reader);
-  if (message->kind == HF_CONTROL_TICKET_OPEN && (ref & SERVER_TICKET) != 0)
+  if (message->kind == HF_CONTROL_HOLD)
+    hf_holding_request(keeper->holding, message->body);
+  else if (message->kind == HF_CONTROL_TICKET_OPEN && (ref & SERVER_TICKET) != 0)
     ticket_open(keeper, ref & ~SERVER_TICKET, &reader);
   else if (!hf_tasks_message(keeper->tasks, message))
     g_warning("the transport role sends what nobody asked for");
@@ -91,6 +104,7 @@ void hf_carry_transport_gone(HfKeeper *keeper)
 {
   g_hash_table_foreach_remove(keeper->tickets, fail_ticket, NULL);
   hf_tasks_transport_gone(keeper->tasks);
+  hf_holding_stop(keeper->holding);
 }
 
 static void act_ticket_close(const Act *act)

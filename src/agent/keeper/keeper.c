@@ -17,6 +17,7 @@
 
 #include "agent/keeper/carry.h"
 #include "agent/keeper/face.h"
+#include "agent/keeper/holding.h"
 #include "agent/keeper/repositories.h"
 #include "agent/keeper/service.h"
 #include "agent/keeper/tasks.h"
@@ -76,6 +77,8 @@ void hf_keeper_write_status(HfKeeper *keeper)
     hf_tasks_describe(keeper->tasks, &status);
   json_t *document = json_pack("{s:i, s:o, s:o}", "pid", (int)getpid(), "roles", roles_document(&status), "tasks",
                                tasks_document(&status));
+  if (keeper->holding != NULL)
+    json_object_set_new(document, "immutable", hf_holding_describe(keeper->holding));
   char *text = json_dumps(document, JSON_COMPACT);
   g_autofree char *path = g_build_filename(keeper->settings->runtime, "status", NULL);
   g_file_set_contents_full(path, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, NULL);
@@ -329,6 +332,7 @@ static gboolean begin(HfKeeper *keeper, GError **error)
   keeper->tickets = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, (GDestroyNotify)hf_ask_unref);
   keeper->upgrade = hf_upgrade_new(keeper);
   keeper->service = hf_service_new(keeper);
+  keeper->holding = hf_holding_new(keeper);
   keeper->book = hf_order_book_new(keeper->settings->state, error);
   keeper->tasks = keeper->book != NULL ? hf_tasks_new(keeper, error) : NULL;
   if (keeper->tasks == NULL)
@@ -343,6 +347,7 @@ static void clear(HfKeeper *keeper)
 {
   g_clear_pointer(&keeper->installer, hf_face_free);
   g_clear_pointer(&keeper->transport, hf_face_free);
+  g_clear_pointer(&keeper->holding, hf_holding_free);
   hf_events_close(keeper->events);
   hf_service_free(keeper->service);
   hf_tasks_free(keeper->tasks);

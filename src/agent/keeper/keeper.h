@@ -25,6 +25,7 @@ typedef struct HfFace HfFace;
 typedef struct HfTasks HfTasks;
 typedef struct HfUpgrade HfUpgrade;
 typedef struct HfService HfService;
+typedef struct HfHolding HfHolding;
 
 struct HfKeeper {
   HfSettings *settings;
@@ -42,6 +43,7 @@ struct HfKeeper {
   GHashTable *tickets; /* order number -> HfAsk: tickets that the transport face is opening */
   HfUpgrade *upgrade;
   HfService *service;
+  HfHolding *holding;
   int watch, lock; /* inotify of the state folder; held while the keeper runs */
   guint look_timer, wait_timer; /* after a change; while an enrolment waits */
   gint64 started;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/hold.h"
 #include "agent/rights.h"
 #include "base/error.h"
 #include "base/work.h"
@@ -184,6 +185,9 @@ static gboolean on_message(HfTransport *transport, HfControlMessage *message, GE
     hf_get_raw(&reader, &id, sizeof id);
     hf_transport_ticket_close(transport, &id);
     return TRUE;
+  case HF_CONTROL_HELD:
+    hf_hold_answered(message->body);
+    return TRUE;
   case HF_CONTROL_DIAL:
     hf_transport_dial(transport, message->body, hf_steal_fd(&message->fd));
     return TRUE;
@@ -218,12 +222,16 @@ gboolean hf_transport_run(HfControl *control, const HfAgentParts *parts, GError 
 {
   HfTransport transport = { .control = control, .parts = parts, .listener = -1 };
   gboolean sound = TRUE;
+  hf_hold_begin(control);
+  if (parts->hold_by != NULL)
+    parts->hold_by(hf_hold_ask);
   while (sound) {
     g_autoptr(HfControlMessage) message = hf_control_receive(control, error);
     if (message == NULL)
       break;
     sound = on_message(&transport, message, error);
   }
+  hf_hold_end();
   end(&transport);
   return sound && (error == NULL || *error == NULL);
 }
