@@ -13,7 +13,7 @@ int main(int argc, char **argv)
 {
   static const HfTaskKind *const tasks[] = { &hf_task_backup, &hf_task_copy, &hf_task_list, &hf_task_logs,
                                              &hf_task_restore, NULL };
-  static const HfAgentParts parts = { tasks, hf_vault_serve, hf_hooks_serve, hf_vault_take_over };
+  static const HfAgentParts parts = { tasks, hf_vault_serve, hf_hooks_serve, hf_vault_take_over, hf_vault_hold_by };
   g_autoptr(GError) error = NULL;
   if (!hf_sys_fault_from_environment(&error)) {
     fprintf(stderr, "holdfast-agent: %s\n", error->message);

@@ -24,8 +24,8 @@ static void print_result(HfCli *cli, const HfPruneResult *result, gboolean dry_r
   }
   hf_output_document(
     cli->output,
-    json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b, s:I, s:I}", "dry_run", (int)dry_run, "packs",
-              (json_int_t)result->packs, "pack_bytes", (json_int_t)result->pack_bytes, "removed_packs",
+    json_pack("{s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:b, s:I, s:I}", "dry_run", (int)dry_run,
+              "packs", (json_int_t)result->packs, "pack_bytes", (json_int_t)result->pack_bytes, "removed_packs",
               (json_int_t)result->swept_packs, "removed_bytes", (json_int_t)result->swept_bytes, "waiting_packs",
               (json_int_t)result->waiting_packs, "waiting_bytes", (json_int_t)result->waiting_bytes, "rewritten_packs",
               (json_int_t)result->rewritten_packs, "rewritten_bytes", (json_int_t)result->rewritten_bytes,

@@ -155,7 +155,7 @@ class Process:
 
 
 class Agent:
-    def __init__(self, fleet, name, address=None, prefix=(), listen=None):
+    def __init__(self, fleet, name, address=None, prefix=(), listen=None, user=None):
         self.fleet = fleet
         self.name = name
         self.address = address or fleet.address
@@ -169,7 +169,7 @@ class Agent:
         self.process = None
         self.env = fleet.env
         self.config = self.folder / 'agent.conf'
-        self.config.write_text(f'[agent]\naddress = {listen or self.address}\nuser = {getpass.getuser()}\n'
+        self.config.write_text(f'[agent]\naddress = {listen or self.address}\nuser = {user or getpass.getuser()}\n'
                                f'[ports]\ninstaller = {self.installer}\n'
                                f'transport = {self.transport}\nchannels = {self.channels[0]}-{self.channels[1]}\n',
                                encoding='ascii')
@@ -330,10 +330,10 @@ class Fleet:
 
     # ---- What there is. ----
 
-    def add_agent(self, name, address=None, prefix=(), listen=None):
+    def add_agent(self, name, address=None, prefix=(), listen=None, user=None):
         """`prefix`: words before the program's, to start it elsewhere (a network namespace). `listen`: where it listens,
-        other than at the address by which the server calls it."""
-        agent = Agent(self, name, address, prefix, listen)
+        other than at the address by which the server calls it. `user`: of the network roles, when this is root."""
+        agent = Agent(self, name, address, prefix, listen, user)
         self.agents.append(agent)
         token = new_token()
         (agent.folder / 'token').write_text(token, encoding='ascii')

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "agent/vault/holder.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "base/work.h"
@@ -28,6 +29,7 @@ struct HfDepot {
   HfRepo *repo;
   HfWriterTable *writers;
   HfKeeperClock clock;
+  HfHolder *holder;
   GCond wake;
   GThread *ticker, *reaper;
   HfCancel cancel; /* of the reaper */
@@ -103,6 +105,7 @@ static gpointer reap(gpointer data)
 static void depot_free(gpointer data)
 {
   HfDepot *depot = data;
+  hf_holder_free(depot->holder);
   hf_cancel_set(&depot->cancel);
   g_mutex_lock(&depot->lock);
   depot->stop = TRUE;
@@ -179,7 +182,7 @@ HfStore *hf_depot_store(HfDepot *depot)
   return depot->store;
 }
 
-static char *depot_path(const HfDepot *depot)
+char *hf_depot_path(HfDepot *depot)
 {
   HF_LOCK(&all.paths);
   return g_strdup(depot->path);
@@ -199,7 +202,7 @@ static HfRepo *open_repo(HfDepot *depot, GError **error)
 {
   HfRepoOptions options = { 0 };
   Place place;
-  g_autofree char *path = depot_path(depot);
+  g_autofree char *path = hf_depot_path(depot);
   HfStore *store = hf_store_open(path, FALSE, error);
   if (store == NULL)
     return NULL;
@@ -227,6 +230,7 @@ HfRepo *hf_depot_repo(HfDepot *depot, GError **error)
   depot->repo = g_steal_pointer(&repo);
   depot->reaper = g_thread_new("vault-reaper", reap, depot);
   depot->ticker = g_thread_new("vault-clock", tick, depot);
+  depot->holder = hf_holder_new(depot);
   return depot->repo;
 }
 
@@ -272,7 +276,17 @@ gboolean hf_depot_commit(HfDepot *depot, const HfKeeperTerms *terms, const HfSho
   HF_LOCK(&depot->lock);
   hf_keeper_clock_keep(&depot->clock, depot->repo->store, NULL);
   depot->repo->running_seconds = hf_keeper_clock_seconds(&depot->clock);
-  return hf_keeper_commit(depot->repo, writers, terms, session, point, NULL, error);
+  if (!hf_keeper_commit(depot->repo, writers, terms, session, point, NULL, error))
+    return FALSE;
+  if (terms->lock > 0)
+    hf_holder_wake(depot->holder);
+  return TRUE;
+}
+
+void hf_depot_rewritten(HfDepot *depot)
+{
+  HF_LOCK(&depot->lock);
+  hf_holder_wake(depot->holder);
 }
 
 static const HfPointInfo *find_point(const GPtrArray *infos, const HfShortId *id)

@@ -37,5 +37,9 @@ gboolean hf_depot_forget(HfDepot *depot, const GArray *points, guint *forgotten,
 /* The repository opened once more, as another process would, for a verb that takes its time (prune, verify): the
  * caller's to free. `report` and `cancel` are borrowed by it. */
 HfRepo *hf_depot_reopen(HfDepot *depot, HfReport *report, HfCancel *cancel, GError **error);
+/* Packs were rewritten: what locked points need of them is made immutable soon. */
+void hf_depot_rewritten(HfDepot *depot);
+/* The path that led there last; the caller's to free. */
+char *hf_depot_path(HfDepot *depot);
 /* Seconds that the depot's repository has been kept. */
 guint64 hf_depot_seconds(HfDepot *depot);

@@ -392,6 +392,7 @@ static gboolean serve_prune(HfCall *call, gpointer user, GBytes **reply, GError 
   HfPruneResult result = { 0 };
   if (repo == NULL || !hf_prune(repo, &options, &result, error))
     return FALSE;
+  hf_depot_rewritten(hf_visit_depot(service->visit));
   HfVaultPruned answer = {
     .packs = result.packs, .bytes = result.pack_bytes, .swept_packs = result.swept_packs,
     .swept_bytes = result.swept_bytes, .waiting_packs = result.waiting_packs, .waiting_bytes = result.waiting_bytes,

@@ -8,6 +8,7 @@
 #include <glib.h>
 
 #include "agent/ticket.h"
+#include "agent/worker.h"
 #include "base/work.h"
 #include "net/channel.h"
 
@@ -27,3 +28,6 @@ gboolean hf_vault_serve(HfChannel *channel, const HfTicket *ticket, const char *
  * `cancel` ends that. Any thread.
  */
 void hf_vault_take_over(const char *repository, HfCancel *cancel);
+
+/* Before anything is served: `ask` makes files of locked points immutable (agent/vault/holder.h). */
+void hf_vault_hold_by(HfHoldFunc ask);

@@ -116,8 +116,8 @@ static gboolean local_remove(HfStore *store, const char *name, GError **error)
     int errnum = errno;
     if (errnum == EPERM && local_held(store, name))
       return hf_fail(error, HF_ERROR_PERMISSION,
-                     "cannot remove object '%s' of '%s': its file is immutable; that ends when its lock has ended", name,
-                     store->location);
+                     "cannot remove object '%s' of '%s': its file is immutable; that ends when its lock has ended",
+                     name, store->location);
     return fail_name(store, name, errnum, "remove", error);
   }
   hf_fds_drop(local->objects, name);
