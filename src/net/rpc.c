@@ -680,11 +680,6 @@ guint hf_rpc_version(const HfRpc *rpc)
   return rpc->version;
 }
 
-const char *hf_rpc_peer_program(const HfRpc *rpc)
-{
-  return rpc->theirs.program;
-}
-
 const char *hf_rpc_peer(const HfRpc *rpc)
 {
   return hf_channel_peer(rpc->channel);

@@ -86,7 +86,6 @@ gboolean hf_rpc_wait_closed(HfRpc *rpc, int timeout_ms);
 gboolean hf_rpc_closed(HfRpc *rpc, GError **reason);
 
 guint hf_rpc_version(const HfRpc *rpc);              /* of the service: the highest that both speak */
-const char *hf_rpc_peer_program(const HfRpc *rpc);   /* version of the other end's program: "0.1.0" */
 const char *hf_rpc_peer(const HfRpc *rpc);           /* hf_channel_peer */
 guint32 hf_rpc_piece_max(const HfRpc *rpc);          /* the other end's frame_max: no piece or request may be longer */
 
@@ -115,18 +114,9 @@ GBytes *hf_call_receive(HfCall *call, gboolean *end, GError **error);
 /* The window for what comes in, from now on: HF_RPC_WINDOW_MAX at most, as far as memory_max goes. Larger than
  * bandwidth times delay, else the window is the limit. */
 void hf_call_set_window(HfCall *call, guint32 bytes);
-/* Calls on this call fail that have not ended `milliseconds` from now, with HF_ERROR_IO; -1: no deadline. */
-void hf_call_set_deadline(HfCall *call, gint64 milliseconds);
 /* Wakes who waits in this call, which fails with HF_ERROR_CANCELLED, and tells the other side. Any thread. */
 void hf_call_cancel(HfCall *call);
-HfRpc *hf_call_rpc(const HfCall *call);
-guint hf_call_method(const HfCall *call);
-
-/* Microseconds that hf_call_send waited for credit, and hf_call_receive for data: who is the bottleneck. */
-typedef struct HfCallWaits {
-  guint64 send_us, receive_us;
-} HfCallWaits;
-HfCallWaits hf_call_waits(HfCall *call);
+HfRpc *hf_call_rpc(const HfCall *call); /* that a handler may call back by */
 
 /* ---- The handler's side. ---- */
 GBytes *hf_call_request(const HfCall *call); /* never NULL; the call's */

@@ -146,13 +146,9 @@ static gboolean wait_locked(HfRpc *rpc, GCond *condition, gint64 deadline_us, GE
   return TRUE;
 }
 
-/* As wait_locked, for a call, counting how long. */
-static gboolean wait_call_locked(HfCall *call, guint64 *waited_us, GError **error)
+static gboolean wait_call_locked(HfCall *call, GError **error)
 {
-  gint64 begun = g_get_monotonic_time();
-  gboolean going = wait_locked(call->rpc, &call->changed, call->deadline_us, error);
-  *waited_us += (guint64)(g_get_monotonic_time() - begun);
-  return going;
+  return wait_locked(call->rpc, &call->changed, call->deadline_us, error);
 }
 
 /* FALSE when the call has ended in another way than by a reply. */
@@ -181,7 +177,7 @@ static gboolean take_credit(HfCall *call, gsize length, GError **error)
       return hf_fail(error, HF_ERROR_CANCELLED, "'%s' has replied already and wants no more", hf_rpc_peer(call->rpc));
     if (call->credit > 0)
       break;
-    if (!wait_call_locked(call, &call->waits.send_us, error))
+    if (!wait_call_locked(call, error))
       return FALSE;
   }
   call->credit -= hf_piece_cost(length);
@@ -231,16 +227,9 @@ GBytes *hf_call_receive(HfCall *call, gboolean *end, GError **error)
       *end = TRUE;
       return NULL;
     }
-    if (!wait_call_locked(call, &call->waits.receive_us, error))
+    if (!wait_call_locked(call, error))
       return NULL;
   }
-}
-
-void hf_call_set_deadline(HfCall *call, gint64 milliseconds)
-{
-  HF_LOCK(&call->rpc->lock);
-  call->deadline_us = milliseconds < 0 ? -1 : g_get_monotonic_time() + milliseconds * 1000;
-  g_cond_broadcast(&call->changed);
 }
 
 static void cancel_locked(HfCall *call)
@@ -262,17 +251,6 @@ void hf_call_cancel(HfCall *call)
 HfRpc *hf_call_rpc(const HfCall *call)
 {
   return call->rpc;
-}
-
-guint hf_call_method(const HfCall *call)
-{
-  return call->method;
-}
-
-HfCallWaits hf_call_waits(HfCall *call)
-{
-  HF_LOCK(&call->rpc->lock);
-  return call->waits;
 }
 
 /* ---- The caller's side ---- */
@@ -365,7 +343,7 @@ GBytes *hf_call_finish(HfCall *call, GError **error)
       (void)hf_fail(error, HF_ERROR_USAGE, "the reply of call %u was taken already", call->method);
       return NULL;
     }
-    if (!wait_call_locked(call, &call->waits.receive_us, error))
+    if (!wait_call_locked(call, error))
       return NULL;
   }
 }

@@ -72,7 +72,6 @@ struct HfCall {
   GBytes *reply;
   GError *failure;
   gint64 deadline_us; /* -1: none */
-  HfCallWaits waits;
 };
 
 /* What a piece uses up of a window. */

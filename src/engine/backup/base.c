@@ -16,7 +16,6 @@ typedef struct Roots {
 struct HfBase {
   Roots checkpoint;
   gboolean has_checkpoint;
-  HfShortId checkpoint_session;
   GPtrArray *points; /* of Roots*, newest first */
   const HfPointDetails *details;
 };
@@ -68,7 +67,6 @@ static void find_checkpoint(HfBase *base, HfRepo *repo, HfBlobReader *reader, co
     return;
   if (roots_read(&base->checkpoint, reader, &best->checkpoint.roots, &problem)) {
     base->has_checkpoint = TRUE;
-    base->checkpoint_session = best->open.id;
   } else {
     hf_report_warning(repo->report, NULL, "the checkpoint of an interrupted backup cannot be used: %s",
                       problem->message);
@@ -117,11 +115,6 @@ void hf_base_free(HfBase *base)
 gboolean hf_base_resumed(const HfBase *base)
 {
   return base->has_checkpoint;
-}
-
-const HfShortId *hf_base_checkpoint_session(const HfBase *base)
-{
-  return base->has_checkpoint ? &base->checkpoint_session : NULL;
 }
 
 const HfPointDetails *hf_base_details(const HfBase *base)

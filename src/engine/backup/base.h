@@ -27,8 +27,6 @@ HfBase *hf_base_new(HfRepo *repo, HfSession *session, HfBlobReader *reader, GPtr
 void hf_base_free(HfBase *base);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfBase, hf_base_free)
 gboolean hf_base_resumed(const HfBase *base);
-/* Session whose checkpoint was taken up; NULL when none. */
-const HfShortId *hf_base_checkpoint_session(const HfBase *base);
 /* The details of the last point; NULL when there is none. */
 const HfPointDetails *hf_base_details(const HfBase *base);
 

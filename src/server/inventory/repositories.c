@@ -327,18 +327,6 @@ char *hf_inv_writer_credential(const HfInventory *inv, const HfWriterRow *row, g
   return hf_secrets_unseal(inv->secrets, "repository_writers.sealed_credential", row->id, sealed, length, error);
 }
 
-static gboolean delete_writer(HfDbLink *link, gpointer user, GError **error)
-{
-  const char *id = user;
-  return hf_inv_exec_one(link, &writers, id, "DELETE FROM repository_writers WHERE id = ?",
-                         HF_DB_VALUES(HF_DB_TEXT(id)), error);
-}
-
-gboolean hf_inv_writer_remove(const HfInventory *inv, const HfActor *actor, const char *id, GError **error)
-{
-  return hf_inv_audited(&(HfChange){inv, actor, "delete", &writers, id, NULL}, delete_writer, (gpointer)id, error);
-}
-
 /* ---- proxies ---- */
 
 HfProxyRow *hf_inv_proxy_get(const HfInventory *inv, const char *id, GError **error)

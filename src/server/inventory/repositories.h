@@ -59,7 +59,6 @@ gboolean hf_inv_writer_add(const HfInventory *inv, const HfActor *actor, HfWrite
                            gsize length, GError **error);
 /* The write-only credential; caller wipes and frees. */
 char *hf_inv_writer_credential(const HfInventory *inv, const HfWriterRow *row, gsize *length, GError **error);
-gboolean hf_inv_writer_remove(const HfInventory *inv, const HfActor *actor, const char *id, GError **error);
 
 typedef struct HfProxyRow {
   char *id, *name, *description;

@@ -7,7 +7,7 @@
 #include "crypto/crypto.h"
 #include "fleet.h"
 
-enum { ECHO = 1, FAIL, SUM, COUNT, BLOCK, BACK, SHORT, NOTHING, HALF, HUGE_REPLY };
+enum { ECHO = 1, FAIL, SUM, COUNT, BLOCK, BACK, SHORT, NOTHING, HALF, HUGE_REPLY, SLOW };
 
 #define assert_ok(condition, error)                                                                                    \
   G_STMT_START                                                                                                         \
@@ -109,6 +109,14 @@ static gboolean block(HfCall *call, gpointer user, GBytes **reply G_GNUC_UNUSED,
   return piece != NULL || end;
 }
 
+/* Does not answer before nobody waits for it any more. */
+static gboolean slow(HfCall *call, gpointer user G_GNUC_UNUSED, GBytes **reply G_GNUC_UNUSED, GError **error G_GNUC_UNUSED)
+{
+  while (!hf_call_cancelled(call))
+    g_usleep(2000);
+  return TRUE;
+}
+
 /* Calls the caller back. */
 static gboolean back(HfCall *call, gpointer user G_GNUC_UNUSED, GBytes **reply, GError **error)
 {
@@ -139,7 +147,7 @@ static gboolean nothing(HfCall *call G_GNUC_UNUSED, gpointer user G_GNUC_UNUSED,
 
 static const HfRpcMethod methods[] = {
   { ECHO, "echo", echo, 0 },       { FAIL, "fail", fail, 0 },       { SUM, "sum", sum, 0 },
-  { COUNT, "count", count, 0 },    { BLOCK, "block", block, 0 },    { BACK, "back", back, 0 },
+  { COUNT, "count", count, 0 },    { BLOCK, "block", block, 0 },    { BACK, "back", back, 0 },   { SLOW, "slow", slow, 0 },
   { SHORT, "short", echo, 16 },    { NOTHING, "nothing", nothing, 0 }, { HALF, "half", half, 0 },
   { HUGE_REPLY, "huge-reply", huge_reply, 0 }, { 0 },
 };
@@ -231,7 +239,6 @@ static void test_call(void)
   g_autoptr(GBytes) backed = hf_rpc_call(line.near, BACK, request, -1, &error);
   assert_text(backed, "hello");
   g_assert_cmpuint(hf_rpc_version(line.near), ==, 1);
-  g_assert_cmpstr(hf_rpc_peer_program(line.near), !=, "");
   g_assert_cmpstr(hf_rpc_peer(line.near), ==, "other end");
   g_assert_false(hf_rpc_closed(line.near, NULL));
   line_end(&line);
@@ -307,7 +314,6 @@ static void stream_up(Line *line, guint pieces, gsize length)
   memset(bytes, 3, length);
   g_autoptr(HfCall) call = hf_rpc_begin(line->near, SUM, NULL, &error);
   g_assert_no_error(error);
-  g_assert_cmpuint(hf_call_method(call), ==, SUM);
   g_assert_true(hf_call_rpc(call) == line->near);
   for (guint i = 0; i < pieces; i++) {
     struct iovec parts[] = { { bytes, length / 3 }, { bytes, 0 }, { bytes, length - length / 3 } };
@@ -504,16 +510,9 @@ static void test_deadline(void)
   Line line;
   GError *error = NULL;
   line_begin(&line);
-  g_autoptr(HfCall) call = hf_rpc_begin(line.near, BLOCK, NULL, &error);
-  hf_call_set_deadline(call, 30);
-  gboolean end = TRUE;
-  g_assert_null(hf_call_receive(call, &end, &error));
-  g_assert_false(end);
+  g_assert_null(hf_rpc_call(line.near, SLOW, NULL, 30, &error));
   assert_error(error, HF_ERROR_IO, "did not answer in time");
   g_clear_error(&error);
-  g_assert_cmpuint(hf_call_waits(call).receive_us, >=, 25000);
-  hf_call_set_deadline(call, -1);
-  g_clear_pointer(&call, hf_call_free);
   line_end(&line);
 }
 
@@ -634,7 +633,6 @@ static void test_dead(void)
   HfRpcOptions options = { .service = "test", .ping_seconds = 1, .dead_seconds = 2 };
   HfRpc *rpc = hf_rpc_new(a, &options, &error);
   g_assert_no_error(error);
-  g_assert_cmpstr(hf_rpc_peer_program(rpc), ==, "0.01");
   g_assert_cmpuint(hf_rpc_piece_max(rpc), ==, 4 << 20);
   gint64 begun = g_get_monotonic_time();
   g_assert_null(hf_rpc_call(rpc, ECHO, NULL, -1, &error));
