@@ -2,8 +2,8 @@
 /*
  * Part of ThreadSanitizer builds only. GLib's locks are futexes of its own, which ThreadSanitizer cannot see: it would
  * report each datum they guard; the same is true of its counts of references. The functions here stand before GLib's
- * and tell it what happens. Programs run with G_SLICE=always-malloc (tools/check sets it): GLib's slices go from thread to
- * thread under locks inside the library, malloc is watched as it is.
+ * and tell it what happens. Programs run with G_SLICE=always-malloc (tools/check sets it): GLib's slices go from thread
+ * to thread under locks inside the library, malloc is watched as it is.
  */
 #include <dlfcn.h>
 #include <glib.h>
