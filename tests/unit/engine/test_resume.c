@@ -9,10 +9,12 @@
 #include "engine/backup/backup.h"
 #include "engine/prune/prune.h"
 #include "fakedisk.h"
+#include "storage/wrap/wrap.h"
 #include "treelab.h"
 
 #define LARGE_BYTES (24u << 20)
-#define DISK_BYTES (48u << 20)
+#define DISK_BYTES (32u << 20)
+#define RATE (20u << 20) /* a second: so that it is ended before it is done, however busy the machine */
 
 static void noise(TreeLab *lab, const char *name, gsize length)
 {
@@ -65,6 +67,7 @@ static void end_and_resume(TreeLab *lab, const char *name, gboolean disk, guint6
   HfPruneOptions options = { 0 };
   HfPruneResult pruned;
   Ender ender = { lab, bytes / 4 };
+  lab->repo->store = hf_wrap_throttle(lab->repo->store, RATE, 0);
   GThread *thread = g_thread_new("ender", end_when_enough, &ender);
   g_assert_false(back_up(lab, name, disk, &result, &error));
   g_thread_join(thread);
