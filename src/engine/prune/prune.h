@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The verb prune: gives back the space of what no point needs (format.md 11). Needs no key; with all keys it also
- * seals anew what lives in frames that are dead for the most part (reseal.h). Waits for nobody who is at work: what cannot
- * be swept yet stays marked for the next prune. Only sessions of which no process can be asked for on this machine are
- * watched first, until they beat or are found dead.
+ * seals anew what lives in frames that are dead for the most part (reseal.h). Waits for nobody who is at work: what
+ * cannot be swept yet stays marked for the next prune. Only sessions of which no process can be asked for on this
+ * machine are watched first, until they beat or are found dead.
  *
  * Invariants
  *  G1 A pack is removed only by the sweep of a sealed mark that names it, after every session that was open at the
