@@ -70,6 +70,14 @@ def render(program, topology, nodes):
     return rules
 
 
+def remove(folder):
+    """Agents of a lab may have made files of repositories immutable, and let go of them no more."""
+    if os.geteuid() == 0 and shutil.which('chattr'):
+        subprocess.run(['chattr', '-R', '-f', '-i', str(folder)], check=False, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def keep(folder, nodes, rules, owner, ready):
     """The keeper's life, from its first breath as PID 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -82,7 +90,7 @@ def keep(folder, nodes, rules, owner, ready):
         os.write(ready, json.dumps({'spaces': keeper.spaces}).encode() + b'\n')
         os.close(ready)
         keeper.serve(control)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
 def start_keeper(folder, nodes, rules, owner, ready):
@@ -320,7 +328,7 @@ def end(folder):
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
             select.select([pidfd], [], [], 10)
         os.close(pidfd)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
 
 
 def existing():
@@ -337,4 +345,4 @@ def sweep():
             except FileNotFoundError:
                 alive = False
             if not alive:
-                shutil.rmtree(ROOT / name, ignore_errors=True)
+                remove(ROOT / name)

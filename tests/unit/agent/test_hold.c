@@ -120,11 +120,16 @@ static Lab *lab_new(void)
   return lab;
 }
 
+static void remove_folder(const char *folder)
+{
+  const char *const words[] = { "rm", "-rf", "--", folder, NULL };
+  g_spawn_sync(NULL, (char **)words, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+}
+
 static void lab_free(Lab *lab)
 {
-  const char *const words[] = { "rm", "-rf", "--", lab->folder, NULL };
   hf_holds_free(lab->holds);
-  g_spawn_sync(NULL, (char **)words, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+  remove_folder(lab->folder);
   g_free(lab->folder);
   g_free(lab->state);
   g_free(lab->repo);
@@ -281,6 +286,7 @@ static void test_clock(void)
   g_assert_cmpuint(hf_hold_book_now(book), ==, reached);
   g_assert_cmpuint(hf_hold_book_find(book, 7)->until, ==, 9);
   hf_hold_book_free(book);
+  remove_folder(folder);
 }
 
 /* ---- What is not held. ---- */
@@ -299,7 +305,6 @@ static void test_hostile(void)
   make_object(lab, "clock/0000000000000001");
   make_object(lab, "gc/mark.0000000000000001");
   make_object(lab, PACK);
-  g_autofree char *pack = g_build_filename(lab->repo, PACK, NULL);
   g_autofree char *link = g_build_filename(lab->repo, "data/link", NULL);
   g_autofree char *twin = g_build_filename(lab->repo, "data/twin", NULL);
   g_autofree char *folder = g_build_filename(lab->repo, "meta", NULL);
@@ -570,6 +575,7 @@ static void test_torn(void)
   g_assert_nonnull(hf_hold_book_find(book, 8));
   g_assert_null(hf_hold_book_find(book, 7));
   hf_hold_book_free(book);
+  remove_folder(folder);
 }
 
 /* The same while they are let go. */
