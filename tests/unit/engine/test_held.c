@@ -109,14 +109,15 @@ static void test_prune(gconstpointer user)
   hold("data/", "meta/", "mirror/");
   HfPruneResult now = prune(lab);
   g_assert_cmpuint(now.swept_packs + now.rewritten_packs + now.waiting_packs, ==, 0);
-  g_assert_true((now.held_packs > 0) == (again == 120));
-  g_assert_true((now.held_bytes > 1000) == (again == 120));
+  if (again == 120) { /* else a whole pack may be dead, as the order in which files are stored falls out */
+    g_assert_cmpuint(now.held_packs, >, 0);
+    g_assert_cmpuint(now.held_bytes, >, 1000);
+  }
   g_assert_cmpuint(count(lab, "data/"), ==, packs);
   assert_good(lab);
   let_go();
   HfPruneResult then = prune(lab);
   g_assert_cmpuint(then.swept_packs, >=, MAX(now.held_packs, 1));
-  g_assert_true((then.rewritten_packs > 0) == (again < 120));
   g_assert_cmpuint(then.held_packs, ==, 0);
   assert_good(lab);
 }
