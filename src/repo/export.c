@@ -56,16 +56,28 @@ static GPtrArray *list_bases(HfStore *store, gboolean with_config, GError **erro
   return g_steal_pointer(&all);
 }
 
+/* Is it there whole? Only what was listed is looked for: in a store at a distance asking for the others takes as long
+ * as putting them. */
+static gboolean is_whole(HfStore *store, GPtrArray *listed, const char *base, GBytes *record)
+{
+  gboolean healthy = FALSE;
+  if (!g_ptr_array_find_with_equal_func(listed, base, g_str_equal, NULL))
+    return FALSE;
+  g_autoptr(GBytes) there = hf_triple_get(store, base, kind_of_base(base), &healthy, NULL);
+  return there != NULL && healthy && g_bytes_equal(there, record);
+}
+
 gboolean hf_keyring_clone(HfStore *from, HfStore *store, GError **error)
 {
   g_autoptr(GPtrArray) bases = list_bases(from, FALSE, error);
-  for (guint i = 0; bases != NULL && i < bases->len; i++) {
+  g_autoptr(GPtrArray) there = bases == NULL ? NULL : list_bases(store, FALSE, error);
+  for (guint i = 0; there != NULL && i < bases->len; i++) {
     const char *base = g_ptr_array_index(bases, i);
     g_autoptr(GBytes) record = hf_triple_get(from, base, kind_of_base(base), NULL, error);
-    if (record == NULL || !hf_triple_put(store, base, record, error))
+    if (record == NULL || (!is_whole(store, there, base, record) && !hf_triple_put(store, base, record, error)))
       return FALSE;
   }
-  return bases != NULL;
+  return there != NULL;
 }
 
 void hf_keyring_heal(HfStore *store, HfReport *report)

@@ -191,13 +191,6 @@ void hf_keeper_note_session(HfStore *store, const HfShortId *session)
   hf_store_put(store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), NULL);
 }
 
-void hf_keeper_unnote_session(HfStore *store, const HfShortId *session)
-{
-  char name[HF_NAME_BYTES];
-  hf_name_session(name, session, HF_SESSION_SERVED);
-  hf_object_remove(store, name, NULL);
-}
-
 gboolean hf_keeper_end_session(HfRepo *repo, const HfShortId *session, GError **error)
 {
   char folder[HF_NAME_BYTES], name[HF_NAME_BYTES];

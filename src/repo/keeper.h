@@ -48,7 +48,6 @@ gboolean hf_keeper_commit(HfRepo *repo, HfWriterTable *writers, const HfKeeperTe
 /* Says of a session that was just opened that it came through this process, with which it ends. What cannot be noted
  * is only found out later, by its beats. */
 void hf_keeper_note_session(HfStore *store, const HfShortId *session);
-void hf_keeper_unnote_session(HfStore *store, const HfShortId *session);
 /* Ends a session whose visitor is gone: with a checkpoint it gets the outcome `ended`, without one its objects are
  * removed. One that has an outcome, or nothing left, is let be. */
 gboolean hf_keeper_end_session(HfRepo *repo, const HfShortId *session, GError **error);

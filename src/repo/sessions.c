@@ -367,6 +367,8 @@ gboolean hf_session_remove(HfStore *store, const HfShortId *session, GError **er
   hf_name_session(outcome, session, "outcome");
   if (!hf_object_remove(store, open, error))
     return FALSE;
+  if (store->features & HF_STORE_KEPT)
+    return TRUE; /* the service has removed the rest with it */
   g_autoptr(GPtrArray) names = hf_store_list_names(store, folder, error);
   if (names == NULL)
     return FALSE;

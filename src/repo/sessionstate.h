@@ -29,7 +29,8 @@ gboolean hf_process_is_gone(const HfSessionOpen *open);
 /* Creates the outcome `fenced`. One that is there already is obeyed. */
 gboolean hf_session_fence(HfRepo *repo, const HfShortId *session, GError **error);
 
-/* Removes what is below sessions/ID/ in the order of F1, whatever of it is there. */
+/* Removes what is below sessions/ID/ in the order of F1, whatever of it is there. A service that keeps the store does
+ * so when it is told to remove `open`. */
 gboolean hf_session_remove(HfStore *store, const HfShortId *session, GError **error);
 
 /* The outcome, if there is one that counts: *state is 0 when there is none, or a void one. *point is new, or NULL. */

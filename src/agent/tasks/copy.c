@@ -60,7 +60,7 @@ static gboolean run(HfWorker *worker, GByteArray *out, GError **error)
   HfThrottle *throttle = hf_worker_throttle(worker, task.rate);
   g_autoptr(HfFar) to =
     from == NULL ? NULL : hf_far_open(worker, &task.to, to_key.text != NULL ? &to_key : NULL, throttle, error);
-  if (to == NULL || !hf_repo_load_index(from->repo, error) || !hf_repo_load_index(to->repo, error))
+  if (to == NULL)
     return FALSE;
   hf_far_tell(from, to);
   g_autoptr(GPtrArray) points = hf_points_load(from->repo, NULL, error);

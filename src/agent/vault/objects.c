@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/work.h"
 #include "repo/objects.h"
+#include "repo/sessionstate.h"
 
 #define READERS (HF_TICKET_READ | HF_TICKET_COPY | HF_TICKET_KEEP | HF_TICKET_KEYS)
 
@@ -219,10 +220,8 @@ gboolean hf_visit_remove(HfVisit *visit, const char *name, GError **error)
   const char *part;
   if (!g_str_has_prefix(name, "sessions/") || !session_name(name, &id, &part) || !is_own(visit, &id))
     return refuse(name, "remove", error);
-  if (!hf_store_remove(hf_depot_store(visit->depot), name, error))
-    return FALSE;
-  /* Our own object goes with `open`, so that the visitor need not ask for it. */
+  /* Without its `open` a session is over: the rest goes with it, which saves the visitor a round trip for each. */
   if (g_str_equal(part, "open"))
-    hf_keeper_unnote_session(hf_depot_store(visit->depot), &id);
-  return TRUE;
+    return hf_session_remove(hf_depot_store(visit->depot), &id, error);
+  return hf_store_remove(hf_depot_store(visit->depot), name, error);
 }

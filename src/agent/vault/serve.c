@@ -106,9 +106,9 @@ static gboolean serve_visit(HfCall *call, gpointer user, GBytes **reply, GError 
   gboolean kept = FALSE;
   if (!list_configs(service, call, &kept, error))
     return FALSE;
-  static const char *const folders[] = { "ring/", "writers/", "keys/" };
-  for (gsize i = 0; kept && i < G_N_ELEMENTS(folders); i++)
-    if (hf_visit_may_read(service->visit, folders[i], NULL) && !list(service, call, folders[i], CONTENT_MAX, error))
+  const char *const *folders = hf_service_visit_folders(hf_visit_rights(service->visit));
+  for (; kept && *folders != NULL; folders++)
+    if (!list(service, call, *folders, hf_service_brings_content(*folders) ? CONTENT_MAX : 0, error))
       return FALSE;
   g_auto(HfVaultVisit) answer = { .rights = hf_visit_rights(service->visit), .kept = kept };
   answer.seconds = hf_depot_seconds(hf_visit_depot(service->visit));

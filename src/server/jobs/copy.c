@@ -243,12 +243,9 @@ static gboolean copy_from(HfJobsRun *run, const Source *source, const HfReposito
 static gboolean wrap_up(HfJobsRun *run, const HfJobConfig *config, const HfRepositoryRow *target, const char **result,
                         GError **error)
 {
-  guint points;
-  if (!hf_jobs_rescan(run->jobs, target, &points, error))
-    return FALSE;
   g_autoptr(HfJobsDoor) door =
     hf_jobs_door_open(run->jobs, target, HF_TICKET_READ | HF_TICKET_KEEP, NULL, &run->cancel, error);
-  g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_points_load(door->repo, NULL, error);
+  g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_jobs_rescan_by(run->jobs, target, door, error);
   if (infos == NULL)
     return FALSE;
   for (guint i = 0; i < config->source_jobs->len; i++) {

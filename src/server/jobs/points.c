@@ -173,20 +173,28 @@ gboolean hf_jobs_catalogue(HfJobs *jobs, const HfRepositoryRow *repository, cons
 
 gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *points, GError **error)
 {
-  gint64 begun = hf_db_now();
   g_autoptr(HfJobsDoor) door = hf_jobs_door_open(jobs, repository, HF_TICKET_READ, NULL, NULL, error);
-  g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_points_load(door->repo, NULL, error);
+  g_autoptr(GPtrArray) infos = door == NULL ? NULL : hf_jobs_rescan_by(jobs, repository, door, error);
+  *points = infos == NULL ? 0 : infos->len;
+  return infos != NULL;
+}
+
+GPtrArray *hf_jobs_rescan_by(HfJobs *jobs, const HfRepositoryRow *repository, HfJobsDoor *door, GError **error)
+{
+  gint64 begun = hf_db_now();
+  g_autoptr(GPtrArray) infos = hf_points_load(door->repo, NULL, error);
   if (infos == NULL)
-    return FALSE;
+    return NULL;
   if (*repository->unique_id == '\0')
     hf_jobs_note_identity(jobs, repository, door, NULL); /* of an earlier version's row */
   guint64 now = hf_service_visit(door->repo->store).seconds;
   for (guint i = 0; i < infos->len; i++)
     if (!hf_jobs_catalogue(jobs, repository, infos->pdata[i], NULL, hf_jobs_is_first(infos, i), now, NULL, error))
-      return FALSE;
-  *points = infos->len;
-  return hf_inv_points_forget_unseen(jobs->inv, repository->id, begun, NULL, error) &&
-    hf_jobs_space(jobs, repository, door, error);
+      return NULL;
+  if (!hf_inv_points_forget_unseen(jobs->inv, repository->id, begun, NULL, error) ||
+      !hf_jobs_space(jobs, repository, door, error))
+    return NULL;
+  return g_steal_pointer(&infos);
 }
 
 /* ---- Space. ---- */

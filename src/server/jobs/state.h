@@ -181,6 +181,8 @@ gboolean hf_jobs_find_made(HfJobs *jobs, const HfRepositoryRow *repository, cons
                            HfWorkBackupDone *done);
 /* Brings the catalogue of a repository up to date with what it holds; *points counts. */
 gboolean hf_jobs_rescan(HfJobs *jobs, const HfRepositoryRow *repository, guint *points, GError **error);
+/* Likewise through a door that is open with its keys; the points that it holds, or NULL. */
+GPtrArray *hf_jobs_rescan_by(HfJobs *jobs, const HfRepositoryRow *repository, HfJobsDoor *door, GError **error);
 /* Puts down which repository it is. HF_ERROR_EXISTS when another row is about the same one. */
 gboolean hf_jobs_note_identity(HfJobs *jobs, const HfRepositoryRow *repository, HfJobsDoor *door, GError **error);
 /* Asks for its space and puts that down. */

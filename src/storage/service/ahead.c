@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Listings that were asked for before they are needed, or that came with the visit. What a listing says was true when
- * the service answered it: who uses it within SECONDS could have asked then, and would have been told the same. What
- * this store changes itself is never told from here (hf_ahead_forget).
+ * Listings that came with the answer to something else. What a listing says was true when the service answered: who
+ * uses it within SECONDS could have asked then, and would have been told the same. What this store changes itself is
+ * never told from here (hf_ahead_forget).
  *
  * Marks: a listing of "gc/" that came with a session's `open` was made when that was there. A mark that comes later
  * waits for that session, so that not knowing it does no harm (repo/session.h E2).
@@ -15,10 +15,9 @@
 #define SECONDS 20
 
 typedef struct Early {
-  HfCall *call;      /* under way; NULL: `pieces` are here */
   GPtrArray *pieces; /* of GBytes* */
   gboolean once;     /* `pieces` are given away when they are taken */
-  gint64 asked;      /* monotonic microseconds */
+  gint64 came;       /* monotonic microseconds */
 } Early;
 
 struct HfAhead {
@@ -29,8 +28,7 @@ struct HfAhead {
 static void early_free(gpointer data)
 {
   Early *early = data;
-  hf_call_free(early->call);
-  g_clear_pointer(&early->pieces, g_ptr_array_unref);
+  g_ptr_array_unref(early->pieces);
   g_free(early);
 }
 
@@ -49,42 +47,27 @@ void hf_ahead_free(HfAhead *ahead)
   g_free(ahead);
 }
 
-static void put(HfAhead *ahead, const char *prefix, HfCall *call, GPtrArray *pieces, gboolean once)
+void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboolean once)
 {
   Early *early = g_new0(Early, 1);
-  early->call = call;
-  early->pieces = pieces;
+  early->pieces = g_ptr_array_ref(pieces);
   early->once = once;
-  early->asked = g_get_monotonic_time();
+  early->came = g_get_monotonic_time();
   HF_LOCK(&ahead->lock);
   g_hash_table_replace(ahead->listings, g_strdup(prefix), early);
 }
 
-void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call)
+GPtrArray *hf_ahead_take(HfAhead *ahead, const char *prefix)
 {
-  put(ahead, prefix, call, NULL, TRUE);
-}
-
-void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboolean once)
-{
-  put(ahead, prefix, NULL, g_ptr_array_ref(pieces), once);
-}
-
-void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces)
-{
-  *call = NULL;
-  *pieces = NULL;
   HF_LOCK(&ahead->lock);
   Early *early = g_hash_table_lookup(ahead->listings, prefix);
   if (early == NULL)
-    return;
-  gboolean old = g_get_monotonic_time() - early->asked >= SECONDS * G_USEC_PER_SEC;
-  if (!old && early->call != NULL)
-    *call = g_steal_pointer(&early->call);
-  else if (!old)
-    *pieces = g_ptr_array_ref(early->pieces);
+    return NULL;
+  gboolean old = g_get_monotonic_time() - early->came >= SECONDS * G_USEC_PER_SEC;
+  GPtrArray *pieces = old ? NULL : g_ptr_array_ref(early->pieces);
   if (old || early->once)
     g_hash_table_remove(ahead->listings, prefix);
+  return pieces;
 }
 
 static gboolean covers(gpointer prefix, gpointer early G_GNUC_UNUSED, gpointer name)

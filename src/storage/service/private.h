@@ -75,14 +75,11 @@ gboolean hf_run_cache_size(HfRunCache *cache, const char *name, guint64 *size);
 /* ---- ahead.c: listings that are known before they are needed, for some seconds. Thread-safe. ---- */
 HfAhead *hf_ahead_new(void);
 void hf_ahead_free(HfAhead *ahead);
-/* A listing that was asked for: takes `call` over. */
-void hf_ahead_ask(HfAhead *ahead, const char *prefix, HfCall *call);
 /* A listing that is here: its pieces (GBytes*), of which a reference is taken; `once`: long ones, for the first who
  * asks. */
 void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboolean once);
-/* What is known of it: the call (then the caller's, who may keep what it gives), or pieces (a reference), or neither.
- * */
-void hf_ahead_take(HfAhead *ahead, const char *prefix, HfCall **call, GPtrArray **pieces);
+/* The pieces of what is known of it (a reference), or NULL. */
+GPtrArray *hf_ahead_take(HfAhead *ahead, const char *prefix);
 /* This object is created or removed here: listings that would tell of it are void. */
 void hf_ahead_forget(HfAhead *ahead, const char *name);
 

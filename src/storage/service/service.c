@@ -236,19 +236,13 @@ static gboolean is_short(const char *prefix)
 
 static GPtrArray *get_listing(HfServiceStore *service, const char *prefix, GError **error)
 {
-  HfCall *early;
-  GPtrArray *pieces;
-  hf_ahead_take(service->ahead, prefix, &early, &pieces);
+  GPtrArray *pieces = hf_ahead_take(service->ahead, prefix);
   if (pieces != NULL)
     return pieces;
-  g_autoptr(HfCall) call = early != NULL ? early : ask_list(service, prefix, error);
+  g_autoptr(HfCall) call = ask_list(service, prefix, error);
   g_autoptr(GPtrArray) received = call == NULL ? NULL : receive_all(call, error);
   g_autoptr(GBytes) reply = received == NULL ? NULL : hf_call_finish(call, error);
-  if (reply == NULL)
-    return NULL;
-  if (early != NULL && is_short(prefix))
-    hf_ahead_keep(service->ahead, prefix, received, FALSE);
-  return g_steal_pointer(&received);
+  return reply == NULL ? NULL : g_steal_pointer(&received);
 }
 
 static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc func, gpointer user, GError **error)
@@ -259,6 +253,14 @@ static gboolean service_list(HfStore *store, const char *prefix, HfStoreListFunc
     if (!take_listing(service, pieces->pdata[i], func, user, error))
       return FALSE;
   return pieces != NULL;
+}
+
+/* They come with the answer to a visit. */
+const char *const *hf_service_visit_folders(guint32 rights)
+{
+  static const char *const rings[] = { "ring/", "writers/", NULL };
+  static const char *const all[] = { "ring/", "writers/", "keys/", "points/", "sessions/", NULL };
+  return (rights & HF_TICKET_WRITE) != 0 ? rings : all;
 }
 
 /* They come with the answer to a session's `open`, so they cost no round trip of their own. */
@@ -469,16 +471,8 @@ static gboolean visit(HfServiceStore *service, GError **error)
   for (guint i = 0; i < pieces->len; i++)
     if (!take_listing(service, pieces->pdata[i], NULL, NULL, error))
       return FALSE;
-  static const char *const rings[] = { "ring/", "writers/", NULL };
   if (answer.kept)
-    keep_listings(service, pieces, rings);
-  /* Who reads begins with the points. */
-  static const char *const folders[] = { "points/", "sessions/" };
-  for (gsize i = 0; answer.kept && (answer.rights & HF_TICKET_WRITE) == 0 && i < G_N_ELEMENTS(folders); i++) {
-    HfCall *listing = ask_list(service, folders[i], NULL);
-    if (listing != NULL)
-      hf_ahead_ask(service->ahead, folders[i], listing);
-  }
+    keep_listings(service, pieces, hf_service_visit_folders(answer.rights));
   service->visit = (HfServiceVisit){ answer.rights, answer.kept, answer.seconds };
   return TRUE;
 }

@@ -25,6 +25,8 @@ typedef struct HfServiceOptions {
   gboolean links;           /* the channels are socket pairs to who carries the bytes on */
 } HfServiceOptions;
 
+/* What the answer to a visit with these rights lists; ended by NULL. */
+const char *const *hf_service_visit_folders(guint32 rights);
 /* What a session looks at when it begins; ended by NULL. */
 extern const char *const hf_service_session_folders[];
 /* Do listings below `prefix` come with the contents of short objects? */
