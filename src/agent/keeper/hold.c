@@ -192,7 +192,6 @@ static guint64 longest(const HfHoldBook *book)
   return (lock > 0 ? lock : HF_HOLD_LOCK) + HF_HOLD_MARGIN;
 }
 
-/* Invariant 3. */
 static gboolean take_up(const HfHolds *holds, HfHoldBook *book, int root, GError **error)
 {
   g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
@@ -221,21 +220,28 @@ static void say(Place *place, const GError *error)
   place->says = error != NULL ? g_strdup(error->message) : NULL;
 }
 
+/* Invariant 3. What cannot be searched now (it is not mounted) is searched when it can be. */
+static void search(const HfHolds *holds, Place *place)
+{
+  g_autoptr(GError) why = NULL;
+  if (hf_hold_book_complete(place->book))
+    return;
+  hf_autofd int root = open_root(hf_hold_book_path(place->book), &why);
+  if (root >= 0 && take_up(holds, place->book, root, &why))
+    hf_hold_book_set_complete(place->book, &why);
+  if (root >= 0)
+    say(place, why);
+}
+
 static Place *open_place(HfHolds *holds, const char *path, GError **error)
 {
-  gboolean sound;
-  g_autoptr(HfHoldBook) book = hf_hold_book_open(holds->folder, path, &sound, error);
+  g_autoptr(HfHoldBook) book = hf_hold_book_open(holds->folder, path, error);
   if (book == NULL)
     return NULL;
   Place *place = g_new0(Place, 1);
   place->book = g_steal_pointer(&book);
   g_hash_table_insert(holds->places, g_strdup(path), place);
-  if (!sound) {
-    g_autoptr(GError) why = NULL;
-    hf_autofd int root = open_root(path, &why);
-    if (root >= 0 && !take_up(holds, place->book, root, &why))
-      say(place, why);
-  }
+  search(holds, place);
   return place;
 }
 
@@ -411,6 +417,7 @@ void hf_holds_look(HfHolds *holds)
   while (g_hash_table_iter_next(&iter, NULL, &data)) {
     Place *place = data;
     g_autoptr(GError) problem = NULL;
+    search(holds, place);
     if (!hf_hold_book_keep_clock(place->book, &problem) || !look_at(holds, place, &problem))
       say(place, problem);
   }

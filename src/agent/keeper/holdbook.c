@@ -21,6 +21,7 @@ struct HfHoldBook {
   guint64 lock;
   guint lines;         /* in the file */
   int fd;              /* appended to; -1 until then */
+  gboolean complete;
   gboolean torn;       /* it may end in lines that are not in force, or in a part of one */
   guint64 start, kept; /* seconds that were counted before `since`; that are in the clock's file */
   gint64 since;        /* monotonic microseconds; 0: the clock stands */
@@ -102,6 +103,11 @@ static void add_hold(const HfHoldBook *book, GString *out, const HfHold *hold)
   add_line(out, "H " HEX " " HEX " " HEX " %s", hf_hold_book_now(book), hold->until, hold->inode, escaped);
 }
 
+static void add_complete(const HfHoldBook *book, GString *out)
+{
+  add_line(out, "C " HEX, hf_hold_book_now(book));
+}
+
 static gboolean get_number(char **at, guint64 *number)
 {
   char *end;
@@ -128,7 +134,8 @@ static gboolean take_content(HfHoldBook *book, char *content)
   if (*content == '\0' || !get_number(&at, &clock))
     return FALSE;
   book->start = MAX(book->start, clock);
-  if (*content == 'R')
+  book->complete = book->complete || *content == 'C';
+  if (*content == 'R' || *content == 'C')
     return TRUE;
   if (!get_number(&at, &first))
     return FALSE;
@@ -164,6 +171,8 @@ static gboolean write_all(HfHoldBook *book, GError **error)
   add_repository(book, text);
   if (book->lock > 0)
     add_lock(book, text);
+  if (book->complete)
+    add_complete(book, text);
   g_hash_table_iter_init(&iter, book->holds);
   while (g_hash_table_iter_next(&iter, NULL, &hold))
     add_hold(book, text, hold);
@@ -176,7 +185,7 @@ static gboolean write_all(HfHoldBook *book, GError **error)
     return FALSE;
   if (HF_AGAIN(hf_sys->fsync(folder)) < 0)
     return hf_fail_errno(error, errno, "cannot sync '%s'", book->folder);
-  book->lines = g_hash_table_size(book->holds) + 2;
+  book->lines = g_hash_table_size(book->holds) + 3;
   book->torn = FALSE;
   return TRUE;
 }
@@ -205,11 +214,11 @@ static gboolean append(HfHoldBook *book, const GString *text, guint lines, GErro
   return FALSE;
 }
 
-static gboolean load(HfHoldBook *book, gboolean *sound, GError **error)
+static gboolean load(HfHoldBook *book, GError **error)
 {
   g_autoptr(GError) why = NULL;
   g_autoptr(GBytes) bytes = hf_state_read(book->folder, book->file, &why);
-  *sound = bytes != NULL;
+  gboolean sound = TRUE;
   if (bytes == NULL && !hf_error_is(why, HF_ERROR_NOT_FOUND)) {
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
@@ -223,14 +232,14 @@ static gboolean load(HfHoldBook *book, gboolean *sound, GError **error)
     end = whole ? end + 1 : line + strlen(line);
     if (whole)
       end[-1] = '\0';
-    *sound = whole && take_line(book, line) && *sound;
+    sound = whole && take_line(book, line) && sound;
     book->lines++;
   }
-  *sound = *sound && book->lines > 0;
-  return *sound || write_all(book, error);
+  book->complete = book->complete && sound;
+  return (sound && book->lines > 0) || write_all(book, error);
 }
 
-HfHoldBook *hf_hold_book_open(const char *folder, const char *path, gboolean *sound, GError **error)
+HfHoldBook *hf_hold_book_open(const char *folder, const char *path, GError **error)
 {
   HfId hash;
   g_autoptr(HfHoldBook) book = g_new0(HfHoldBook, 1);
@@ -242,7 +251,7 @@ HfHoldBook *hf_hold_book_open(const char *folder, const char *path, gboolean *so
   book->holds = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, hold_free);
   book->fd = -1;
   load_clock(book);
-  return load(book, sound, error) ? g_steal_pointer(&book) : NULL;
+  return load(book, error) ? g_steal_pointer(&book) : NULL;
 }
 
 void hf_hold_book_free(HfHoldBook *book)
@@ -263,6 +272,19 @@ void hf_hold_book_free(HfHoldBook *book)
 const char *hf_hold_book_path(const HfHoldBook *book)
 {
   return book->path;
+}
+
+gboolean hf_hold_book_complete(const HfHoldBook *book)
+{
+  return book->complete;
+}
+
+gboolean hf_hold_book_set_complete(HfHoldBook *book, GError **error)
+{
+  g_autoptr(GString) text = g_string_new(NULL);
+  add_complete(book, text);
+  book->complete = append(book, text, 1, error);
+  return book->complete;
 }
 
 guint64 hf_hold_book_lock(const HfHoldBook *book)

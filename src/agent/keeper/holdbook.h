@@ -8,7 +8,8 @@
  * 2. A time only grows, until the file is dropped.
  * 3. The clock counts seconds for which it was let run, and nothing else: it never goes back, and no clock of the host
  *    moves it. Where it was lost it goes on from what the book has seen of it.
- * 4. What a crash or rot leaves of a book is read as far as it is whole; *sound tells that there may be more.
+ * 4. What a crash or rot leaves of a book is read as far as it is whole. Then, as in a book that is new, it stands in
+ *    it that there may be files with the flag that it does not know, until the folder was searched.
  *
  *   holds/ID.clock    seconds. ID: of the repository's path
  *   holds/ID          lines, each "DIGEST CONTENT", DIGEST the XXH3 of CONTENT:
@@ -16,6 +17,7 @@
  *                       L CLOCK SECONDS            the longest lock that the server ordered for it
  *                       H CLOCK UNTIL INODE NAME   a file, held from before it has the flag
  *                       D CLOCK INODE              it has the flag no more
+ *                       C CLOCK                    the folder was searched: the book is complete from here on
  *                     PATH and NAME escaped; numbers hexadecimal
  *
  * Threads: one at a time.
@@ -33,11 +35,14 @@ typedef struct HfHold {
 } HfHold;
 
 typedef struct HfHoldBook HfHoldBook;
-/* The book of the repository at `path`, begun when there is none; `folder` exists. *sound: it was there, and whole. */
-HfHoldBook *hf_hold_book_open(const char *folder, const char *path, gboolean *sound, GError **error);
+/* The book of the repository at `path`, begun when there is none; `folder` exists. */
+HfHoldBook *hf_hold_book_open(const char *folder, const char *path, GError **error);
 void hf_hold_book_free(HfHoldBook *book);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfHoldBook, hf_hold_book_free)
 const char *hf_hold_book_path(const HfHoldBook *book);
+gboolean hf_hold_book_complete(const HfHoldBook *book);
+/* The folder was searched. */
+gboolean hf_hold_book_set_complete(HfHoldBook *book, GError **error);
 
 /* ---- The clock: stands until it is let run. ---- */
 void hf_hold_book_run(HfHoldBook *book, gboolean running);

@@ -256,10 +256,10 @@ static void test_clock(void)
 {
   g_autoptr(GError) error = NULL;
   g_autofree char *folder = g_dir_make_tmp("holdfast-hold-XXXXXX", NULL);
-  gboolean sound;
-  HfHoldBook *book = hf_hold_book_open(folder, "/repo", &sound, &error);
+  HfHoldBook *book = hf_hold_book_open(folder, "/repo", &error);
   g_assert_no_error(error);
-  g_assert_false(sound);
+  g_assert_false(hf_hold_book_complete(book));
+  g_assert_true(hf_hold_book_set_complete(book, &error));
   g_usleep(1100000);
   g_assert_cmpuint(hf_hold_book_now(book), ==, 0);
   hf_hold_book_run(book, TRUE);
@@ -281,8 +281,8 @@ static void test_clock(void)
       g_autofree char *path = g_build_filename(folder, name, NULL);
       g_assert_cmpint(g_unlink(path), ==, 0);
     }
-  book = hf_hold_book_open(folder, "/repo", &sound, &error);
-  g_assert_true(sound);
+  book = hf_hold_book_open(folder, "/repo", &error);
+  g_assert_true(hf_hold_book_complete(book));
   g_assert_cmpuint(hf_hold_book_now(book), ==, reached);
   g_assert_cmpuint(hf_hold_book_find(book, 7)->until, ==, 9);
   hf_hold_book_free(book);
@@ -404,6 +404,25 @@ static void test_lost_book(void)
   g_autofree char *book = book_path(lab);
   g_assert_cmpint(g_unlink(book), ==, 0);
   restart(lab);
+  pass(lab, HF_HOLD_LOCK - HOUR);
+  g_assert_true(has_flag(lab, PACK));
+  pass(lab, HF_HOLD_MARGIN + 2 * HOUR);
+  g_assert_false(has_flag(lab, PACK));
+}
+
+/* While its folder was not mounted, and the keeper began once more before it was. */
+static void test_lost_unmounted(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  make_object(lab, PACK);
+  hold(lab, DAY, PACK);
+  g_autofree char *book = book_path(lab), *away = g_build_filename(lab->folder, "away", NULL);
+  g_assert_cmpint(g_unlink(book), ==, 0);
+  g_assert_cmpint(g_rename(lab->repo, away), ==, 0);
+  restart(lab);
+  hf_holds_look(lab->holds);
+  restart(lab);
+  g_assert_cmpint(g_rename(away, lab->repo), ==, 0);
   pass(lab, HF_HOLD_LOCK - HOUR);
   g_assert_true(has_flag(lab, PACK));
   pass(lab, HF_HOLD_MARGIN + 2 * HOUR);
@@ -558,10 +577,10 @@ static void test_torn(void)
 {
   g_autoptr(GError) error = NULL;
   g_autofree char *folder = g_dir_make_tmp("holdfast-hold-XXXXXX", NULL);
-  gboolean sound;
   HfSys table = *real;
   HfHold first = { .inode = 7, .until = 9, .name = (char *)"data/x" }, second = { 8, 10, (char *)"data/y" };
-  HfHoldBook *book = hf_hold_book_open(folder, "/repo", &sound, &error);
+  HfHoldBook *book = hf_hold_book_open(folder, "/repo", &error);
+  g_assert_true(hf_hold_book_set_complete(book, &error));
   table.write = crash_write;
   table.ftruncate = crash_ftruncate;
   hf_sys = &table;
@@ -570,8 +589,8 @@ static void test_torn(void)
   hf_sys = real;
   g_assert_true(hf_hold_book_put(book, &second, 1, &error));
   hf_hold_book_free(book);
-  book = hf_hold_book_open(folder, "/repo", &sound, &error);
-  g_assert_true(sound);
+  book = hf_hold_book_open(folder, "/repo", &error);
+  g_assert_true(hf_hold_book_complete(book));
   g_assert_nonnull(hf_hold_book_find(book, 8));
   g_assert_null(hf_hold_book_find(book, 7));
   hf_hold_book_free(book);
@@ -712,6 +731,7 @@ int main(int argc, char **argv)
   g_test_add_func("/hold/hostile", test_hostile);
   g_test_add_func("/hold/unable", test_unable);
   g_test_add_func("/hold/lost-book", test_lost_book);
+  g_test_add_func("/hold/lost-unmounted", test_lost_unmounted);
   g_test_add_func("/hold/rotten-book", test_rotten_book);
   g_test_add_func("/hold/moved", test_moved);
   g_test_add_func("/hold/unmounted", test_unmounted);
