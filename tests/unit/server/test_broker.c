@@ -192,6 +192,25 @@ static guint64 knows(World *world, const char *id)
   return known->rate == ENDLESS ? 0 : known->rate;
 }
 
+/* The broker's thread tells at any moment. */
+static guint tells_of(World *world)
+{
+  g_autoptr(GMutexLocker) hold = g_mutex_locker_new(&world->lock);
+  return world->tells;
+}
+
+static guint64 most_of(World *world)
+{
+  g_autoptr(GMutexLocker) hold = g_mutex_locker_new(&world->lock);
+  return world->most;
+}
+
+static void limit_to(World *world, guint64 limit)
+{
+  g_autoptr(GMutexLocker) hold = g_mutex_locker_new(&world->lock);
+  world->limit = limit;
+}
+
 /* Until the task knows that rate. */
 static void await(World *world, const char *id, guint64 rate)
 {
@@ -207,7 +226,7 @@ static void test_shares(void)
   World world;
   world_open(&world, NULL);
   add_rule(&world, "far", near, far, 1024 * 1024, NULL);
-  world.limit = 1024 * 1024;
+  limit_to(&world, 1024 * 1024);
   g_assert_cmpuint(join(&world, "a"), ==, 1024 * 1024);
   g_assert_cmpuint(join(&world, "b"), ==, 512 * 1024);
   g_assert_cmpuint(knows(&world, "a"), ==, 512 * 1024); /* before the other began */
@@ -215,7 +234,7 @@ static void test_shares(void)
   g_assert_cmpuint(knows(&world, "b"), ==, 1024 * 1024 / 3);
 
   /* Those whom it does not concern. */
-  world.limit = 0;
+  limit_to(&world, 0);
   g_assert_cmpuint(join_at(&world, "x", "10.3.0.1", "10.2.0.9", "r", 0), ==, 0);
   g_assert_cmpuint(join_at(&world, "local", NULL, NULL, "r", 0), ==, 0);
   g_assert_cmpuint(join_at(&world, "name", "web1.example.org", "10.2.0.9", "r", 0), ==, 0);
@@ -245,11 +264,11 @@ static void test_shares(void)
   add_rule(&world, "slow", near, far, 2048, NULL);
   hf_broker_changed(world.broker);
   await(&world, "b", HF_BROKER_LEAST);
-  guint tells = world.tells;
+  guint tells = tells_of(&world);
   hf_broker_changed(world.broker);
   g_assert_cmpuint(join_at(&world, "x", "10.3.0.1", "10.2.0.9", "r", 0), ==, 0);
   g_usleep(20000);
-  g_assert_cmpuint(world.tells, ==, tells); /* nobody is told what he knows */
+  g_assert_cmpuint(tells_of(&world), ==, tells); /* nobody is told what he knows */
   world_close(&world);
 }
 
@@ -290,6 +309,7 @@ static gpointer crowd_main(gpointer data)
 
 static void test_many(void)
 {
+  const guint64 limit = 100 * 1024 * 1024;
   World world;
   Crowd crowds[8];
   GThread *threads[8];
@@ -297,7 +317,7 @@ static void test_many(void)
   add_rule(&world, "v6", (const char *[]){ "2001:db8:1::", "2001:db8:1:ffff::" },
            (const char *[]){ "2001:db8:2::", "2001:db8:2:ffff::" }, MEGA, NULL);
   add_rule(&world, "far", near, far, 100 * 1024 * 1024, NULL);
-  world.limit = 100 * 1024 * 1024;
+  limit_to(&world, limit);
   for (guint i = 0; i < 100; i++) {
     g_autofree char *id = g_strdup_printf("stays-%u", i);
     join(&world, id);
@@ -311,8 +331,8 @@ static void test_many(void)
     g_thread_join(threads[i]);
   await(&world, "stays-0", 1024 * 1024);
   await(&world, "stays-99", 1024 * 1024);
-  g_assert_cmpuint(world.most, <=, world.limit);
-  g_assert_cmpuint(world.most, >=, world.limit - 1024);
+  g_assert_cmpuint(most_of(&world), <=, limit);
+  g_assert_cmpuint(most_of(&world), >=, limit - 1024);
   world_close(&world);
 }
 
@@ -363,13 +383,13 @@ static void test_window(void)
   await(&world, "a", 1024 * 1024); /* by itself, at 22:00 */
   g_assert_cmpint(world_now(&world), >=, moment(zone, 2026, 11, 20, 22, 0, 0));
   g_assert_cmpint(world_now(&world), <=, moment(zone, 2026, 11, 20, 22, 0, 8));
-  guint tells = world.tells;
+  guint tells = tells_of(&world);
   set_clock(&world, moment(zone, 2026, 11, 20, 23, 59, 59.9));
   hf_broker_changed(world.broker);
   g_usleep(300000);
   g_assert_cmpint(world_now(&world), >=, moment(zone, 2026, 11, 21, 0, 0, 0));
   g_assert_cmpuint(knows(&world, "a"), ==, 1024 * 1024);
-  g_assert_cmpuint(world.tells, ==, tells);
+  g_assert_cmpuint(tells_of(&world), ==, tells);
   set_clock(&world, moment(zone, 2026, 11, 21, 1, 59, 59.7));
   hf_broker_changed(world.broker);
   await(&world, "a", 0);
@@ -388,11 +408,11 @@ static void test_clock_change(void)
   set_clock(&world, two);
   g_assert_cmpuint(join(&world, "a"), ==, 1024 * 1024);
   await(&world, "a", 0);
-  guint tells = world.tells;
+  guint tells = tells_of(&world);
   set_clock(&world, two + G_GINT64_CONSTANT(3600) * G_USEC_PER_SEC); /* 2:59:59.8 of the first, then 2:00 again */
   hf_broker_changed(world.broker);
   g_usleep(400000);
-  g_assert_cmpuint(world.tells, ==, tells);
+  g_assert_cmpuint(tells_of(&world), ==, tells);
   world_close(&world);
 }
 
@@ -412,7 +432,7 @@ static void test_deaf(void)
   World world;
   world_open(&world, NULL);
   add_rule(&world, "far", near, far, 1024 * 1024, NULL);
-  world.limit = 1024 * 1024;
+  limit_to(&world, 1024 * 1024);
   g_assert_cmpuint(join(&world, "a"), ==, 1024 * 1024);
   g_assert_cmpuint(join(&world, "b"), ==, 512 * 1024);
   set_deaf(&world, "a", TRUE);
@@ -474,11 +494,11 @@ static void test_frozen(void)
   join(&world, "a");
   join(&world, "b");
   hf_broker_end(world.broker);
-  guint tells = world.tells;
+  guint tells = tells_of(&world);
   hf_broker_leave(world.broker, "a");
   hf_broker_changed(world.broker);
   g_usleep(20000);
-  g_assert_cmpuint(world.tells, ==, tells);
+  g_assert_cmpuint(tells_of(&world), ==, tells);
   g_assert_cmpuint(knows(&world, "b"), ==, 512 * 1024);
   const HfBrokerTask late = { "late", "late", "10.1.0.1", "10.2.0.1", "r", 0 };
   g_assert_cmpuint(hf_broker_join(world.broker, &late), ==, HF_BROKER_LEAST);
