@@ -101,6 +101,9 @@ typedef struct HfApiActions {
   gboolean (*host_rescan)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
   /* Sends it the agent that hosts get that are added by SSH. */
   gboolean (*host_upgrade)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
+  /* `role` "transport" or "installer", `action` "Start", "Stop" or "Restart". */
+  gboolean (*host_role)(gpointer data, const HfApiActor *by, const char *host_id, const char *role, const char *action,
+                        char **session, GError **error);
   /* Fetches its logs, and gives those that were fetched last, a tar file: HF_ERROR_NOT_FOUND when there are none. */
   gboolean (*host_logs)(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error);
   GBytes *(*host_logs_read)(gpointer data, const char *host_id, GError **error);

@@ -153,6 +153,17 @@ gboolean hf_api_host_upgrade(HfApiCall *call, GError **error)
          hf_api_answer_session(call, session, error);
 }
 
+gboolean hf_api_host_role(HfApiCall *call, GError **error)
+{
+  char *session = NULL;
+  HfApiActor by = hf_api_actor(call);
+  const HfApiActions *actions = call->api->settings.actions;
+  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_role, error) &&
+         actions->host_role(actions->data, &by, call->params[0], hf_api_text_at(call->body, "role"),
+                            hf_api_text_at(call->body, "action"), &session, error) &&
+         hf_api_answer_session(call, session, error);
+}
+
 gboolean hf_api_host_logs(HfApiCall *call, GError **error)
 {
   char *session = NULL;

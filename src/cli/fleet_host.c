@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The verbs host list, show, add, rescan and remove. */
+/* The verbs of hosts. */
 #include "base/error.h"
 #include "cli/fleet.h"
 #include "cli/secretfile.h"
@@ -184,15 +184,17 @@ gboolean hf_verb_host_remove(const HfOptions *options, HfCli *cli, GError **erro
   return act(options, cli, "DELETE", "", error);
 }
 
-/* ---- host upgrade, host logs ---- */
+/* ---- host upgrade, start, stop, restart, logs ---- */
 
-/* Starts what is at `what` below the host's own address and waits for it; *id is the host's, caller frees. */
-static gboolean run(HfFleet *fleet, const HfOptions *options, const char *what, char **id, GError **error)
+/* Starts what is at `what` below the host's own address, told `body` (taken; NULL: nothing), and waits; *id is the
+ * host's, caller frees. */
+static gboolean run(HfFleet *fleet, const HfOptions *options, const char *what, json_t *body, char **id, GError **error)
 {
+  hf_autojson json_t *taken = body;
   hf_autojson json_t *session = NULL;
   *id = hf_fleet_id(fleet, &hf_fleet_host, options->host_name, error);
   g_autofree char *path = *id == NULL ? NULL : g_strdup_printf("%s/%s/%s", hf_fleet_host.list, *id, what);
-  return path != NULL && hf_fleet_ask(fleet, "POST", path, NULL, &session, error) &&
+  return path != NULL && hf_fleet_ask(fleet, "POST", path, json_incref(taken), &session, error) &&
          hf_fleet_started(fleet, session, !options->no_wait, error);
 }
 
@@ -200,7 +202,31 @@ gboolean hf_verb_host_upgrade(const HfOptions *options, HfCli *cli, GError **err
 {
   g_auto(HfFleet) fleet = { 0 };
   g_autofree char *id = NULL;
-  return hf_fleet_open(&fleet, options, cli, error) && run(&fleet, options, "upgrade", &id, error);
+  return hf_fleet_open(&fleet, options, cli, error) && run(&fleet, options, "upgrade", NULL, &id, error);
+}
+
+static gboolean act_on_role(const HfOptions *options, HfCli *cli, const char *action, GError **error)
+{
+  g_auto(HfFleet) fleet = { 0 };
+  g_autofree char *id = NULL;
+  const char *role = options->host_role == HF_HOST_ROLE_CHOICE_INSTALLER ? "installer" : "transport";
+  return hf_fleet_open(&fleet, options, cli, error) &&
+         run(&fleet, options, "roles", json_pack("{s:s, s:s}", "role", role, "action", action), &id, error);
+}
+
+gboolean hf_verb_host_start(const HfOptions *options, HfCli *cli, GError **error)
+{
+  return act_on_role(options, cli, "Start", error);
+}
+
+gboolean hf_verb_host_stop(const HfOptions *options, HfCli *cli, GError **error)
+{
+  return act_on_role(options, cli, "Stop", error);
+}
+
+gboolean hf_verb_host_restart(const HfOptions *options, HfCli *cli, GError **error)
+{
+  return act_on_role(options, cli, "Restart", error);
 }
 
 gboolean hf_verb_host_logs(const HfOptions *options, HfCli *cli, GError **error)
@@ -208,7 +234,7 @@ gboolean hf_verb_host_logs(const HfOptions *options, HfCli *cli, GError **error)
   g_auto(HfFleet) fleet = { 0 };
   g_autofree char *id = NULL;
   g_auto(HfBuffer) logs = HF_BUFFER_INIT;
-  if (!hf_fleet_open(&fleet, options, cli, error) || !run(&fleet, options, "logs", &id, error))
+  if (!hf_fleet_open(&fleet, options, cli, error) || !run(&fleet, options, "logs", NULL, &id, error))
     return FALSE;
   g_autofree char *path = g_strdup_printf("%s/%s/logs", hf_fleet_host.list, id);
   if (!hf_rest_get_bytes(fleet.rest, path, &logs, error))

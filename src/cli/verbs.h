@@ -91,6 +91,9 @@ gboolean hf_verb_account_password(const HfOptions *options, HfCli *cli, GError *
 gboolean hf_verb_account_remove(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_audit(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_host_upgrade(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_host_start(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_host_stop(const HfOptions *options, HfCli *cli, GError **error);
+gboolean hf_verb_host_restart(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_host_logs(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_notification_show(const HfOptions *options, HfCli *cli, GError **error);
 gboolean hf_verb_notification_mail(const HfOptions *options, HfCli *cli, GError **error);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "program/actions.h"
 
+#include <string.h>
+
 #include "base/error.h"
 
 /* Permission was checked by the interface; the actor is for sessions and the audit trail. */
@@ -84,6 +86,18 @@ static gboolean host_upgrade(gpointer data, const HfApiActor *by, const char *ho
                    "its configuration");
   HfManagedAgent agent = { .path = path, .package = package, .version = HF_VERSION };
   return hf_managed_upgrade(real->managed, &actor, host_id, &agent, session, error);
+}
+
+static gboolean host_role(gpointer data, const HfApiActor *by, const char *host_id, const char *role,
+                          const char *action, char **session, GError **error)
+{
+  HfActor actor = actor_of(by);
+  HfManagedRole wish = { .role = role, .act = HF_INSTALLER_ROLE_ACT_RESTART };
+  if (strcmp(action, "Start") == 0)
+    wish.act = HF_INSTALLER_ROLE_ACT_START;
+  else if (strcmp(action, "Stop") == 0)
+    wish.act = HF_INSTALLER_ROLE_ACT_STOP;
+  return hf_managed_role(((HfProgramActions *)data)->managed, &actor, host_id, &wish, session, error);
 }
 
 static gboolean host_logs(gpointer data, const HfApiActor *by, const char *host_id, char **session, GError **error)
@@ -234,7 +248,7 @@ void hf_program_actions(HfProgramActions *real, HfApiActions *actions)
     .data = real,
     .job_start = job_start, .job_stop = job_stop, .job_retry = job_retry, .session_stop = session_stop,
     .jobs_changed = jobs_changed, .traffic_changed = traffic_changed,
-    .host_add = host_add, .host_rescan = host_rescan, .host_upgrade = host_upgrade,
+    .host_add = host_add, .host_rescan = host_rescan, .host_upgrade = host_upgrade, .host_role = host_role,
     .host_logs = host_logs, .host_logs_read = host_logs_read, .host_remove = host_remove, .host_key = host_key,
     .repository_create = repository_create, .repository_rescan = repository_rescan,
     .repository_remove = repository_remove,

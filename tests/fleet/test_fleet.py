@@ -220,6 +220,32 @@ class FleetTest(unittest.TestCase):
                          ['status'] == 'Available')
         fleet.run(job)
 
+    def test_roles(self):
+        """Stopped, a role serves nobody until it is started, also when its agent is told twice."""
+        fleet = self.fleet
+        one, keep = fleet.add_agent('one'), fleet.add_agent('keep')
+        repository = fleet.add_repository('main', keep)
+        job = fleet.add_job('docs', one, [self.source('source')], repository)
+        told = f'/api/v1/holdfast/hosts/{keep.id}/roles'
+
+        def tell(action, role='transport'):
+            session = fleet.post(told, {'role': role, 'action': action})['id']
+            return fleet.wait(session)['result']['result']
+
+        def state():
+            return fleet.get(f'/api/v1/holdfast/hosts/{keep.id}')['roles']['transport']
+        self.assertEqual(state(), 'running')
+        self.assertEqual([tell('Stop'), tell('Stop'), state()], ['Success', 'Success', 'stopped'])
+        session = fleet.start(job)
+        self.assertEqual(fleet.wait(session)['result']['result'], 'Failed')
+        self.assertEqual([tell('Start'), tell('Start'), state()], ['Success', 'Success', 'running'])
+        fleet.run(job)
+        self.assertEqual(tell('Stop', 'installer'), 'Failed')
+        self.assertEqual([tell('Restart'), tell('Restart', 'installer')], ['Success', 'Success'])
+        rig.wait_for('the host', 60, lambda: fleet.get(f'/api/v1/backupInfrastructure/managedServers/{keep.id}')
+                     ['status'] == 'Available')
+        fleet.run(job)
+
     def test_no_inotify(self):
         """All instances of inotify are taken by others: the agent looks now and then instead."""
         words = 'echo 0 > /proc/sys/user/max_inotify_instances && exec unshare --map-user=1 --map-group=1 "$0" "$@"'

@@ -11,6 +11,8 @@
 #include "server/jobs/state.h"
 
 #define FIRST_CALL_MS 20000 /* an agent that was just enrolled starts its roles */
+#define ROLE_MS 15000       /* a role ends and begins in this time */
+#define ROLE_STEP_US 200000
 
 /* ---- What hosts tell. ---- */
 
@@ -147,6 +149,57 @@ void hf_managed_ops(HfManaged *managed, HfHostsOps *ops)
 {
   *ops = (HfHostsOps){ .user = managed, .status = told_status, .facts = told_facts, .told = told, .issued = issued,
                        .known = known, .roles = roles };
+}
+
+/* ---- Roles of a host. ---- */
+
+static const char *state_of(const HfInstallerRole *role)
+{
+  return role->running ? "running" : role->wanted ? "down" : "stopped";
+}
+
+/* Asks the host what it is now, and puts that down. */
+static gboolean look(HfManaged *managed, char *host_id, HfInstallerStatus *status, GError **error)
+{
+  if (!hf_hosts_status(managed->hosts, host_id, status, error))
+    return FALSE;
+  json_t *roles = json_object();
+  for (guint i = 0; i < status->n_roles; i++)
+    json_object_set_new(roles, status->roles[i].name, json_string(state_of(&status->roles[i])));
+  char *text = json_dumps(roles, JSON_COMPACT);
+  HfHostRow facts = { .id = host_id, .processors = status->processors, .memory = (gint64)status->memory_total,
+                      .roles = text };
+  hf_inv_host_facts(managed->inv, &facts, NULL);
+  free(text);
+  json_decref(roles);
+  return TRUE;
+}
+
+static const HfInstallerRole *role_of(const HfInstallerStatus *status, const char *name)
+{
+  for (guint i = 0; i < status->n_roles; i++)
+    if (g_str_equal(status->roles[i].name, name))
+      return &status->roles[i];
+  return NULL;
+}
+
+/* Until the role is `state`, and another process than `before` (0: any), or for ROLE_MS; what it is then stands in the
+ * host's row. */
+static gboolean await_role(HfManaged *managed, char *host_id, const char *name, const char *state, guint32 before,
+                           GError **error)
+{
+  for (gint64 until = g_get_monotonic_time() + ROLE_MS * G_TIME_SPAN_MILLISECOND;;) {
+    g_auto(HfInstallerStatus) status = { 0 };
+    if (!look(managed, host_id, &status, error))
+      return FALSE;
+    const HfInstallerRole *role = role_of(&status, name);
+    if (role != NULL && g_str_equal(state_of(role), state) && (before == 0 || role->pid != before))
+      return TRUE;
+    if (g_get_monotonic_time() >= until)
+      return hf_fail(error, HF_ERROR_BUSY, "role '%s' is not %s yet; 'holdfast host rescan' tells when it is", name,
+                     state);
+    g_usleep(ROLE_STEP_US);
+  }
 }
 
 /* ---- Beginning. ---- */
@@ -308,8 +361,9 @@ static gboolean run_add(HfJobsRun *run, gpointer data, const char **result, GErr
   if (!take_credential(adding, error) || !enroll(adding, &enrolled, error) || !keep(run, adding, &enrolled, error))
     return FALSE;
   hf_run_log(run, HF_LINE_SUCCEEDED, "%s is host %s, with agent %s", adding->address, enrolled.host, enrolled.program);
-  if (!hf_hosts_wait(adding->managed->hosts, enrolled.host, FIRST_CALL_MS, &why)) {
-    hf_run_log(run, HF_LINE_WARNING, "It is enrolled and does not answer yet: %s", why->message);
+  if (!hf_hosts_wait(adding->managed->hosts, enrolled.host, FIRST_CALL_MS, &why) ||
+      !await_role(adding->managed, enrolled.host, "transport", "running", 0, &why)) {
+    hf_run_log(run, HF_LINE_WARNING, "It is enrolled and not ready yet: %s", why->message);
     *result = HF_RESULT_WARNING;
   }
   return TRUE;
@@ -336,6 +390,8 @@ typedef struct Errand {
   char *host_id;
   char *path, *version; /* of an upgrade */
   gboolean package;
+  char *role;           /* that is told to */
+  HfInstallerRoleAct act;
 } Errand;
 
 static void errand_free(gpointer data)
@@ -344,6 +400,7 @@ static void errand_free(gpointer data)
   g_free(errand->host_id);
   g_free(errand->path);
   g_free(errand->version);
+  g_free(errand->role);
   g_free(errand);
 }
 
@@ -379,10 +436,8 @@ static gboolean run_rescan(HfJobsRun *run, gpointer data, const char **result G_
   g_auto(HfInstallerStatus) status = { 0 };
   hf_hosts_nudge(errand->managed->hosts, errand->host_id);
   if (!hf_hosts_wait(errand->managed->hosts, errand->host_id, 15000, error) ||
-      !hf_hosts_status(errand->managed->hosts, errand->host_id, &status, error))
+      !look(errand->managed, errand->host_id, &status, error))
     return FALSE;
-  HfHostRow facts = { .id = errand->host_id, .processors = status.processors, .memory = (gint64)status.memory_total };
-  hf_inv_host_facts(errand->managed->inv, &facts, NULL);
   for (guint i = 0; i < status.n_roles; i++)
     hf_run_log(run, status.roles[i].running || !status.roles[i].wanted ? HF_LINE_SUCCEEDED : HF_LINE_WARNING,
                "Role %s: %s", status.roles[i].name, status.roles[i].running ? "listens" : "does not listen");
@@ -395,7 +450,7 @@ gboolean hf_managed_rescan(HfManaged *managed, const HfActor *actor, const char 
   return spawn(managed, actor, host_id, run_rescan, session, error);
 }
 
-/* ---- Upgrades, logs. ---- */
+/* ---- Upgrades, roles, logs. ---- */
 
 static gboolean run_upgrade(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
 {
@@ -417,6 +472,36 @@ gboolean hf_managed_upgrade(HfManaged *managed, const HfActor *actor, const char
   errand->version = g_strdup(agent->version);
   errand->package = agent->package;
   return spawn_errand(errand, actor, host_id, run_upgrade, session, error);
+}
+
+/* The installer carries the answer, and ends after it. */
+static gboolean run_role(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
+{
+  const Errand *errand = data;
+  HfManaged *managed = errand->managed;
+  const char *state = errand->act == HF_INSTALLER_ROLE_ACT_STOP ? "stopped" : "running";
+  g_auto(HfInstallerStatus) status = { 0 };
+  if (!hf_hosts_wait(managed->hosts, errand->host_id, FIRST_CALL_MS, error) ||
+      !look(managed, errand->host_id, &status, error) ||
+      !hf_hosts_role(managed->hosts, errand->host_id, errand->role, errand->act, error))
+    return FALSE;
+  const HfInstallerRole *role = role_of(&status, errand->role);
+  guint32 before = role != NULL && errand->act == HF_INSTALLER_ROLE_ACT_RESTART ? role->pid : 0;
+  if (!g_str_equal(errand->role, "installer") &&
+      !await_role(managed, errand->host_id, errand->role, state, before, error))
+    return FALSE;
+  hf_run_log(run, HF_LINE_SUCCEEDED, "Role %s is %s", errand->role, state);
+  return TRUE;
+}
+
+gboolean hf_managed_role(HfManaged *managed, const HfActor *actor, const char *host_id, const HfManagedRole *wish,
+                         char **session, GError **error)
+{
+  Errand *errand = g_new0(Errand, 1);
+  errand->managed = managed;
+  errand->role = g_strdup(wish->role);
+  errand->act = wish->act;
+  return spawn_errand(errand, actor, host_id, run_role, session, error);
 }
 
 static char *logs_path(const HfManaged *managed, const char *host_id)

@@ -46,6 +46,14 @@ typedef struct HfManagedAgent {
 /* Sends it to the host, which installs it when no task runs there. */
 gboolean hf_managed_upgrade(HfManaged *managed, const HfActor *actor, const char *host_id, const HfManagedAgent *agent,
                             char **session, GError **error);
+/* `role`: "transport", "installer"; copied. */
+typedef struct HfManagedRole {
+  const char *role;
+  HfInstallerRoleAct act;
+} HfManagedRole;
+/* HF_ERROR_NOT_FOUND by the host, in the session: it has no such role, or not one that can be told so. */
+gboolean hf_managed_role(HfManaged *managed, const HfActor *actor, const char *host_id, const HfManagedRole *wish,
+                         char **session, GError **error);
 /* Fetches the host's logs into `logs` of the state folder; a later fetch replaces them. */
 gboolean hf_managed_logs(HfManaged *managed, const HfActor *actor, const char *host_id, char **session, GError **error);
 /* The tar file that was fetched last, or NULL with HF_ERROR_NOT_FOUND. */

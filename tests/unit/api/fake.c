@@ -106,6 +106,14 @@ static gboolean simple(gpointer data, const HfApiActor *by, const char *thing, c
   return TRUE;
 }
 
+static gboolean host_role(gpointer data, const HfApiActor *by, const char *host, const char *role, const char *action,
+                          char **id, GError **error)
+{
+  g_assert_true(g_str_equal(role, "transport") || g_str_equal(role, "installer"));
+  g_assert_true(g_str_equal(action, "Start") || g_str_equal(action, "Stop") || g_str_equal(action, "Restart"));
+  return simple(data, by, host, id, error);
+}
+
 static gboolean repository_create(gpointer data, const HfApiActor *by, const HfApiRepositorySpec *spec, char **id,
                                   GError **error)
 {
@@ -220,6 +228,7 @@ void fake_actions(HfApiActions *actions, HfInventory *inventory)
     .host_add = host_add,
     .host_rescan = simple,
     .host_upgrade = simple,
+    .host_role = host_role,
     .host_logs = simple,
     .host_logs_read = host_logs_read,
     .host_remove = host_remove,

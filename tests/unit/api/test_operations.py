@@ -181,6 +181,11 @@ class Operations(restcase.Case):
         self.go("POST", servers + "/rescan", 404, {"ids": [host["id"], restcase.NO_ID]})
         own = f"/api/v1/holdfast/hosts/{host['id']}"
         self.go("POST", own + "/upgrade", 201)
+        for action in ("Stop", "Start", "Restart"):
+            self.go("POST", own + "/roles", 201, {"role": "transport", "action": action})
+        self.go("POST", own + "/roles", 400, {"role": "transport", "action": "Hide"})
+        self.go("POST", own + "/roles", 400, {"role": "keeper", "action": "Stop"})
+        self.go("POST", f"/api/v1/holdfast/hosts/{restcase.NO_ID}/roles", 404, {"role": "transport", "action": "Stop"})
         self.go("POST", own + "/logs", 201)
         self.assertEqual(self.ask(self.admin, "GET", own + "/logs", status=200).body, "a\0tar")
         self.go("GET", f"/api/v1/holdfast/hosts/{restcase.NO_ID}/logs", 404)

@@ -269,6 +269,7 @@ LOOKS = [['whoami'], ['host', 'list'], ['host', 'show', 'web1.example'], ['crede
 CHANGES = [['host', 'add', 'x.example', '--token', 'T'], ['host', 'add', 'x', '--ssh', 'u', '--key', 'admin'],
            ['host', 'rescan', 'web1.example'],
            ['host', 'remove', 'web1.example'], ['host', 'upgrade', 'web1.example'],
+           ['host', 'start', 'web1.example'], ['host', 'stop', 'web1.example'], ['host', 'restart', 'web1.example'],
            ['host', 'logs', 'web1.example', '--to', 'x.tar'], ['credential', 'add', 'x', '--password-file', 'admin'],
            ['credential', 'change', 'root', '--description', 'x'], ['credential', 'remove', 'root'],
            ['credential', 'change', 'root', '--password-file', 'admin'],
@@ -477,7 +478,8 @@ class Verbs(Fleet):
 
     def test_host_care(self):
         """What a server cannot do is said, and nothing is written."""
-        for words in (['upgrade', 'web1.example'], ['logs', 'web1.example', '--to', 'logs.tar']):
+        for words in (['upgrade', 'web1.example'],
+                      ['stop', 'web1.example', '--role', 'installer'], ['logs', 'web1.example', '--to', 'logs.tar']):
             done = self.run_it('host', *words)
             if done.returncode != 0:
                 self.assertFalse((self.folder / 'logs.tar').exists())
