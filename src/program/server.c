@@ -21,6 +21,7 @@
 
 #define READERS 16u
 #define CARE_US (60 * G_USEC_PER_SEC)
+#define TELL_US (15 * G_USEC_PER_SEC)
 #define DAY_US (G_GINT64_CONSTANT(86400) * G_USEC_PER_SEC)
 #define KEEP_SESSIONS_US (365 * DAY_US)
 #define KEEP_AUDIT_US (3 * 365 * DAY_US)
@@ -275,18 +276,28 @@ static void care(HfServer *server, gboolean daily)
   hf_audit_sweep(server->db, now - KEEP_AUDIT_US, NULL);
 }
 
+/* Has `period` passed since *last (0: never done)? Then it counts as done now. */
+static gboolean is_time(gint64 *last, gint64 period)
+{
+  gint64 now = g_get_monotonic_time();
+  if (*last != 0 && now - *last < period)
+    return FALSE;
+  *last = now;
+  return TRUE;
+}
+
 static gpointer care_main(gpointer data)
 {
   HfServer *server = data;
-  gint64 last = 0;
+  gint64 cared = 0, day = 0;
   g_mutex_lock(&server->mutex);
   while (!server->stop) {
     g_mutex_unlock(&server->mutex);
-    gboolean daily = g_get_monotonic_time() - last >= DAY_US || last == 0;
-    last = daily ? g_get_monotonic_time() : last;
-    care(server, daily);
+    hf_hosts_tell_again(server->hosts);
+    if (is_time(&cared, CARE_US))
+      care(server, is_time(&day, DAY_US));
     g_mutex_lock(&server->mutex);
-    gint64 until = g_get_monotonic_time() + CARE_US;
+    gint64 until = g_get_monotonic_time() + TELL_US;
     while (!server->stop && g_cond_wait_until(&server->wake, &server->mutex, until))
       ;
   }

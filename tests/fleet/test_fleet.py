@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A server, agents and repositories as real processes: backup, increment, copy, restore to another host, verification,
 retention, rescan of a lost catalogue, and restarts in the middle. Usage: test_fleet.py BUILD"""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -40,6 +41,9 @@ class FleetTest(unittest.TestCase):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(os.urandom(size))
         return folder
+
+    def status_of(self, host):
+        return self.fleet.get(f'/api/v1/backupInfrastructure/managedServers/{host.id}')['status']
 
     def assert_same(self, left, right):
         found = same(left, right)
@@ -242,9 +246,17 @@ class FleetTest(unittest.TestCase):
         fleet.run(job)
         self.assertEqual(tell('Stop', 'installer'), 'Failed')
         self.assertEqual([tell('Restart'), tell('Restart', 'installer')], ['Success', 'Success'])
-        rig.wait_for('the host', 60, lambda: fleet.get(f'/api/v1/backupInfrastructure/managedServers/{keep.id}')
-                     ['status'] == 'Available')
+        rig.wait_for('the host', 60, lambda: self.status_of(keep) == 'Available')
         fleet.run(job)
+
+    def test_status_that_was_not_kept(self):
+        """The database was away when a host came back: what stands there is mended, without anything that happens."""
+        one = self.fleet.add_agent('one')
+        with contextlib.closing(sqlite3.connect(self.folder / 'server' / 'server.db')) as database, database:
+            database.execute("UPDATE hosts SET status = 'Unavailable', last_seen = 0 WHERE id = ?", [one.id])
+        self.assertEqual(self.status_of(one), 'Unavailable')
+        rig.wait_for('the status', 40, lambda: self.status_of(one) == 'Available')
+        self.assertGreater(self.fleet.get(f'/api/v1/holdfast/hosts/{one.id}')['lastSeen'], '2026')
 
     def test_no_inotify(self):
         """All instances of inotify are taken by others: the agent looks now and then instead."""

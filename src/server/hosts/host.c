@@ -41,6 +41,7 @@ void hf_host_leave(HfHost *host)
 
 static void set_available(HfHost *host, HfRpc *rpc, const char *why)
 {
+  HF_LOCK(&host->telling);
   g_mutex_lock(&host->lock);
   gboolean was = host->available, same = !was && rpc == NULL && g_strcmp0(host->why, why) == 0;
   if (was && rpc == NULL)
@@ -55,6 +56,17 @@ static void set_available(HfHost *host, HfRpc *rpc, const char *why)
   g_mutex_unlock(&host->lock);
   if (!same && host->hosts->ops.status != NULL)
     host->hosts->ops.status(host->hosts->ops.user, host->id, rpc != NULL, why);
+}
+
+void hf_host_tell_again(HfHost *host)
+{
+  HF_LOCK(&host->telling);
+  g_mutex_lock(&host->lock);
+  gboolean available = host->available, known = available || host->why != NULL;
+  g_autofree char *why = g_strdup(host->why);
+  g_mutex_unlock(&host->lock);
+  if (known && host->hosts->ops.still != NULL)
+    host->hosts->ops.still(host->hosts->ops.user, host->id, available, why);
 }
 
 /* ---- events ---- */

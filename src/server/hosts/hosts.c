@@ -98,6 +98,7 @@ static HfHost *host_new(HfHosts *hosts, const char *id, const char *name, const 
   host->address = g_strdup(address);
   host->port = port;
   host->away_since = g_get_monotonic_time();
+  g_mutex_init(&host->telling);
   g_mutex_init(&host->ordering);
   g_mutex_init(&host->lock);
   g_cond_init(&host->changed);
@@ -116,6 +117,7 @@ void hf_host_unref(HfHost *host)
   g_free(host->address);
   g_free(host->why);
   g_free(host->reached);
+  g_mutex_clear(&host->telling);
   g_mutex_clear(&host->ordering);
   g_mutex_clear(&host->lock);
   g_cond_clear(&host->changed);
@@ -242,6 +244,13 @@ void hf_hosts_break(HfHosts *hosts)
   g_autoptr(GPtrArray) all = all_hosts(hosts);
   for (guint i = 0; i < all->len; i++)
     let_go(all->pdata[i]);
+}
+
+void hf_hosts_tell_again(HfHosts *hosts)
+{
+  g_autoptr(GPtrArray) all = all_hosts(hosts);
+  for (guint i = 0; i < all->len; i++)
+    hf_host_tell_again(all->pdata[i]);
 }
 
 /* ---- connections that are being made ---- */

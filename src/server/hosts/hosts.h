@@ -28,6 +28,8 @@ typedef struct HfHostsOps {
   gpointer user;
   /* The host answers, or not any more: `message` says why (NULL while it answers). */
   void (*status)(gpointer user, const char *host, gboolean available, const char *message);
+  /* The same again, though nothing changed (hf_hosts_tell_again): what of it could not be kept is kept now. */
+  void (*still)(gpointer user, const char *host, gboolean available, const char *message);
   /* What it said about itself at the beginning of a session. */
   void (*facts)(gpointer user, const char *host, const HfInstallerWelcome *welcome);
   /* FALSE: it could not be kept; it comes again in the next session. Must bear to see the same event twice. */
@@ -55,6 +57,8 @@ gboolean hf_hosts_set_identity(HfHosts *hosts, const HfServerIdentity *identity,
  * installer port of the catalogue. */
 void hf_hosts_add(HfHosts *hosts, const char *host, const char *name, const char *address, guint16 port);
 void hf_hosts_remove(HfHosts *hosts, const char *host);
+/* Calls ops.still for each host that was reached or missed once. To be called a few times a minute, never by ops. */
+void hf_hosts_tell_again(HfHosts *hosts);
 /* Calls it now, if it waits. */
 void hf_hosts_nudge(HfHosts *hosts, const char *host);
 /* TRUE when it answers, waiting for that up to `timeout_ms`; FALSE with HF_ERROR_IO that names it and why. One that is

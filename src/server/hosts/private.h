@@ -22,6 +22,7 @@ typedef struct HfHost {
   char *id, *name, *address;
   guint16 port;
   GThread *thread;
+  GMutex telling;  /* held while status or still are told, so that what is told last is what is so */
   GMutex ordering; /* held from the number of an order to its answer (invariant 3) */
   GMutex lock;     /* of all below */
   GCond changed;
@@ -69,6 +70,8 @@ void hf_host_leave(HfHost *host);
 /* Logs the rows of a connection from this server to a service of the host. */
 void hf_host_log_rows(HfHost *host, const char *service, const char *peer);
 
+/* Tells ops.still what is so. */
+void hf_host_tell_again(HfHost *host);
 /* The thread of a host: calls it until it is removed. */
 gpointer hf_host_thread(gpointer host);
 /* By what it told of its certificate. */

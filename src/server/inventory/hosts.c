@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "server/inventory/tables.h"
 
-#define SEEN_US (60 * G_USEC_PER_SEC) /* last_seen is written at most that often */
+#define SEEN_US (5 * 60 * G_USEC_PER_SEC) /* last_seen is written at most that often */
 
 #define R HfHostRow
 static const HfField host_fields[] = {

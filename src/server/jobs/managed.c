@@ -16,19 +16,26 @@
 
 /* ---- What hosts tell. ---- */
 
-static void told_status(gpointer user, const char *host, gboolean available, const char *message)
+/* What cannot be kept (the database is away) is told again in a moment. */
+static void keep_status(gpointer user, const char *host, gboolean available, const char *message)
 {
   HfManaged *managed = user;
   g_autoptr(HfHostRow) row = hf_inv_host_get(managed->inv, host, NULL);
   gboolean was = row != NULL && g_str_equal(row->status, HF_HOST_AVAILABLE);
-  hf_inv_host_status(managed->inv, host, available, message != NULL ? message : "", NULL);
-  hf_jobs_told_host(managed->jobs, host, available);
-  if (managed->notify == NULL || row == NULL || was == available)
+  gboolean kept = hf_inv_host_status(managed->inv, host, available, message != NULL ? message : "", NULL);
+  if (managed->notify == NULL || row == NULL || !kept || was == available)
     return;
   const char *pairs[] = { "host", row->name, NULL };
   hf_notify_event(managed->notify, available ? HF_SEVERITY_NOTICE : HF_SEVERITY_WARNING,
                   available ? "host-back" : "host-lost", pairs, "host %s %s", row->name,
                   available ? "answers" : "does not answer");
+}
+
+static void told_status(gpointer user, const char *host, gboolean available, const char *message)
+{
+  const HfManaged *managed = user;
+  keep_status(user, host, available, message);
+  hf_jobs_told_host(managed->jobs, host, available);
 }
 
 static char *addresses_json(const HfInstallerWelcome *welcome)
@@ -147,7 +154,7 @@ static const char *const *roles(gpointer user, const char *host)
 
 void hf_managed_ops(HfManaged *managed, HfHostsOps *ops)
 {
-  *ops = (HfHostsOps){ .user = managed, .status = told_status, .facts = told_facts, .told = told, .issued = issued,
+  *ops = (HfHostsOps){ .user = managed, .status = told_status, .still = keep_status, .facts = told_facts, .told = told, .issued = issued,
                        .known = known, .roles = roles };
 }
 
