@@ -154,8 +154,8 @@ static const char *const *roles(gpointer user, const char *host)
 
 void hf_managed_ops(HfManaged *managed, HfHostsOps *ops)
 {
-  *ops = (HfHostsOps){ .user = managed, .status = told_status, .still = keep_status, .facts = told_facts, .told = told, .issued = issued,
-                       .known = known, .roles = roles };
+  *ops = (HfHostsOps){ .user = managed, .status = told_status, .still = keep_status, .facts = told_facts, .told = told,
+                       .issued = issued, .known = known, .roles = roles };
 }
 
 /* ---- Roles of a host. ---- */
