@@ -481,7 +481,6 @@ gboolean hf_managed_upgrade(HfManaged *managed, const HfActor *actor, const char
   return spawn_errand(errand, actor, host_id, run_upgrade, session, error);
 }
 
-/* The installer carries the answer, and ends after it. */
 static gboolean run_role(HfJobsRun *run, gpointer data, const char **result G_GNUC_UNUSED, GError **error)
 {
   const Errand *errand = data;
@@ -492,10 +491,13 @@ static gboolean run_role(HfJobsRun *run, gpointer data, const char **result G_GN
       !look(managed, errand->host_id, &status, error) ||
       !hf_hosts_role(managed->hosts, errand->host_id, errand->role, errand->act, error))
     return FALSE;
+  if (g_str_equal(errand->role, "installer")) { /* it carries the answer, and ends after it: nobody saw it come back */
+    hf_run_log(run, HF_LINE_SUCCEEDED, "Role installer starts anew; the host answers again in a moment");
+    return TRUE;
+  }
   const HfInstallerRole *role = role_of(&status, errand->role);
   guint32 before = role != NULL && errand->act == HF_INSTALLER_ROLE_ACT_RESTART ? role->pid : 0;
-  if (!g_str_equal(errand->role, "installer") &&
-      !await_role(managed, errand->host_id, errand->role, state, before, error))
+  if (!await_role(managed, errand->host_id, errand->role, state, before, error))
     return FALSE;
   hf_run_log(run, HF_LINE_SUCCEEDED, "Role %s is %s", errand->role, state);
   return TRUE;
