@@ -51,7 +51,6 @@ void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own)
   HfPackState *state = pack_state(index, number);
   state->pack = (HfIndexPack){ .id = info->id, .kind = info->kind, .domain = info->domain, .length = info->length };
   state->in_store = TRUE;
-  state->covered = TRUE;
   for (guint f = 0; f < info->frames->len; f++) {
     const HfPackFrame *frame = &g_array_index(info->frames, HfPackFrame, f);
     for (guint b = 0; b < frame->blobs; b++) {
@@ -313,6 +312,9 @@ gboolean hf_index_add_pack(HfIndex *index, const HfPackInfo *info, GError **erro
 {
   g_rw_lock_writer_lock(&index->lock);
   hf_index_table_pack(index, info, TRUE);
+  guint32 number = hf_index_pack_number(index, &info->id, info->kind);
+  if (index->added)
+    g_array_append_val(index->added, number);
   gboolean full = index->table.durable >= HF_INDEX_TABLE_MAX;
   g_rw_lock_writer_unlock(&index->lock);
   return !full || hf_index_flush(index, TRUE, error);
@@ -334,7 +336,7 @@ gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error)
   if (index->store->features & HF_STORE_KEPT)
     return settle_kept(index, error);
   g_mutex_lock(&index->load);
-  gboolean done = hf_index_write_table(index, error) && (!merge || hf_index_merge_down(index, 4, error));
+  gboolean done = hf_index_settle(index, merge, error);
   g_mutex_unlock(&index->load);
   return done;
 }

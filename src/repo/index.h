@@ -13,6 +13,9 @@
  *  I5 At most one page is read a run and look-up.
  *  I6 In a store that a service keeps (HF_STORE_KEPT) the service alone writes and merges runs. Blobs that this process
  *     handed over stay claimed until hf_index_flush, which then reads the service's runs when there are many.
+ *  I7 What is read anew is shown at once and whole: until then look-ups see what was known before, and packs that this
+ *     process finished meanwhile stay in the store whether they were listed or not. So a blob that is stored is found
+ *     at any moment, by any thread.
  * Threads: all functions are thread-safe.
  */
 #pragma once
@@ -43,7 +46,7 @@ typedef struct HfLocation {
 } HfLocation;
 
 /* Lists packs, runs, marks, thin frames and damage; opens the runs; reads the directories of packs that no run
- * names (with a warning for those that cannot be read: they stay "uncovered"). A damaged run is dropped with a warning:
+ * names (with a warning for those that cannot be read). A damaged run is dropped with a warning:
  * its packs then count as not named. `report` may be NULL. */
 HfIndex *hf_index_open(HfStore *store, HfReport *report, GError **error);
 void hf_index_free(HfIndex *index);
@@ -75,7 +78,7 @@ gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error);
 /* ---- The whole: packs and entries, for collection, statistics, verification. ---- */
 typedef struct HfPackState {
   HfIndexPack pack;      /* length 0 when not known */
-  gboolean in_store, condemned, damaged, covered;
+  gboolean in_store, condemned, damaged;
 } HfPackState;
 /* All packs in the store; elements are HfPackState. Free with g_array_unref. */
 GArray *hf_index_packs(HfIndex *index);

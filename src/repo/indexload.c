@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Loading the index: runs first, then the list of packs, so that a run never names a pack that was not yet listed. */
+/* Loading the index. */
 #include <string.h>
 
 #include "base/error.h"
@@ -7,6 +7,7 @@
 #include "repo/objects.h"
 
 #define RECORD_LIMIT (HF_RECORD_LIMIT + 4096u)
+#define LOADS_MAX 8u /* others may merge runs away as often while we load them */
 
 void hf_index_run_free(HfIndexRun *run)
 {
@@ -49,27 +50,6 @@ static GHashTable *list_packs(HfStore *store, GError **error)
       return NULL;
   }
   return g_steal_pointer(&kinds);
-}
-
-/* What is in the store and what is condemned changes at once: no thread may see a condemned pack as a good one. */
-static void apply_packs(HfIndex *index, GHashTable *kinds, GHashTable *condemned)
-{
-  GHashTableIter iter;
-  gpointer id, kind;
-  for (guint i = 0; i < index->packs->len; i++) {
-    HfPackState *state = &g_array_index(index->packs, HfPackState, i);
-    state->in_store = FALSE;
-    state->condemned = FALSE;
-  }
-  g_hash_table_iter_init(&iter, kinds);
-  while (g_hash_table_iter_next(&iter, &id, &kind)) {
-    guint32 number = hf_index_pack_number(index, id, GPOINTER_TO_UINT(kind));
-    HfPackState *state = &g_array_index(index->packs, HfPackState, number);
-    state->in_store = TRUE;
-    state->condemned = g_hash_table_contains(condemned, id);
-    if (state->condemned)
-      g_atomic_int_set(&index->any_absent, 1);
-  }
 }
 
 /* ---- Marks, thin frames, damage. ---- */
@@ -133,24 +113,6 @@ static gboolean take_damage(GBytes *record, gpointer user, GError **error)
   return TRUE;
 }
 
-/* The marks are read before the packs are listed: a sweep removes the packs first and the mark last, so a mark that is
- * gone has no packs in the later listing. The other way round a pack that was listed, and swept with its mark right
- * after, would seem good. */
-gboolean hf_index_load_states(HfIndex *index, GError **error)
-{
-  g_autoptr(GHashTable) condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
-  if (!each_record(index, "gc/", "gc/mark.", take_mark, condemned, error))
-    return FALSE;
-  g_autoptr(GHashTable) kinds = list_packs(index->store, error);
-  if (!kinds)
-    return FALSE;
-  g_rw_lock_writer_lock(&index->lock);
-  apply_packs(index, kinds, condemned);
-  g_rw_lock_writer_unlock(&index->lock);
-  return each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
-         each_record(index, "damage/", "damage/", take_damage, index, error);
-}
-
 /* ---- Runs. ---- */
 
 HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error)
@@ -162,24 +124,6 @@ HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error)
   opened->packs = g_new(guint32, MAX(run->foot.packs, 1));
   opened->run = g_steal_pointer(&run);
   return opened;
-}
-
-/* Maps the run's packs to numbers of the index. `lock` is held for writing. */
-static void map_packs(HfIndex *index, HfIndexRun *run)
-{
-  for (guint32 i = 0; i < run->run->foot.packs; i++) {
-    const HfIndexPack *pack = &g_array_index(run->run->packs, HfIndexPack, i);
-    gpointer number = g_hash_table_lookup(index->pack_numbers, &pack->id);
-    run->packs[i] = HF_TABLE_NO_PACK;
-    if (!number)
-      continue;
-    HfPackState *state = &g_array_index(index->packs, HfPackState, GPOINTER_TO_UINT(number) - 1);
-    if (!state->in_store)
-      continue;
-    run->packs[i] = GPOINTER_TO_UINT(number) - 1;
-    state->pack = *pack;
-    state->covered = TRUE;
-  }
 }
 
 static gboolean is_superseded(GPtrArray *runs, const HfIndexRun *run)
@@ -199,7 +143,8 @@ void hf_index_distrust(HfIndex *index, const char *run, const char *message)
     hf_report_warning(index->report, run, "%s; the directories of its packs are read instead", message);
 }
 
-static GPtrArray *open_runs(HfIndex *index, GError **error)
+/* *gone: a run that was listed is not there any more: another process has merged it into one that was not listed. */
+static GPtrArray *open_runs(HfIndex *index, gboolean *gone, GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, "index/", error);
   if (!names)
@@ -213,7 +158,9 @@ static GPtrArray *open_runs(HfIndex *index, GError **error)
     HfIndexRun *run = hf_index_run_open(index, names->pdata[i], &problem);
     if (run)
       g_ptr_array_add(runs, run);
-    else if (!hf_error_is(problem, HF_ERROR_NOT_FOUND))
+    else if (hf_error_is(problem, HF_ERROR_NOT_FOUND))
+      *gone = TRUE;
+    else
       hf_report_warning(index->report, names->pdata[i], "%s; the directories of its packs are read instead",
                         problem->message);
   }
@@ -226,19 +173,6 @@ static GPtrArray *open_runs(HfIndex *index, GError **error)
 }
 
 /* ---- Packs that no run names. ---- */
-
-static GArray *uncovered_packs(HfIndex *index)
-{
-  GArray *numbers = g_array_new(FALSE, FALSE, sizeof(guint32));
-  g_rw_lock_reader_lock(&index->lock);
-  for (guint32 i = 0; i < index->packs->len; i++) {
-    const HfPackState *state = &g_array_index(index->packs, HfPackState, i);
-    if (state->in_store && !state->covered)
-      g_array_append_val(numbers, i);
-  }
-  g_rw_lock_reader_unlock(&index->lock);
-  return numbers;
-}
 
 static void read_directory(HfIndex *index, guint32 number)
 {
@@ -263,39 +197,148 @@ static void read_directory(HfIndex *index, guint32 number)
   }
 }
 
-gboolean hf_index_load(HfIndex *index, GError **error)
+/* Into the table. A lost index of a large repository: runs are written meanwhile, to keep memory bounded; a store that
+ * cannot be written must do without. */
+static void read_directories(HfIndex *index, const GArray *numbers, gboolean *gone)
 {
-  g_autoptr(GPtrArray) runs = open_runs(index, error);
-  if (!runs || !hf_index_load_states(index, error))
-    return FALSE;
-  g_rw_lock_writer_lock(&index->lock);
-  for (guint i = 0; i < index->packs->len; i++)
-    g_array_index(index->packs, HfPackState, i).covered = FALSE;
-  for (gsize i = 0; i < index->table.capacity; i++) {
-    const HfIndexTableEntry *entry = &index->table.entries[i];
-    if (entry->used && entry->pack != HF_TABLE_NO_PACK)
-      g_array_index(index->packs, HfPackState, entry->pack).covered = TRUE;
-  }
-  for (guint i = 0; i < runs->len; i++)
-    map_packs(index, runs->pdata[i]);
-  GPtrArray *old = index->runs;
-  index->runs = g_steal_pointer(&runs);
-  index->generation++;
-  g_rw_lock_writer_unlock(&index->lock);
-  g_ptr_array_unref(old);
-
-  /* A service indexes a pack before what needs it is committed (I6): one that no run names is of somebody at work. */
-  if (index->store->features & HF_STORE_KEPT)
-    return TRUE;
-  g_autoptr(GArray) numbers = uncovered_packs(index);
   for (guint i = 0; i < numbers->len; i++) {
     read_directory(index, g_array_index(numbers, guint32, i));
     g_rw_lock_reader_lock(&index->lock);
     gboolean full = index->table.durable >= 4 * HF_INDEX_TABLE_MAX;
     g_rw_lock_reader_unlock(&index->lock);
-    /* A lost index of a large repository: keep memory bounded. A store that cannot be written must do without. */
     if (full)
-      (void)hf_index_write_table(index, NULL);
+      (void)hf_index_write_table(index, gone, NULL);
   }
+}
+
+/* ---- The whole. ---- */
+
+/* What was found, and is not shown to anybody before all of it is known (I7). */
+typedef struct Found {
+  GPtrArray *runs;       /* of HfIndexRun*, their packs not mapped yet */
+  GHashTable *condemned; /* set of HfShortId*, owned */
+  GHashTable *kinds;     /* of packs: HfShortId* (owned) to HfPackKind */
+} Found;
+
+static void found_clear(Found *found)
+{
+  g_clear_pointer(&found->runs, g_ptr_array_unref);
+  g_clear_pointer(&found->condemned, g_hash_table_unref);
+  g_clear_pointer(&found->kinds, g_hash_table_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
+/* Runs first, so that none names a pack that was not listed yet. Then marks before packs: a sweep removes the packs
+ * first and the mark last, so a mark that is gone has no packs in the later listing. The other way round a pack that
+ * was listed, and swept with its mark right after, would seem good. */
+static gboolean look(HfIndex *index, Found *found, gboolean *gone, GError **error)
+{
+  found->condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
+  found->runs = open_runs(index, gone, error);
+  return found->runs && each_record(index, "gc/", "gc/mark.", take_mark, found->condemned, error) &&
+         (found->kinds = list_packs(index->store, error)) != NULL &&
+         each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
+         each_record(index, "damage/", "damage/", take_damage, index, error);
+}
+
+/* Maps the run's packs to numbers of the index, and notes them in `covered`. `lock` is held for writing. */
+static void map_packs(HfIndex *index, const Found *found, HfIndexRun *run, guint8 *covered)
+{
+  for (guint32 i = 0; i < run->run->foot.packs; i++) {
+    const HfIndexPack *pack = &g_array_index(run->run->packs, HfIndexPack, i);
+    run->packs[i] = HF_TABLE_NO_PACK;
+    if (!g_hash_table_contains(found->kinds, &pack->id))
+      continue;
+    run->packs[i] = hf_index_pack_number(index, &pack->id, pack->kind);
+    g_array_index(index->packs, HfPackState, run->packs[i]).pack = *pack;
+    covered[run->packs[i]] = 1;
+  }
+}
+
+/* Gives numbers to all packs. Returns the numbers of those that neither a run nor the table names. */
+static GArray *take_numbers(HfIndex *index, const Found *found)
+{
+  GArray *uncovered = g_array_new(FALSE, FALSE, sizeof(guint32));
+  GHashTableIter iter;
+  gpointer id, kind;
+  g_rw_lock_writer_lock(&index->lock);
+  g_hash_table_iter_init(&iter, found->kinds);
+  while (g_hash_table_iter_next(&iter, &id, &kind)) {
+    guint32 number = hf_index_pack_number(index, id, GPOINTER_TO_UINT(kind));
+    HfPackState *state = &g_array_index(index->packs, HfPackState, number);
+    /* Before it can be seen: no thread may take a condemned pack for a good one. */
+    state->condemned = state->condemned || g_hash_table_contains(found->condemned, id);
+    if (state->condemned)
+      g_atomic_int_set(&index->any_absent, 1);
+  }
+  g_autofree guint8 *covered = g_malloc0(MAX(index->packs->len, 1));
+  for (gsize i = 0; i < index->table.capacity; i++) {
+    const HfIndexTableEntry *entry = &index->table.entries[i];
+    if (entry->used && entry->pack != HF_TABLE_NO_PACK)
+      covered[entry->pack] = 1;
+  }
+  for (guint i = 0; i < found->runs->len; i++)
+    map_packs(index, found, found->runs->pdata[i], covered);
+  for (guint32 i = 0; i < index->packs->len; i++)
+    if (!covered[i] && g_hash_table_contains(found->kinds, &g_array_index(index->packs, HfPackState, i).pack.id))
+      g_array_append_val(uncovered, i);
+  g_rw_lock_writer_unlock(&index->lock);
+  return uncovered;
+}
+
+/* I7: shows all of it at once. Packs that were finished since the look began may not have been listed. */
+static void publish(HfIndex *index, Found *found, guint old_runs)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  for (guint i = 0; i < index->packs->len; i++) {
+    HfPackState *state = &g_array_index(index->packs, HfPackState, i);
+    state->in_store = g_hash_table_contains(found->kinds, &state->pack.id);
+    state->condemned = g_hash_table_contains(found->condemned, &state->pack.id);
+  }
+  for (guint i = 0; i < index->added->len; i++)
+    g_array_index(index->packs, HfPackState, g_array_index(index->added, guint32, i)).in_store = TRUE;
+  while (index->runs->len > old_runs) /* written since, by read_directories */
+    g_ptr_array_add(found->runs, g_ptr_array_steal_index(index->runs, old_runs));
+  GPtrArray *old = index->runs;
+  index->runs = g_steal_pointer(&found->runs);
+  index->generation++;
+  g_rw_lock_writer_unlock(&index->lock);
+  g_ptr_array_unref(old);
+}
+
+/* *gone: while it was loaded, another process has put runs together; with `last` what was found is taken for all that. */
+static gboolean load_once(HfIndex *index, gboolean last, gboolean *gone, GError **error)
+{
+  g_auto(Found) found = { 0 };
+  guint old_runs = index->runs->len;
+  if (!look(index, &found, gone, error))
+    return FALSE;
+  if (*gone && !last)
+    return TRUE;
+  g_autoptr(GArray) uncovered = take_numbers(index, &found);
+  /* A service indexes a pack before what needs it is committed (I6): one that no run names is of somebody at work. */
+  if (!(index->store->features & HF_STORE_KEPT))
+    read_directories(index, uncovered, gone);
+  publish(index, &found, old_runs);
   return TRUE;
+}
+
+static void collect_added(HfIndex *index, GArray *added)
+{
+  g_rw_lock_writer_lock(&index->lock);
+  index->added = added;
+  g_rw_lock_writer_unlock(&index->lock);
+}
+
+gboolean hf_index_load(HfIndex *index, GError **error)
+{
+  g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(guint32));
+  gboolean good = TRUE, gone = TRUE;
+  collect_added(index, added);
+  for (guint tries = 1; good && gone && tries <= LOADS_MAX; tries++) {
+    gone = FALSE;
+    good = load_once(index, tries == LOADS_MAX, &gone, error);
+  }
+  collect_added(index, NULL);
+  return good;
 }

@@ -10,17 +10,20 @@
 #include "repo/objects.h"
 
 #define MERGE_FAILURES_MAX 8u
+#define RUNS_KEPT 4u /* I4 */
 
 /* Numbers for the pack table of a new run. */
 typedef struct PackTable {
   GArray *packs;   /* HfIndexPack */
-  guint32 *number; /* for each pack of the index: number in `packs`, or HF_TABLE_NO_PACK */
+  guint32 *number; /* for each of the first `known` packs of the index: number in `packs`, or HF_TABLE_NO_PACK */
+  guint known;     /* those that came since are in no run that was begun before */
 } PackTable;
 
 static void pack_table_init(PackTable *table, guint packs)
 {
   table->packs = g_array_new(FALSE, FALSE, sizeof(HfIndexPack));
   table->number = g_new(guint32, MAX(packs, 1));
+  table->known = packs;
   memset(table->number, 0xff, packs * sizeof *table->number);
 }
 
@@ -31,17 +34,6 @@ static void pack_table_clear(PackTable *table)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(PackTable, pack_table_clear)
 
-/* Packs that came since there were `packs` of them are in no run that was begun before. */
-static void pack_table_grow(PackTable *table, HfIndex *index, guint packs)
-{
-  g_rw_lock_writer_lock(&index->lock);
-  if (index->packs->len > packs) {
-    table->number = g_renew(guint32, table->number, index->packs->len);
-    memset(table->number + packs, 0xff, (index->packs->len - packs) * sizeof *table->number);
-  }
-  g_rw_lock_writer_unlock(&index->lock);
-}
-
 static guint32 pack_table_number(PackTable *table, HfIndex *index, guint32 pack)
 {
   if (table->number[pack] == HF_TABLE_NO_PACK) {
@@ -51,14 +43,14 @@ static guint32 pack_table_number(PackTable *table, HfIndex *index, guint32 pack)
   return table->number[pack];
 }
 
-/* Makes the finished run known. Takes `numbers` for the mapping: all its packs are known to the index. */
+/* Makes the finished run known: all its packs are known to the index. */
 static gboolean adopt_run(HfIndex *index, const char *name, const PackTable *table, GPtrArray *replaced, GError **error)
 {
   HfIndexRun *run = hf_index_run_open(index, name, error);
   if (!run)
     return FALSE;
   g_rw_lock_writer_lock(&index->lock);
-  for (guint i = 0; i < index->packs->len; i++)
+  for (guint i = 0; i < table->known; i++)
     if (table->number[i] != HF_TABLE_NO_PACK)
       run->packs[table->number[i]] = g_array_index(index->packs, HfPackState, i).in_store ? i : HF_TABLE_NO_PACK;
   for (guint i = 0; replaced && i < replaced->len; i++)
@@ -104,19 +96,19 @@ static void remove_distrusted(HfIndex *index)
 }
 
 /* What was written leaves the table; what came meanwhile stays. */
-static void take_written(HfIndex *index, const PackTable *table, guint packs)
+static void take_written(HfIndex *index, const PackTable *table)
 {
   g_rw_lock_writer_lock(&index->lock);
   g_autoptr(GArray) durable = hf_index_table_take_durable(&index->table);
   for (guint i = 0; i < durable->len; i++) {
     const HfIndexTableEntry *entry = &g_array_index(durable, HfIndexTableEntry, i);
-    if (entry->pack >= packs || table->number[entry->pack] == HF_TABLE_NO_PACK)
+    if (entry->pack >= table->known || table->number[entry->pack] == HF_TABLE_NO_PACK)
       hf_index_table_add(&index->table, entry);
   }
   g_rw_lock_writer_unlock(&index->lock);
 }
 
-gboolean hf_index_write_table(HfIndex *index, GError **error)
+gboolean hf_index_write_table(HfIndex *index, gboolean *gone, GError **error)
 {
   g_autoptr(GError) problem = NULL;
   g_rw_lock_writer_lock(&index->lock);
@@ -126,7 +118,6 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
       g_array_append_vals(entries, &index->table.entries[i], 1);
   g_auto(PackTable) table;
   pack_table_init(&table, index->packs->len);
-  guint packs = index->packs->len;
   g_rw_lock_writer_unlock(&index->lock);
   if (entries->len == 0)
     return TRUE;
@@ -135,17 +126,22 @@ gboolean hf_index_write_table(HfIndex *index, GError **error)
   g_autofree char *name = write_entries(index, entries, &table, error);
   if (!name)
     return FALSE;
-  pack_table_grow(&table, index, packs);
   gboolean adopted = adopt_run(index, name, &table, NULL, &problem);
   if (!adopted && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) {
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
-  take_written(index, &table, packs);
+  take_written(index, &table);
   remove_distrusted(index);
-  /* Another process has merged the run away already, or rebuilds the index: what stood in it stands in another run, or
-   * in the directories of the packs. */
-  return adopted || hf_index_load(index, error);
+  *gone = *gone || !adopted;
+  return TRUE;
+}
+
+/* Who writes the table while it loads the index does the second part itself. */
+static gboolean settle_table(HfIndex *index, GError **error)
+{
+  gboolean gone = FALSE;
+  return hf_index_write_table(index, &gone, error) && (!gone || hf_index_load(index, error));
 }
 
 /* ---- Merging. ---- */
@@ -237,7 +233,6 @@ static gboolean merge_runs(HfIndex *index, GPtrArray *runs, GError **error)
   g_auto(PackTable) table;
   g_rw_lock_reader_lock(&index->lock);
   pack_table_init(&table, index->packs->len);
-  guint packs = index->packs->len;
   g_rw_lock_reader_unlock(&index->lock);
 
   g_autofree Input *inputs = g_new0(Input, runs->len);
@@ -257,7 +252,6 @@ static gboolean merge_runs(HfIndex *index, GPtrArray *runs, GError **error)
                                                superseded, runs->len, error);
   if (!name)
     return FALSE;
-  pack_table_grow(&table, index, packs);
   g_autoptr(GPtrArray) old_names = g_ptr_array_new_with_free_func(g_free);
   for (guint i = 0; i < runs->len; i++)
     g_ptr_array_add(old_names, g_strdup(((HfIndexRun *)runs->pdata[i])->run->name));
@@ -308,15 +302,13 @@ static gboolean replace_damaged(HfIndex *index, GPtrArray *runs, GError **error)
     if (problem && !hf_error_is(problem, HF_ERROR_NOT_FOUND)) /* gone: another has merged it away */
       hf_index_distrust(index, run->name, problem->message);
   }
-  return hf_index_load(index, error) && hf_index_write_table(index, error);
+  return hf_index_load(index, error) && settle_table(index, error);
 }
 
 /* Merges until at most `keep` runs remain. */
-gboolean hf_index_merge_down(HfIndex *index, guint keep, GError **error)
+static gboolean merge_down(HfIndex *index, guint keep, GError **error)
 {
   for (guint failures = 0; index->runs->len > keep;) {
-    if (!hf_index_load_states(index, error))
-      return FALSE;
     g_autoptr(GPtrArray) sorted = g_ptr_array_new();
     g_ptr_array_extend(sorted, index->runs, NULL, NULL);
     g_ptr_array_sort(sorted, by_size);
@@ -334,11 +326,15 @@ gboolean hf_index_merge_down(HfIndex *index, guint keep, GError **error)
   return TRUE;
 }
 
+gboolean hf_index_settle(HfIndex *index, gboolean merge, GError **error)
+{
+  return settle_table(index, error) && (!merge || merge_down(index, RUNS_KEPT, error));
+}
+
 gboolean hf_index_compact(HfIndex *index, GError **error)
 {
   g_mutex_lock(&index->load);
-  gboolean done = hf_index_load(index, error) && hf_index_write_table(index, error) &&
-                  hf_index_merge_down(index, 1, error);
+  gboolean done = hf_index_load(index, error) && settle_table(index, error) && merge_down(index, 1, error);
   if (done && index->runs->len == 1) {
     /* One run may still name packs that are gone. */
     const HfIndexRun *run = index->runs->pdata[0];

@@ -12,7 +12,6 @@
 
 #define HF_INDEX_CACHE_PAGES 1024u
 
-
 typedef struct HfIndexRun {
   HfRun *run;
   guint32 *packs; /* number in index->packs for each pack of the run's table; HF_TABLE_NO_PACK: not in the store */
@@ -31,6 +30,7 @@ struct HfIndex {
   GMutex load;
   GRWLock lock;
   guint generation;  /* counts reloads of the runs */
+  GArray *added;     /* of guint32: packs that were finished since a load began; NULL while there is none */
   GArray *packs;     /* of HfPackState; never shrinks while the index is open */
   GHashTable *pack_numbers; /* HfShortId* (owned) to number + 1 */
   GPtrArray *runs;   /* of HfIndexRun*, newest last */
@@ -51,7 +51,6 @@ void hf_index_table_pack(HfIndex *index, const HfPackInfo *info, gboolean own);
 
 /* indexload.c: all of these are called with `load` held and `lock` not held. */
 gboolean hf_index_load(HfIndex *index, GError **error);
-gboolean hf_index_load_states(HfIndex *index, GError **error);
 void hf_index_run_free(HfIndexRun *run);
 /* Opens a run and maps its packs. */
 HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error);
@@ -60,5 +59,8 @@ HfIndexRun *hf_index_run_open(HfIndex *index, const char *name, GError **error);
 void hf_index_distrust(HfIndex *index, const char *run, const char *message);
 
 /* indexmerge.c: `load` is held. */
-gboolean hf_index_write_table(HfIndex *index, GError **error);
-gboolean hf_index_merge_down(HfIndex *index, guint keep, GError **error);
+/* Writes the table as a run. *gone is set when another process has removed that run by now (it has merged it, or
+ * rebuilds the index): what stood in it is found when the index is loaded anew. */
+gboolean hf_index_write_table(HfIndex *index, gboolean *gone, GError **error);
+/* The same with that loading, and then with merging. */
+gboolean hf_index_settle(HfIndex *index, gboolean merge, GError **error);

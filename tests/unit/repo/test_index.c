@@ -378,6 +378,133 @@ static void test_swept_while_loading(void)
   }
 }
 
+typedef struct Finisher {
+  HfStore *plain;
+  HfIndex *index;
+  gint calls; /* the pack is finished before this one; the first is 1 */
+  gint made;  /* blobs 1000 times this and the four after it */
+} Finisher;
+
+/* Another thread finishes a pack at this moment. */
+static int finish_before(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  Finisher *finisher = user;
+  (void)op;
+  (void)name;
+  if (!finisher->index || !before || --finisher->calls != 0)
+    return 0;
+  add_pack(finisher->plain, finisher->index, 1, 5, 1000 * (guint64)finisher->made);
+  return 0;
+}
+
+/* I7: a pack is finished while the index is read anew, before each call of the store in turn. It is there afterwards,
+ * and stays there when the runs are put together. */
+static void test_finished_while_loading(void)
+{
+  gboolean more = TRUE;
+  for (gint at = 1; more; at++) {
+    g_autoptr(Lab) lab = lab_new();
+    Finisher finisher = { .made = at };
+    g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, finish_before, &finisher);
+    g_autoptr(HfIndex) index = open_index(lab, store);
+    for (guint64 i = 0; i < 6; i++) {
+      add_pack(plain, index, 1, 5, i * 5);
+      g_assert_true(hf_index_flush(index, FALSE, NULL));
+    }
+    finisher.plain = plain;
+    finisher.index = index;
+    finisher.calls = at;
+    g_assert_true(hf_index_refresh(index, NULL));
+    more = finisher.calls <= 0;
+    finisher.index = NULL;
+    g_assert_cmpint(finds(index, 1, 1000 * (guint64)at, 0, NULL), ==, more);
+    g_assert_true(hf_index_flush(index, TRUE, NULL));
+    g_assert_true(hf_index_compact(index, NULL));
+    g_assert_cmpint(finds(index, 1, 1000 * (guint64)at, 0, NULL), ==, more);
+    g_autoptr(HfIndex) late = open_index(lab, plain);
+    for (guint64 i = 0; i < 30; i++)
+      g_assert_true(finds(late, 1, i, 0, NULL));
+    g_assert_cmpint(finds(late, 1, 1000 * (guint64)at, 0, NULL), ==, more);
+    g_assert_cmpint(at, <, 200);
+    g_assert_true(more || at > 10);
+  }
+}
+
+typedef struct Looker {
+  HfIndex *index; /* NULL: nothing is looked for yet */
+  guint looks;
+} Looker;
+
+static int look_up(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  Looker *looker = user;
+  (void)before;
+  (void)op;
+  (void)name;
+  if (looker->index) {
+    looker->looks++;
+    g_assert_true(finds(looker->index, 1, 3, 0, NULL));
+  }
+  return 0;
+}
+
+/* I7: another process has moved a blob into a pack that no run names, and has put the runs together. At every moment of
+ * the load that takes notice of it the blob is found. */
+static void test_shown_at_once(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  Looker looker = { 0 };
+  g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, look_up, &looker);
+  g_autoptr(HfIndex) other = open_index(lab, plain);
+  HfShortId old = add_pack(plain, other, 1, 5, 0);
+  char name[HF_NAME_BYTES];
+  g_assert_true(hf_index_flush(other, FALSE, NULL));
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  g_assert_true(finds(index, 1, 3, 0, NULL)); /* its page is in the cache from here on */
+  add_pack(plain, other, 1, 5, 50);
+  g_assert_true(hf_index_compact(other, NULL));
+  add_pack(plain, other, 1, 5, 0);
+  hf_name_pack(name, HF_PACK_DATA, &old);
+  lab_drop(lab, name);
+  looker.index = index;
+  g_assert_true(hf_index_refresh(index, NULL));
+  looker.index = NULL;
+  g_assert_cmpuint(looker.looks, >, 10);
+  g_assert_true(finds(index, 1, 3, 0, NULL));
+  g_assert_true(finds(index, 1, 53, 0, NULL));
+}
+
+static int compact_after_list(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  HfIndex **other = user;
+  if (before || op != HOOK_LIST || !g_str_equal(name, "index/") || *other == NULL)
+    return 0;
+  HfIndex *once = g_steal_pointer(other);
+  g_assert_true(hf_index_compact(once, NULL));
+  return 0;
+}
+
+/* All runs that were listed are gone when they are opened, and who reads through a service has no directories to make up
+ * for them. */
+static void test_merged_while_loading(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) plain = lab_store(lab);
+  g_autoptr(HfIndex) other = open_index(lab, plain);
+  HfIndex *once = other;
+  g_autoptr(HfStore) store = lab_hooked(lab, compact_after_list, &once);
+  store->features |= HF_STORE_KEPT;
+  for (guint64 i = 0; i < 3; i++) {
+    add_pack(plain, other, 1, 5, i * 5);
+    g_assert_true(hf_index_flush(other, FALSE, NULL));
+  }
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  g_assert_null(once);
+  g_assert_cmpuint(hf_index_runs(index), ==, 1);
+  for (guint64 i = 0; i < 15; i++)
+    g_assert_true(finds(index, 1, i, 0, NULL));
+}
+
 static void test_damaged_run(void)
 {
   g_autoptr(Lab) lab = lab_new();
@@ -543,6 +670,69 @@ static void test_race(void)
   g_assert_cmpuint(won, ==, 20000);
 }
 
+/* ---- Many at work on one folder. ---- */
+
+typedef struct Worker {
+  HfStore *store;
+  HfIndex *index;
+  guint number;
+} Worker;
+
+#define ROUNDS 60u
+
+/* I7: what one thread has finished it finds from then on, whatever the others do with the index. */
+static gpointer pack_and_find(gpointer data)
+{
+  const Worker *worker = data;
+  guint64 base = 1000000 * (worker->number + 1);
+  for (guint i = 0; i < ROUNDS; i++) {
+    add_pack(worker->store, worker->index, 1, 5, base + i * 5);
+    for (guint64 b = base; b < base + (i + 1) * 5; b++)
+      g_assert_true(finds(worker->index, 1, b, 0, NULL));
+    if (i % 3 == worker->number % 3)
+      g_assert_true(hf_index_flush(worker->index, TRUE, NULL));
+  }
+  return NULL;
+}
+
+static gpointer refresh_all(gpointer data)
+{
+  const Worker *worker = data;
+  for (guint i = 0; i < ROUNDS / 2; i++)
+    g_assert_true(hf_index_refresh(worker->index, NULL));
+  return NULL;
+}
+
+/* As a collector in another process. */
+static gpointer compact_all(gpointer data)
+{
+  const Worker *worker = data;
+  for (guint i = 0; i < ROUNDS / 6; i++)
+    g_assert_true(hf_index_compact(worker->index, NULL));
+  return NULL;
+}
+
+static void test_many_at_work(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab), far_store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store), far_index = open_index(lab, far_store);
+  Worker packers[3], far_one = { far_store, far_index, 0 };
+  GThread *threads[5];
+  for (guint i = 0; i < 3; i++) {
+    packers[i] = (Worker){ store, index, i };
+    threads[i] = g_thread_new("pack", pack_and_find, &packers[i]);
+  }
+  threads[3] = g_thread_new("refresh", refresh_all, &packers[0]);
+  threads[4] = g_thread_new("compact", compact_all, &far_one);
+  for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+    g_thread_join(threads[i]);
+  g_autoptr(HfIndex) late = open_index(lab, store);
+  for (guint n = 0; n < 3; n++)
+    for (guint64 b = 0; b < ROUNDS * 5; b++)
+      g_assert_true(finds(late, 1, 1000000 * (guint64)(n + 1) + b, 0, NULL));
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -556,11 +746,15 @@ int main(int argc, char **argv)
   g_test_add_func("/index/absent", test_absent);
   g_test_add_func("/index/standing", test_standing);
   g_test_add_func("/index/swept-while-loading", test_swept_while_loading);
+  g_test_add_func("/index/finished-while-loading", test_finished_while_loading);
+  g_test_add_func("/index/shown-at-once", test_shown_at_once);
+  g_test_add_func("/index/merged-while-loading", test_merged_while_loading);
   g_test_add_func("/index/damaged-run", test_damaged_run);
   g_test_add_func("/index/merged-away", test_merged_away);
   g_test_add_func("/index/superseded", test_superseded);
   g_test_add_func("/index/rebuild", test_rebuild);
   g_test_add_func("/index/failures", test_failures);
   g_test_add_func("/index/race", test_race);
+  g_test_add_func("/index/many-at-work", test_many_at_work);
   return g_test_run();
 }
