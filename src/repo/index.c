@@ -3,11 +3,13 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "repo/indexstate.h"
 #include "repo/objects.h"
 
 #define CANDIDATES_MAX 16u
+#define ANEW_SHARE 10 /* a load for what is missing is followed by ten times its time without one */
 #define RELOADS_MAX 64u /* others may merge runs away as often as we load them anew */
 
 /* ---- Packs and the table. ---- */
@@ -242,6 +244,31 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
     }
   g_rw_lock_reader_unlock(&index->lock);
   return TRUE;
+}
+
+static gboolean load_for_missing(HfIndex *index, gboolean *loaded, GError **error)
+{
+  g_mutex_lock(&index->load);
+  gint64 begun = hf_clock_monotonic_us();
+  *loaded = begun >= index->anew_after;
+  gboolean done = !*loaded || hf_index_load(index, error);
+  gint64 end = hf_clock_monotonic_us();
+  if (*loaded)
+    index->anew_after = end + ANEW_SHARE * (end - begun);
+  g_mutex_unlock(&index->load);
+  return done;
+}
+
+gboolean hf_index_find_anew(HfIndex *index, guint32 domain, const HfId *id, gboolean *found, HfLocation *location,
+                            GError **error)
+{
+  gboolean loaded;
+  if (!hf_index_find(index, domain, id, 0, found, location, error))
+    return FALSE;
+  if (*found)
+    return TRUE;
+  return load_for_missing(index, &loaded, error) &&
+         (!loaded || hf_index_find(index, domain, id, 0, found, location, error));
 }
 
 /* Does the blob count as stored for deduplication (I2)? `lock` is held. */

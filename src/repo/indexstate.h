@@ -28,6 +28,7 @@ struct HfIndex {
   HfStore *store;    /* borrowed */
   HfReport *report;  /* borrowed, may be NULL */
   GMutex load;
+  gint64 anew_after; /* no load for a missing blob before; microseconds of the monotonic clock; guarded by `load` */
   GRWLock lock;
   guint generation;  /* counts reloads of the runs */
   GArray *added;     /* of guint32: packs that were finished since a load began; NULL while there is none */

@@ -81,7 +81,11 @@ gboolean hf_keeper_resolves(HfRepo *repo, guint32 domain, const HfId *id, GError
 {
   HfLocation location;
   gboolean found;
-  if (!hf_index_find(repo->index, domain, id, 0, &found, &location, error))
+  /* What is not known here may have been stored by another process on this folder, or moved by a prune: visitors are
+   * told what the store holds, which may be more than this index knows. */
+  if (!hf_index_find(repo->index, domain, id, 0, &found, &location, error) ||
+      (!found && (!hf_index_refresh(repo->index, error) ||
+                  !hf_index_find(repo->index, domain, id, 0, &found, &location, error))))
     return FALSE;
   if (found && location.standing != HF_STANDING_DAMAGED)
     return TRUE;

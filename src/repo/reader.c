@@ -286,7 +286,7 @@ static gboolean try_ways(HfBlobReader *reader, const HfId *id, TryFunc try, gpoi
     HfLocation place;
     gboolean found;
     g_autoptr(GError) why = NULL;
-    if (!hf_index_find(index, reader->domain, id, 0, &found, &place, error))
+    if (!hf_index_find_anew(index, reader->domain, id, &found, &place, error))
       return FALSE;
     if (!found)
       return lost(id, before, error);
@@ -543,7 +543,7 @@ gboolean hf_block_read(HfBlobReader *reader, const HfId *id, gsize block_length,
 gboolean hf_blob_locate(HfBlobReader *reader, const HfId *id, HfLocation *location, GError **error)
 {
   gboolean found;
-  return hf_index_find(reader->repo->index, reader->domain, id, 0, &found, location, error) &&
+  return hf_index_find_anew(reader->repo->index, reader->domain, id, &found, location, error) &&
          (found || lost(id, NULL, error));
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "repo/indexstate.h"
+#include "repo/keeper.h"
 #include "repo/objects.h"
 #include "repolab.h"
 
@@ -505,6 +506,28 @@ static void test_merged_while_loading(void)
     g_assert_true(finds(index, 1, i, 0, NULL));
 }
 
+/* Who keeps a repository asks anew before he refuses: a visitor is told what the store holds, also what another process
+ * has put there since. */
+static void test_keeper_asks_anew(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab);
+  g_autoptr(HfIndex) index = open_index(lab, store), other = open_index(lab, store);
+  HfRepo repo = { .store = store, .index = index };
+  HfId near = make_id(3), nowhere = make_id(9), damaged = make_id(23);
+  GError *error = NULL;
+  add_pack(store, other, 1, 5, 0);
+  HfShortId bad = add_pack(store, other, 1, 5, 20);
+  put_places(lab, HF_RECORD_DAMAGE, "damage/00", &bad, HF_PLACE_WHOLE_PACK);
+  g_assert_true(hf_keeper_resolves(&repo, 1, &near, &error));
+  g_assert_no_error(error);
+  g_assert_false(hf_keeper_resolves(&repo, 2, &near, NULL));
+  g_assert_false(hf_keeper_resolves(&repo, 1, &damaged, NULL));
+  g_assert_false(hf_keeper_resolves(&repo, 1, &nowhere, &error));
+  g_assert_true(hf_error_is(error, HF_ERROR_REFUSED));
+  g_clear_error(&error);
+}
+
 static void test_damaged_run(void)
 {
   g_autoptr(Lab) lab = lab_new();
@@ -749,6 +772,7 @@ int main(int argc, char **argv)
   g_test_add_func("/index/finished-while-loading", test_finished_while_loading);
   g_test_add_func("/index/shown-at-once", test_shown_at_once);
   g_test_add_func("/index/merged-while-loading", test_merged_while_loading);
+  g_test_add_func("/index/keeper-asks-anew", test_keeper_asks_anew);
   g_test_add_func("/index/damaged-run", test_damaged_run);
   g_test_add_func("/index/merged-away", test_merged_away);
   g_test_add_func("/index/superseded", test_superseded);

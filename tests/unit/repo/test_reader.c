@@ -3,6 +3,7 @@
 
 #include "fakerepo.h"
 #include "repo/blobcache.h"
+#include "repo/indexstate.h"
 
 #define BLOBS 60u
 
@@ -72,7 +73,7 @@ static void write_all(Lab *lab)
   g_assert_true(hf_blob_store_flush(store, &error));
 }
 
-static void lab_init(Lab *lab, guint parity)
+static void lab_begin(Lab *lab, guint parity)
 {
   memset(lab, 0, sizeof *lab);
   fake_init(&lab->fake, parity);
@@ -81,6 +82,11 @@ static void lab_init(Lab *lab, guint parity)
   for (guint i = 0; i < BLOCK_BYTES / HF_PIECE_BYTES; i++)
     if (i % 3 < 2)
       (i % 3 == 0 ? fill_text : fill_noise)(lab->block + i * (gsize)HF_PIECE_BYTES, HF_PIECE_BYTES, i + 1);
+}
+
+static void lab_init(Lab *lab, guint parity)
+{
+  lab_begin(lab, parity);
   write_all(lab);
   open_reader(lab, 4 << 20);
 }
@@ -474,6 +480,30 @@ static void test_other_errors(void)
   assert_failed(&error, HF_ERROR_PERMISSION, 0);
 }
 
+/* The reader's index was read before anything was stored. */
+static void test_late(void)
+{
+  g_autoptr(GError) error = NULL;
+  g_auto(Lab) lab;
+  HfLocation place;
+  lab_begin(&lab, 0);
+  HfIndex *late = hf_index_open(lab.fake.repo.store, NULL, &error);
+  write_all(&lab);
+  hf_index_free(lab.fake.repo.index);
+  lab.fake.repo.index = late;
+  new_reader(&lab, 0);
+  g_assert_true(hf_blob_locate(lab.reader, &lab.data[5], &place, &error));
+  read_all(&lab);
+  /* What is nowhere is not looked for again and again. */
+  HfId nowhere = { { 1 } };
+  guint loads = late->generation;
+  for (guint i = 0; i < 100; i++) {
+    g_assert_false(hf_blob_locate(lab.reader, &nowhere, &place, &error));
+    assert_failed(&error, HF_ERROR_DAMAGED, 0);
+  }
+  g_assert_cmpuint(late->generation - loads, <, 50);
+}
+
 /* The index cannot be asked. */
 static void test_failing_index(void)
 {
@@ -843,6 +873,7 @@ int main(int argc, char **argv)
   g_test_add_func("/reader/no-spare", test_no_spare);
   g_test_add_func("/reader/second-place", test_second_place);
   g_test_add_func("/reader/other-errors", test_other_errors);
+  g_test_add_func("/reader/late", test_late);
   g_test_add_func("/reader/failing-index", test_failing_index);
   g_test_add_func("/reader/slots", test_slots);
   g_test_add_func("/reader/keyring", test_keyring);
