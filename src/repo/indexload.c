@@ -306,7 +306,7 @@ static void publish(HfIndex *index, Found *found, guint old_runs)
   g_ptr_array_unref(old);
 }
 
-/* *gone: while it was loaded, another process has put runs together; with `last` what was found is taken for all that. */
+/* *gone: while it was loaded, another process has put runs together; with `last` that does not matter. */
 static gboolean load_once(HfIndex *index, gboolean last, gboolean *gone, GError **error)
 {
   g_auto(Found) found = { 0 };
