@@ -183,10 +183,12 @@ gboolean hf_repo_put_urgent(HfRepo *repo, const char *name, GBytes *record, GErr
   g_autoptr(GError) why = NULL;
   if (hf_store_put(repo->store, name, bytes, length, &why))
     return TRUE;
-  if (!hf_error_is(why, HF_ERROR_NO_SPACE) || !hf_store_remove(repo->store, RESERVE, NULL)) {
+  if (!hf_error_is(why, HF_ERROR_NO_SPACE)) {
     g_propagate_error(error, g_steal_pointer(&why));
     return FALSE;
   }
+  /* When it is gone already another may have given it up just now, and there is room for both. */
+  hf_store_remove(repo->store, RESERVE, NULL);
   return hf_store_put(repo->store, name, bytes, length, error);
 }
 

@@ -255,6 +255,26 @@ static void test_reserve(void)
   g_assert_false(lab_has(lab, "reserve"));
 }
 
+static int taken_by_other(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  Lab *lab = user;
+  if (!before || op != HOOK_PUT || !g_str_equal(name, "gc/a") || !lab_has(lab, "reserve"))
+    return 0;
+  lab_drop(lab, "reserve");
+  return HF_ERROR_NO_SPACE;
+}
+
+/* Two need it at once: who comes second has the room, too. */
+static void test_reserve_shared(void)
+{
+  g_autoptr(Lab) lab = lab_with_repo();
+  g_autoptr(HfRepo) repo = lab_open(lab, lab_hooked(lab, taken_by_other, lab), &lab_no_key);
+  g_autoptr(GBytes) record = g_bytes_new("x", 1);
+  g_autoptr(GError) error = NULL;
+  g_assert_true(hf_repo_put_urgent(repo, "gc/a", record, &error));
+  g_assert_no_error(error);
+}
+
 static void fill_up(const char *folder)
 {
   g_autofree char *path = g_build_filename(folder, "FILL", NULL);
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
   g_test_add_func("/repo/create-like", test_create_like);
   g_test_add_func("/repo/open-faults", test_open_faults);
   g_test_add_func("/repo/reserve", test_reserve);
+  g_test_add_func("/repo/reserve-shared", test_reserve_shared);
   g_test_add_func("/repo/full-disk", test_full_disk);
   return g_test_run();
 }
