@@ -246,6 +246,40 @@ static void test_uncovered(void)
   g_assert_true(finds(again, 1, 3, 0, NULL));
 }
 
+static int no_puts(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  (void)name;
+  (void)user;
+  return before && op == HOOK_PUT ? HF_ERROR_PERMISSION : 0;
+}
+
+/* All runs of a large repository are lost: some are written while the directories are read (I4), and those count. A
+ * store that cannot be written does without. */
+static void test_lost(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab), closed = lab_hooked(lab, no_puts, NULL);
+  guint64 total = 5 * HF_INDEX_TABLE_MAX;
+  for (guint64 first = 0; first < total; first += 65536) {
+    g_auto(HfPackInfo) info;
+    make_info(&info, HF_PACK_DATA, 1, 2, 32768, first);
+    put_pack(store, &info);
+  }
+  g_autoptr(HfIndex) without = open_index(lab, closed), index = open_index(lab, store);
+  g_assert_cmpuint(hf_index_runs(without), ==, 0);
+  g_assert_cmpuint(hf_index_runs(index), ==, 1);
+  for (guint round = 0; round < 2; round++) {
+    g_assert_cmpuint(hf_index_entries(index), ==, total);
+    g_assert_cmpuint(hf_index_entries(without), ==, total);
+    for (guint64 i = 0; i < total; i += 997) {
+      g_assert_true(finds(index, 1, i, 0, NULL));
+      g_assert_false(finds(index, 1, i, 1, NULL));
+      g_assert_true(finds(without, 1, i, 0, NULL));
+    }
+    g_assert_true(hf_index_refresh(index, NULL));
+  }
+}
+
 static void put_places(Lab *lab, HfRecordKind kind, const char *name, const HfShortId *pack, guint32 offset)
 {
   g_autoptr(GArray) places = g_array_new(FALSE, FALSE, sizeof(HfPlace));
@@ -766,6 +800,7 @@ int main(int argc, char **argv)
   g_test_add_func("/index/bounded", test_bounded);
   g_test_add_func("/index/packs-decide", test_packs_decide);
   g_test_add_func("/index/uncovered", test_uncovered);
+  g_test_add_func("/index/lost", test_lost);
   g_test_add_func("/index/absent", test_absent);
   g_test_add_func("/index/standing", test_standing);
   g_test_add_func("/index/swept-while-loading", test_swept_while_loading);
