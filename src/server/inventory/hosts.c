@@ -256,7 +256,7 @@ static gboolean put_status(HfDbLink *link, gpointer user, GError **error)
 }
 
 gboolean hf_inv_host_status(const HfInventory *inv, const char *id, gboolean available, const char *message,
-                            GError **error)
+                            HfHostRow **before, GError **error)
 {
   g_autoptr(HfHostRow) old = hf_inv_host_get(inv, id, error);
   if (old == NULL)
@@ -265,9 +265,12 @@ gboolean hf_inv_host_status(const HfInventory *inv, const char *id, gboolean ava
   Status status = {id, available ? HF_HOST_AVAILABLE : HF_HOST_UNAVAILABLE, message != NULL ? message : "",
                    available ? now : 0};
   gboolean same = strcmp(old->status, status.status) == 0 && strcmp(old->status_message, status.message) == 0;
-  if (same && (!available || ABS(now - old->last_seen) < SEEN_US))
-    return TRUE;
-  return hf_db_write(inv->db, put_status, &status, error);
+  gboolean recent = !available || ABS(now - old->last_seen) < SEEN_US;
+  if (!(same && recent) && !hf_db_write(inv->db, put_status, &status, error))
+    return FALSE;
+  if (before != NULL)
+    *before = g_steal_pointer(&old);
+  return TRUE;
 }
 
 /* ---- certificates ---- */

@@ -46,9 +46,10 @@ gboolean hf_inv_host_enrolled(const HfInventory *inv, const HfActor *actor, cons
 
 /* What the host told when it was called: all that is not NULL in `facts` (os_name to roles, networks) is kept. */
 gboolean hf_inv_host_facts(const HfInventory *inv, const HfHostRow *facts, GError **error);
-/* Status and last_seen (now, when `available`). No write when nothing changed but last_seen by less than a minute. */
+/* Status and last_seen (now, when `available`). No write when nothing changed but last_seen by less than five minutes.
+ * *before (may be NULL) is the row as it was; the caller's to free. */
 gboolean hf_inv_host_status(const HfInventory *inv, const char *id, gboolean available, const char *message,
-                            GError **error);
+                            HfHostRow **before, GError **error);
 
 typedef struct HfCertificateRow {
   char *serial;  /* hex */

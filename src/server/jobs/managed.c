@@ -20,14 +20,13 @@
 static void keep_status(gpointer user, const char *host, gboolean available, const char *message)
 {
   HfManaged *managed = user;
-  g_autoptr(HfHostRow) row = hf_inv_host_get(managed->inv, host, NULL);
-  gboolean was = row != NULL && g_str_equal(row->status, HF_HOST_AVAILABLE);
-  gboolean kept = hf_inv_host_status(managed->inv, host, available, message != NULL ? message : "", NULL);
-  if (managed->notify == NULL || row == NULL || !kept || was == available)
+  g_autoptr(HfHostRow) before = NULL;
+  if (!hf_inv_host_status(managed->inv, host, available, message != NULL ? message : "", &before, NULL) ||
+      managed->notify == NULL || g_str_equal(before->status, HF_HOST_AVAILABLE) == available)
     return;
-  const char *pairs[] = { "host", row->name, NULL };
+  const char *pairs[] = { "host", before->name, NULL };
   hf_notify_event(managed->notify, available ? HF_SEVERITY_NOTICE : HF_SEVERITY_WARNING,
-                  available ? "host-back" : "host-lost", pairs, "host %s %s", row->name,
+                  available ? "host-back" : "host-lost", pairs, "host %s %s", before->name,
                   available ? "answers" : "does not answer");
 }
 

@@ -265,7 +265,7 @@ static HfHostRow *add_host(HfInventory *inventory, const char *name, gboolean se
   row->type = g_strdup("LinuxHost");
   row->is_server = server;
   MUST(hf_inv_host_create(inventory, &hf_actor_server, row, &failed));
-  MUST(hf_inv_host_status(inventory, row->id, TRUE, "", &failed));
+  MUST(hf_inv_host_status(inventory, row->id, TRUE, "", NULL, &failed));
   row->agent_version = g_strdup(server ? HF_VERSION : "0.0.1");
   MUST(hf_inv_host_facts(inventory, row, &failed));
   return row;

@@ -226,17 +226,19 @@ static void test_host_status(TestPlace *place)
   test_open(place);
   const HfInventory *inv = &place->inv;
   g_autofree char *alpha = test_host(place, "alpha");
-  g_assert_true(hf_inv_host_status(inv, alpha, TRUE, NULL, &error));
+  g_assert_true(hf_inv_host_status(inv, alpha, TRUE, NULL, NULL, &error));
   gint64 seen = test_number(place->db, "SELECT last_seen FROM hosts");
   g_assert_cmpint(seen, >, 0);
-  g_assert_true(hf_inv_host_status(inv, alpha, TRUE, NULL, &error)); /* too soon to be written */
+  g_assert_true(hf_inv_host_status(inv, alpha, TRUE, NULL, NULL, &error)); /* too soon to be written */
   g_assert_cmpint(test_number(place->db, "SELECT last_seen FROM hosts"), ==, seen);
-  g_assert_true(hf_inv_host_status(inv, alpha, FALSE, "no answer", &error));
+  g_autoptr(HfHostRow) before = NULL;
+  g_assert_true(hf_inv_host_status(inv, alpha, FALSE, "no answer", &before, &error));
+  g_assert_cmpstr(before->status, ==, HF_HOST_AVAILABLE);
   g_autoptr(HfHostRow) row = hf_inv_host_get(inv, alpha, &error);
   g_assert_cmpstr(row->status, ==, HF_HOST_UNAVAILABLE);
   g_assert_cmpstr(row->status_message, ==, "no answer");
   g_assert_cmpint(row->last_seen, ==, seen);
-  g_assert_false(hf_inv_host_status(inv, NOBODY, TRUE, NULL, &error));
+  g_assert_false(hf_inv_host_status(inv, NOBODY, TRUE, NULL, NULL, &error));
   test_refused(&error, HF_ERROR_NOT_FOUND, NOBODY);
 }
 
