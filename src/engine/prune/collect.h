@@ -14,6 +14,7 @@ typedef struct HfCollect {
   HfPruneResult *result;
 } HfCollect;
 
+typedef gboolean (*HfSessionFits)(const HfSessionInfo *info);
 
 /* ---- mark.c ---- */
 /* The number for a new mark, taken before anything is loaded; voids marks without a seal. */
@@ -43,3 +44,6 @@ HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, G
 /* Can it not be removed yet? (hf_store_held) */
 gboolean hf_collect_held(HfCollect *collect, const HfShortId *pack);
 gboolean hf_short_ids_have(const GArray *ids, const HfShortId *id);
+/* Ids of the sessions that are open and have no outcome, but for our own; with `fits` of those only for which it is
+ * TRUE. None is settled. */
+GArray *hf_collect_open(HfCollect *collect, HfSessionFits fits, GError **error);

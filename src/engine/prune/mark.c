@@ -110,16 +110,8 @@ gboolean hf_mark_number(HfCollect *collect, guint64 *generation, GError **error)
 /* Sessions at work, but for our own: their ids. Those over, or of processes that are gone, are settled first. */
 static GArray *open_sessions(HfCollect *collect, GError **error)
 {
-  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
-  if (!infos)
-    return NULL;
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-  for (guint i = 0; i < infos->len; i++) {
-    const HfSessionInfo *info = infos->pdata[i];
-    if (info->opened && !info->has_outcome)
-      g_array_append_val(ids, info->open.id);
-  }
-  return hf_sessions_settle(collect->repo, ids, 0, error) ? g_steal_pointer(&ids) : NULL;
+  g_autoptr(GArray) ids = hf_collect_open(collect, NULL, error);
+  return ids && hf_sessions_settle(collect->repo, ids, 0, error) ? g_steal_pointer(&ids) : NULL;
 }
 
 static gboolean all_known(const GArray *ids, const GArray *known)

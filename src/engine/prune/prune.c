@@ -25,18 +25,14 @@ static gboolean of_open_session(const HfLivePack *pack, const GArray *open)
   return FALSE;
 }
 
+static gboolean is_not_dead(const HfSessionInfo *info)
+{
+  return !info->dead_here;
+}
+
 static GArray *sessions_at_work(HfCollect *collect, GError **error)
 {
-  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
-  if (!infos)
-    return NULL;
-  GArray *ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-  for (guint i = 0; i < infos->len; i++) {
-    const HfSessionInfo *info = infos->pdata[i];
-    if (info->opened && !info->has_outcome && !info->dead_here)
-      g_array_append_val(ids, info->open.id);
-  }
-  return ids;
+  return hf_collect_open(collect, is_not_dead, error);
 }
 
 typedef struct Choice {
@@ -184,34 +180,23 @@ static gboolean rewrite_packs(HfCollect *collect, guint64 *generation, const GAr
   return mark_and_sweep(collect, generation, points, done, error);
 }
 
-static gboolean watch_far(HfCollect *collect, GError **error)
+static gboolean is_far(const HfSessionInfo *info)
 {
-  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-  if (!infos)
-    return FALSE;
-  for (guint i = 0; i < infos->len; i++) {
-    const HfSessionInfo *info = infos->pdata[i];
-    if (info->opened && !info->has_outcome && !info->alive_here && !info->dead_here)
-      g_array_append_val(ids, info->open.id);
-  }
-  return !ids->len || hf_sessions_settle(collect->repo, ids, collect->options->patience_seconds, error);
+  return !info->alive_here && !info->dead_here;
 }
 
-static gboolean other_collector(HfCollect *collect, gboolean *other, GError **error)
+static gboolean is_collector(const HfSessionInfo *info)
 {
-  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
-  g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
-  if (!infos)
+  return info->open.purpose == HF_PURPOSE_COLLECT;
+}
+
+/* *left: are there such sessions, after they were watched for so long? */
+static gboolean settle(HfCollect *collect, HfSessionFits fits, guint seconds, gboolean *left, GError **error)
+{
+  g_autoptr(GArray) ids = hf_collect_open(collect, fits, error);
+  if (!ids || (ids->len && !hf_sessions_settle(collect->repo, ids, seconds, error)))
     return FALSE;
-  for (guint i = 0; i < infos->len; i++) {
-    const HfSessionInfo *info = infos->pdata[i];
-    if (info->opened && !info->has_outcome && info->open.purpose == HF_PURPOSE_COLLECT)
-      g_array_append_val(ids, info->open.id);
-  }
-  if (ids->len && !hf_sessions_settle(collect->repo, ids, 0, error))
-    return FALSE;
-  *other = ids->len > 0;
+  *left = ids->len > 0;
   return TRUE;
 }
 
@@ -309,8 +294,9 @@ gboolean hf_prune(HfRepo *repo, const HfPruneOptions *options, HfPruneResult *re
     return collect_all(&collect, error);
   g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_COLLECT, error);
   collect.session = session;
-  if (!session || !watch_far(&collect, error) || !hf_sessions_tidy(repo, error) ||
-      !other_collector(&collect, &result->other_at_work, error))
+  gboolean far;
+  if (!session || !settle(&collect, is_far, options->patience_seconds, &far, error) ||
+      !hf_sessions_tidy(repo, error) || !settle(&collect, is_collector, 0, &result->other_at_work, error))
     return FALSE;
   g_autoptr(GPtrArray) parities = hf_store_list_names(repo->store, "parity/", error);
   gboolean good = parities && (result->other_at_work ||

@@ -104,3 +104,17 @@ HfLive *hf_collect_live(HfCollect *collect, const GArray *but, GArray *points, G
       return NULL;
   }
 }
+
+GArray *hf_collect_open(HfCollect *collect, HfSessionFits fits, GError **error)
+{
+  g_autoptr(GPtrArray) infos = hf_sessions_list(collect->repo, collect->session, error);
+  if (!infos)
+    return NULL;
+  GArray *ids = g_array_new(FALSE, FALSE, sizeof(HfShortId));
+  for (guint i = 0; i < infos->len; i++) {
+    const HfSessionInfo *info = infos->pdata[i];
+    if (info->opened && !info->has_outcome && (!fits || fits(info)))
+      g_array_append_val(ids, info->open.id);
+  }
+  return ids;
+}
