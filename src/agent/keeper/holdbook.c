@@ -214,6 +214,15 @@ static gboolean append(HfHoldBook *book, const GString *text, guint lines, GErro
   return FALSE;
 }
 
+/* Without what ends it: zeros do, too, as a crash may leave blocks of them before lines that are whole. */
+static gsize line_length(const char *at, gsize left)
+{
+  gsize length = 0;
+  while (length < left && at[length] != '\n' && at[length] != '\0')
+    length++;
+  return length;
+}
+
 static gboolean load(HfHoldBook *book, GError **error)
 {
   g_autoptr(GError) why = NULL;
@@ -225,14 +234,14 @@ static gboolean load(HfHoldBook *book, GError **error)
   }
   if (bytes == NULL)
     return write_all(book, error);
-  g_autofree char *text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
-  for (char *line = text, *end; *line != '\0'; line = end) {
-    end = strchr(line, '\n');
-    gboolean whole = end != NULL;
-    end = whole ? end + 1 : line + strlen(line);
-    if (whole)
-      end[-1] = '\0';
+  gsize left;
+  const char *at = g_bytes_get_data(bytes, &left);
+  for (gsize length; left > 0; at += length, left -= length) {
+    length = line_length(at, left);
+    gboolean whole = length < left && at[length] == '\n';
+    g_autofree char *line = g_strndup(at, length);
     sound = whole && take_line(book, line) && sound;
+    length += length < left ? 1 : 0;
     book->lines++;
   }
   book->complete = book->complete && sound;
