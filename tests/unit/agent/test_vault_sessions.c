@@ -8,6 +8,7 @@
 #include "fixture.h"
 #include "repo/objects.h"
 #include "repo/sessionstate.h"
+#include "treelab.h"
 #include "vaultlab.h"
 
 #define BEAT_MS "50"
@@ -54,16 +55,14 @@ static void expect_sessions(VaultLab *lab, guint count)
   }
 }
 
-/* A session of another machine, which beat once. */
+/* Put there by another machine: not through the service. */
 static HfShortId far_session(VaultLab *lab)
 {
-  HfSessionOpen open = { .purpose = HF_PURPOSE_READ, .pid = 5, .pid_namespace = 7, .started = hf_clock_real_ns() };
-  hf_random(open.id.b, sizeof open.id.b);
-  hf_random(open.boot.b, sizeof open.boot.b);
-  g_autoptr(GBytes) record = hf_session_open_encode(&open);
-  put_part(lab, &open.id, "open", record);
-  put_part(lab, &open.id, "beat.1", NULL);
-  return open.id;
+  g_autofree char *path = vault_lab_path(lab, "repo");
+  HfStore *store = hf_store_open(path, FALSE, NULL);
+  HfShortId id = tree_lab_far_session(store);
+  hf_store_free(store);
+  return id;
 }
 
 /* Says that it came through a service that is no more: on this boot, or on one before it. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/sys.h"
-#include "engine/prune/prune.h"
 #include "engine/repair/repair.h"
 #include "engine/verify/verify.h"
 #include "repo/objects.h"
@@ -63,23 +62,6 @@ static void fill(TreeLab *lab, const char *folder, guint from, guint files)
   }
 }
 
-static HfPruneResult prune(TreeLab *lab)
-{
-  GError *error = NULL;
-  HfPruneOptions options = { 0 };
-  HfPruneResult result;
-  hf_prune(lab->repo, &options, &result, &error);
-  g_assert_no_error(error);
-  return result;
-}
-
-static void forget(TreeLab *lab, HfPointInfo *info)
-{
-  GError *error = NULL;
-  hf_points_forget(lab->repo, info, &error);
-  g_assert_no_error(error);
-}
-
 static guint count(TreeLab *lab, const char *folder)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(lab->repo->store, folder, NULL);
@@ -104,10 +86,10 @@ static void test_prune(gconstpointer user)
   g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
   fill(lab, "tree", 0, again);
   g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
-  forget(lab, first);
+  tree_lab_forget_point(lab->repo, first);
   guint packs = count(lab, "data/");
   hold("data/", "meta/", "mirror/");
-  HfPruneResult now = prune(lab);
+  HfPruneResult now = tree_lab_prune(lab->repo);
   g_assert_cmpuint(now.swept_packs + now.rewritten_packs + now.waiting_packs, ==, 0);
   if (again == 120) { /* else a whole pack may be dead, as the order in which files are stored falls out */
     g_assert_cmpuint(now.held_packs, >, 0);
@@ -116,7 +98,7 @@ static void test_prune(gconstpointer user)
   g_assert_cmpuint(count(lab, "data/"), ==, packs);
   assert_good(lab);
   let_go();
-  HfPruneResult then = prune(lab);
+  HfPruneResult then = tree_lab_prune(lab->repo);
   g_assert_cmpuint(then.swept_packs, >=, MAX(now.held_packs, 1));
   g_assert_cmpuint(then.held_packs, ==, 0);
   assert_good(lab);
@@ -132,8 +114,8 @@ static void test_condemned(void)
   g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
   HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
   g_assert_nonnull(reader);
-  forget(lab, first);
-  HfPruneResult waiting = prune(lab);
+  tree_lab_forget_point(lab->repo, first);
+  HfPruneResult waiting = tree_lab_prune(lab->repo);
   g_assert_cmpuint(waiting.waiting_packs, >, 0);
   hf_session_free(reader);
   hold("data/", "meta/", "mirror/");
@@ -141,14 +123,14 @@ static void test_condemned(void)
   for (guint i = 0; i < 2; i++) {
     fill(lab, "tree", 20 + i, 1);
     g_autoptr(HfPointInfo) more = tree_lab_backup(lab, "tree");
-    HfPruneResult held_now = prune(lab);
+    HfPruneResult held_now = tree_lab_prune(lab->repo);
     g_assert_cmpuint(held_now.held_packs, ==, waiting.waiting_packs);
     g_assert_cmpuint(held_now.swept_packs, ==, 0);
   }
   g_assert_cmpuint(count(lab, "data/"), >=, packs);
   assert_good(lab);
   let_go();
-  g_assert_cmpuint(prune(lab).swept_packs, >=, waiting.waiting_packs);
+  g_assert_cmpuint(tree_lab_prune(lab->repo).swept_packs, >=, waiting.waiting_packs);
   assert_good(lab);
 }
 
@@ -161,7 +143,7 @@ static void test_forget(void)
   g_autofree char *hex = hf_hex(first->point.id.b, sizeof first->point.id.b), *base = g_strconcat("points/", hex, NULL);
   g_autofree char *copy = g_strconcat(base, ".0", NULL);
   hold(copy, NULL, NULL);
-  forget(lab, first);
+  tree_lab_forget_point(lab->repo, first);
   g_assert_true(tree_lab_warned(lab, "immutable"));
   g_autoptr(GPtrArray) points = hf_points_load(lab->repo, NULL, NULL);
   g_assert_cmpuint(points->len, ==, 1);

@@ -4,7 +4,6 @@
 
 #include "engine/copy/copy.h"
 #include "engine/prune/collect.h"
-#include "engine/prune/prune.h"
 #include "engine/repair/repair.h"
 #include "engine/verify/rehearse.h"
 #include "engine/verify/verify.h"
@@ -27,37 +26,6 @@ static void fill(TreeLab *lab, const char *folder, guint files)
     g_autofree char *name = g_strdup_printf("%s/file%u", folder, i);
     noise(lab, name, 9000);
   }
-}
-
-static HfPruneResult prune(TreeLab *lab)
-{
-  GError *error = NULL;
-  HfPruneOptions options = { 0 };
-  HfPruneResult result;
-  hf_prune(lab->repo, &options, &result, &error);
-  g_assert_no_error(error);
-  return result;
-}
-
-/* A session of another machine, that beat once. */
-static void far_session(TreeLab *lab)
-{
-  HfSessionOpen open = { .purpose = HF_PURPOSE_READ, .pid = 5, .pid_namespace = 7, .started = 1 };
-  char name[HF_NAME_BYTES];
-  hf_random(open.id.b, sizeof open.id.b);
-  hf_random(open.boot.b, sizeof open.boot.b);
-  g_autoptr(GBytes) record = hf_session_open_encode(&open);
-  hf_name_session(name, &open.id, "open");
-  g_assert_true(hf_store_put(lab->repo->store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), NULL));
-  hf_name_session(name, &open.id, "beat.1");
-  g_assert_true(hf_store_put(lab->repo->store, name, NULL, 0, NULL));
-}
-
-static void forget(TreeLab *lab, HfPointInfo *info)
-{
-  GError *error = NULL;
-  hf_points_forget(lab->repo, info, &error);
-  g_assert_no_error(error);
 }
 
 static gboolean verify(TreeLab *lab, gboolean content, HfVerifyResult *result)
@@ -106,22 +74,22 @@ static void test_prune(void)
     noise(lab, name, 9001);
   }
   g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
-  HfPruneResult nothing = prune(lab);
+  HfPruneResult nothing = tree_lab_prune(lab->repo);
   g_assert_cmpuint(nothing.swept_packs, ==, 0);
-  forget(lab, first);
+  tree_lab_forget_point(lab->repo, first);
   HfPruneOptions dry = { .dry_run = TRUE };
   HfPruneResult would;
   g_assert_true(hf_prune(lab->repo, &dry, &would, NULL));
   g_assert_cmpuint(would.swept_packs, >, 0);
-  HfPruneResult done = prune(lab);
+  HfPruneResult done = tree_lab_prune(lab->repo);
   g_assert_cmpuint(done.swept_packs, ==, would.swept_packs);
   g_assert_cmpuint(done.swept_bytes, >, 300000);
   g_assert_cmpuint(done.rewritten_packs, ==, would.rewritten_packs);
   assert_good(lab);
-  HfPruneResult again = prune(lab);
+  HfPruneResult again = tree_lab_prune(lab->repo);
   g_assert_cmpuint(again.swept_packs, ==, 0);
-  forget(lab, second);
-  prune(lab);
+  tree_lab_forget_point(lab->repo, second);
+  tree_lab_prune(lab->repo);
   g_autoptr(GPtrArray) data = objects(lab, "data/"), meta = objects(lab, "meta/");
   g_assert_cmpuint(data->len + meta->len, ==, 0);
 }
@@ -137,7 +105,7 @@ static void test_small_and_thin(void)
     hf_point_info_free(info);
   }
   g_autoptr(GPtrArray) before = objects(lab, "data/");
-  HfPruneResult joined = prune(lab);
+  HfPruneResult joined = tree_lab_prune(lab->repo);
   g_autoptr(GPtrArray) after = objects(lab, "data/");
   g_assert_cmpuint(joined.rewritten_packs, >=, 10);
   g_assert_cmpuint(after->len, <, before->len);
@@ -151,11 +119,11 @@ static void test_small_and_thin(void)
       noise(lab, name, 9002);
   }
   g_autoptr(HfPointInfo) rest = tree_lab_backup(lab, "tree");
-  forget(lab, full);
-  g_assert_cmpuint(prune(lab).thin_frames, >, 0);
+  tree_lab_forget_point(lab->repo, full);
+  g_assert_cmpuint(tree_lab_prune(lab->repo).thin_frames, >, 0);
   g_autoptr(HfPointInfo) healed = tree_lab_backup(lab, "tree");
-  forget(lab, rest);
-  prune(lab);
+  tree_lab_forget_point(lab->repo, rest);
+  tree_lab_prune(lab->repo);
   assert_good(lab);
 }
 
@@ -182,7 +150,7 @@ static TreeLab *half_dead(void)
     }
     HfPointInfo *info = tree_lab_backup(lab, "tree");
     if (round == 0)
-      forget(lab, info);
+      tree_lab_forget_point(lab->repo, info);
     hf_point_info_free(info);
   }
   return lab;
@@ -207,12 +175,12 @@ static void test_reseal(void)
   GError *error = NULL;
   guint64 before = bytes_of(with, "data/");
   g_assert_cmpuint(before, >, 1500000); /* 180 files */
-  HfPruneResult done = prune(with);
+  HfPruneResult done = tree_lab_prune(with->repo);
   g_assert_cmpuint(done.rewritten_packs, >, 0);
   g_assert_cmpuint(bytes_of(with, "data/"), <, before * 80 / 100);
   g_assert_cmpuint(bytes_of(with, "data/"), >, 120 * 9000);
   assert_good(with);
-  g_assert_cmpuint(prune(with).rewritten_packs, ==, 0); /* it does not go round in circles */
+  g_assert_cmpuint(tree_lab_prune(with->repo).rewritten_packs, ==, 0); /* it does not go round in circles */
 
   hf_prune(keyless, &options, &result, &error);
   g_assert_no_error(error);
@@ -238,7 +206,7 @@ static void test_reseal_damaged(void)
   for (guint64 at = 1000; at < size / 2; at += 3000) /* not its directory, which stands at the end */
     spoil(lab, first, at);
   tree_lab_forget(lab);
-  prune(lab);
+  tree_lab_prune(lab->repo);
   g_assert_true(tree_lab_warned(lab, "damaged") || tree_lab_warned(lab, "repair"));
   g_autoptr(GPtrArray) after = objects(lab, "data/");
   gboolean stays = FALSE;
@@ -256,15 +224,15 @@ static void test_running_session(void)
   g_autoptr(HfPointInfo) other = tree_lab_backup(lab, "tree");
   HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
   g_assert_nonnull(reader);
-  forget(lab, info);
-  HfPruneResult waiting = prune(lab);
+  tree_lab_forget_point(lab->repo, info);
+  HfPruneResult waiting = tree_lab_prune(lab->repo);
   g_assert_cmpuint(waiting.swept_packs, ==, 0);
   g_assert_cmpuint(waiting.waiting_packs, >, 0);
   g_assert_cmpuint(waiting.sessions_waited_for, ==, 1);
   hf_session_free(reader);
-  g_assert_cmpuint(prune(lab).swept_packs, >=, waiting.waiting_packs);
+  g_assert_cmpuint(tree_lab_prune(lab->repo).swept_packs, >=, waiting.waiting_packs);
   HfSession *collector = hf_session_open(lab->repo, HF_PURPOSE_COLLECT, NULL);
-  g_assert_true(prune(lab).other_at_work);
+  g_assert_true(tree_lab_prune(lab->repo).other_at_work);
   hf_session_free(collector);
   assert_good(lab);
 }
@@ -349,12 +317,12 @@ static void test_condemned_is_not_kept(gconstpointer user)
     HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
     condemn(lab, packs, first, second, reader);
     note_frames(lab, packs, kind, kind == HF_RECORD_THIN ? "gc/thin.0000000000000001" : "damage/1");
-    HfPruneResult waiting = prune(lab);
+    HfPruneResult waiting = tree_lab_prune(lab->repo);
     g_assert_cmpuint(waiting.waiting_packs, ==, packs->len);
     hf_session_free(reader);
-    HfPruneResult swept = prune(lab);
+    HfPruneResult swept = tree_lab_prune(lab->repo);
     g_assert_cmpuint(swept.swept_packs, >=, packs->len);
-    prune(lab);
+    tree_lab_prune(lab->repo);
     assert_good(lab);
   }
 }
@@ -393,7 +361,7 @@ static void test_fails_closed(void)
   g_assert_true(hf_repair(lab->repo, NULL, &repaired, &error));
   g_assert_no_error(error);
   g_assert_cmpuint(repaired.lost_blobs, >, 0);
-  prune(lab);
+  tree_lab_prune(lab->repo);
 }
 
 static HfRepo *make_other(TreeLab *lab, const char *name, gboolean like)
@@ -492,7 +460,7 @@ static void test_repair(void)
       g_assert_no_error(error);
       g_assert_cmpuint(repaired.lost_blobs, ==, 0);
       assert_good(lab);
-      prune(lab);
+      tree_lab_prune(lab->repo);
       assert_good(lab);
     }
 }
@@ -550,7 +518,7 @@ static void test_repair_by_scan(void)
     g_assert_cmpuint(repaired.lost_blobs, <=, cases[i].lost);
     g_assert_true((repaired.lost_blobs > 0) == (cases[i].lost > 0));
     g_assert_true((repaired.mended_frames > 0) == cases[i].any);
-    prune(lab);
+    tree_lab_prune(lab->repo);
     if (cases[i].lost == 0)
       assert_good(lab);
   }
@@ -586,8 +554,8 @@ static void test_far_sessions(void)
   HfPruneOptions options = { .patience_seconds = HF_PRUNE_PATIENCE };
   HfPruneResult result;
   g_autoptr(HfSession) here = hf_session_open(lab->repo, HF_PURPOSE_READ, &error);
-  far_session(lab);
-  prune(lab);
+  tree_lab_far_session(lab->repo->store);
+  tree_lab_prune(lab->repo);
   g_autoptr(GPtrArray) before = hf_sessions_list(lab->repo, NULL, NULL);
   g_assert_cmpuint(before->len, ==, 2);
   gint64 begun = g_get_monotonic_time();

@@ -5,7 +5,6 @@
 
 #include "engine/backup/backup.h"
 #include "engine/copy/copy.h"
-#include "engine/prune/prune.h"
 #include "engine/verify/rehearse.h"
 #include "engine/verify/verify.h"
 #include "storage/local/local.h"
@@ -133,15 +132,6 @@ static void backup(TreeLab *lab, HfRepo *repo, const char *tree)
   g_assert_no_error(error);
 }
 
-static void prune(HfRepo *repo)
-{
-  GError *error = NULL;
-  HfPruneOptions options = { 0 };
-  HfPruneResult result;
-  hf_prune(repo, &options, &result, &error);
-  g_assert_no_error(error);
-}
-
 /* Forgets the oldest points but `keep`. */
 static void forget(HfRepo *repo, guint keep)
 {
@@ -161,7 +151,7 @@ static void forget_and_prune(gpointer user)
   TreeLab *lab = user;
   g_autoptr(HfRepo) repo = open_repo(lab, plain_store(lab));
   forget(repo, 2);
-  prune(repo);
+  tree_lab_prune(repo);
 }
 
 static void back_up_the_same(gpointer user)
@@ -178,7 +168,7 @@ static void replace_and_prune(gpointer user)
   change(lab, "other", 0, 2);
   backup(lab, repo, "other");
   forget(repo, 1);
-  prune(repo);
+  tree_lab_prune(repo);
 }
 
 /* Sweeps what is condemned, and moves what lives of it. */
@@ -188,7 +178,7 @@ static void replace_and_sweep(gpointer user)
   g_autoptr(HfRepo) repo = open_repo(lab, plain_store(lab));
   change(lab, "other", 0, 2);
   backup(lab, repo, "other");
-  prune(repo);
+  tree_lab_prune(repo);
 }
 
 static void rebuild(gpointer user)
@@ -224,7 +214,7 @@ static void run_prune(TreeLab *lab, HfRepo *repo)
 {
   (void)lab;
   forget(repo, 2);
-  prune(repo);
+  tree_lab_prune(repo);
 }
 
 static void run_verify(TreeLab *lab, HfRepo *repo)
@@ -277,7 +267,7 @@ static void forget_last_and_prune(gpointer user)
   TreeLab *lab = user;
   g_autoptr(HfRepo) repo = open_repo(lab, plain_store(lab));
   forget(repo, 1);
-  prune(repo);
+  tree_lab_prune(repo);
 }
 
 static HfRepo *open_meddled(TreeLab *lab, Meddler *meddler)
@@ -316,7 +306,7 @@ static TreeLab *make_past(void)
   HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
   g_assert_nonnull(reader);
   forget(lab->repo, 3);
-  prune(lab->repo);
+  tree_lab_prune(lab->repo);
   hf_session_free(reader);
   leave_condemned(lab);
   change(lab, "tree", 2, 5);
@@ -338,8 +328,8 @@ static gboolean meddle_at(const Case *test, gint at)
   hf_repo_free(repo);
   g_autoptr(HfRepo) after = open_repo(lab, plain_store(lab));
   assert_whole(lab, after);
-  prune(after);
-  prune(after);
+  tree_lab_prune(after);
+  tree_lab_prune(after);
   assert_whole(lab, after);
   return met;
 }

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "engine/backup/backup.h"
 #include "fixture.h"
+#include "repo/objects.h"
 #include "storage/local/local.h"
 
 /* ---- The repository. ---- */
@@ -300,6 +301,39 @@ HfPointInfo *maker_commit(Maker *maker, const HfEntry *roots, guint count, const
   hf_blob_store_free(maker->store);
   hf_session_free(maker->session);
   return tree_lab_newest(maker->lab);
+}
+
+/* ---- What is done to points. ---- */
+
+void tree_lab_forget_point(HfRepo *repo, HfPointInfo *info)
+{
+  GError *error = NULL;
+  hf_points_forget(repo, info, &error);
+  g_assert_no_error(error);
+}
+
+HfPruneResult tree_lab_prune(HfRepo *repo)
+{
+  GError *error = NULL;
+  HfPruneOptions options = { 0 };
+  HfPruneResult result;
+  hf_prune(repo, &options, &result, &error);
+  g_assert_no_error(error);
+  return result;
+}
+
+HfShortId tree_lab_far_session(HfStore *store)
+{
+  HfSessionOpen open = { .purpose = HF_PURPOSE_READ, .pid = 5, .pid_namespace = 7, .started = hf_clock_real_ns() };
+  char name[HF_NAME_BYTES];
+  hf_random(open.id.b, sizeof open.id.b);
+  hf_random(open.boot.b, sizeof open.boot.b);
+  g_autoptr(GBytes) record = hf_session_open_encode(&open);
+  hf_name_session(name, &open.id, "open");
+  g_assert_true(hf_store_put(store, name, g_bytes_get_data(record, NULL), g_bytes_get_size(record), NULL));
+  hf_name_session(name, &open.id, "beat.1");
+  g_assert_true(hf_store_put(store, name, NULL, 0, NULL));
+  return open.id;
 }
 
 /* ---- Asserting. ---- */

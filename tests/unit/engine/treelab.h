@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "engine/browse/browse.h"
+#include "engine/prune/prune.h"
 #include "repo/session.h"
 #include "repo/writer.h"
 
@@ -39,6 +40,13 @@ HfPointInfo *tree_lab_backup(TreeLab *lab, const char *path);
 HfPointInfo *tree_lab_backup_disk(TreeLab *lab, const char *path);
 /* The newest point. Free with hf_point_info_free. */
 HfPointInfo *tree_lab_newest(TreeLab *lab);
+
+/* ---- What is done to points. ---- */
+void tree_lab_forget_point(HfRepo *repo, HfPointInfo *info);
+/* Watches no session of another machine. */
+HfPruneResult tree_lab_prune(HfRepo *repo);
+/* A session of another machine, which beat once. */
+HfShortId tree_lab_far_session(HfStore *store);
 
 /* ---- Points made by hand. ---- */
 typedef struct Maker {
