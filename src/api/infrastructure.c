@@ -94,24 +94,27 @@ gboolean hf_api_host_change(HfApiCall *call, GError **error)
          hf_api_answer_done(call, name, row->id, error);
 }
 
-gboolean hf_api_host_remove(HfApiCall *call, GError **error)
+typedef gboolean (*HostAction)(gpointer data, const HfApiActor *by, const char *host_id, char **session,
+                               GError **error);
+
+/* The answer is the session that the action begins about the host of the path. */
+static gboolean about_host(HfApiCall *call, HostAction action, GError **error)
 {
   char *session = NULL;
   HfApiActor by = hf_api_actor(call);
-  const HfApiActions *actions = call->api->settings.actions;
-  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_remove, error) &&
-         actions->host_remove(actions->data, &by, call->params[0], &session, error) &&
+  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) &&
+         action(call->api->settings.actions->data, &by, call->params[0], &session, error) &&
          hf_api_answer_session(call, session, error);
+}
+
+gboolean hf_api_host_remove(HfApiCall *call, GError **error)
+{
+  return HF_API_NEED(call, host_remove, error) && about_host(call, call->api->settings.actions->host_remove, error);
 }
 
 gboolean hf_api_host_rescan(HfApiCall *call, GError **error)
 {
-  char *session = NULL;
-  HfApiActor by = hf_api_actor(call);
-  const HfApiActions *actions = call->api->settings.actions;
-  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_rescan, error) &&
-         actions->host_rescan(actions->data, &by, call->params[0], &session, error) &&
-         hf_api_answer_session(call, session, error);
+  return HF_API_NEED(call, host_rescan, error) && about_host(call, call->api->settings.actions->host_rescan, error);
 }
 
 /* One session for each; the last is the answer, as clients expect one. */
@@ -145,12 +148,7 @@ gboolean hf_api_hosts_rescan(HfApiCall *call, GError **error)
 
 gboolean hf_api_host_upgrade(HfApiCall *call, GError **error)
 {
-  char *session = NULL;
-  HfApiActor by = hf_api_actor(call);
-  const HfApiActions *actions = call->api->settings.actions;
-  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_upgrade, error) &&
-         actions->host_upgrade(actions->data, &by, call->params[0], &session, error) &&
-         hf_api_answer_session(call, session, error);
+  return HF_API_NEED(call, host_upgrade, error) && about_host(call, call->api->settings.actions->host_upgrade, error);
 }
 
 gboolean hf_api_host_role(HfApiCall *call, GError **error)
@@ -166,12 +164,7 @@ gboolean hf_api_host_role(HfApiCall *call, GError **error)
 
 gboolean hf_api_host_logs(HfApiCall *call, GError **error)
 {
-  char *session = NULL;
-  HfApiActor by = hf_api_actor(call);
-  const HfApiActions *actions = call->api->settings.actions;
-  return hf_api_exists(call, &hf_api_view_host, call->params[0], error) && HF_API_NEED(call, host_logs, error) &&
-         actions->host_logs(actions->data, &by, call->params[0], &session, error) &&
-         hf_api_answer_session(call, session, error);
+  return HF_API_NEED(call, host_logs, error) && about_host(call, call->api->settings.actions->host_logs, error);
 }
 
 gboolean hf_api_host_logs_read(HfApiCall *call, GError **error)

@@ -160,58 +160,58 @@ gboolean hf_verb_host_add(const HfOptions *options, HfCli *cli, GError **error)
          hf_fleet_started(&fleet, session, !options->no_wait, error);
 }
 
-/* ---- host rescan, host remove ---- */
+/* ---- host rescan, remove, upgrade, start, stop, restart, logs ---- */
 
-static gboolean act(const HfOptions *options, HfCli *cli, const char *method, const char *what, GError **error)
+typedef struct Deed {
+  const char *method;
+  const char *above; /* the path of all hosts */
+  const char *what;  /* the path below that of the host */
+  json_t *body;      /* taken; NULL: nothing is told */
+} Deed;
+
+/* Starts it and waits. The id of the host, caller frees; NULL with an error. */
+static char *act_at(HfFleet *fleet, const HfOptions *options, const Deed *deed, GError **error)
+{
+  hf_autojson json_t *body = deed->body;
+  hf_autojson json_t *session = NULL;
+  g_autofree char *id = hf_fleet_id(fleet, &hf_fleet_host, options->host_name, error);
+  g_autofree char *path = id == NULL ? NULL : g_strdup_printf("%s/%s%s", deed->above, id, deed->what);
+  gboolean done = path != NULL && hf_fleet_ask(fleet, deed->method, path, json_incref(body), &session, error) &&
+                  hf_fleet_started(fleet, session, !options->no_wait, error);
+  return done ? g_steal_pointer(&id) : NULL;
+}
+
+static gboolean act(const HfOptions *options, HfCli *cli, const Deed *deed, GError **error)
 {
   g_auto(HfFleet) fleet = { 0 };
-  hf_autojson json_t *session = NULL;
-  if (!hf_fleet_open(&fleet, options, cli, error))
+  if (!hf_fleet_open(&fleet, options, cli, error)) {
+    json_decref(deed->body);
     return FALSE;
-  g_autofree char *id = hf_fleet_id(&fleet, &hf_fleet_host, options->host_name, error);
-  g_autofree char *path = id == NULL ? NULL : g_strdup_printf(SERVERS "/%s%s", id, what);
-  return path != NULL && hf_fleet_ask(&fleet, method, path, NULL, &session, error) &&
-         hf_fleet_started(&fleet, session, !options->no_wait, error);
+  }
+  g_autofree char *id = act_at(&fleet, options, deed, error);
+  return id != NULL;
 }
 
 gboolean hf_verb_host_rescan(const HfOptions *options, HfCli *cli, GError **error)
 {
-  return act(options, cli, "POST", "/rescan", error);
+  return act(options, cli, &(Deed){ "POST", SERVERS, "/rescan", NULL }, error);
 }
 
 gboolean hf_verb_host_remove(const HfOptions *options, HfCli *cli, GError **error)
 {
-  return act(options, cli, "DELETE", "", error);
-}
-
-/* ---- host upgrade, start, stop, restart, logs ---- */
-
-/* Starts what is at `what` below the host's own address, told `body` (taken; NULL: nothing), and waits; *id is the
- * host's, caller frees. */
-static gboolean run(HfFleet *fleet, const HfOptions *options, const char *what, json_t *body, char **id, GError **error)
-{
-  hf_autojson json_t *taken = body;
-  hf_autojson json_t *session = NULL;
-  *id = hf_fleet_id(fleet, &hf_fleet_host, options->host_name, error);
-  g_autofree char *path = *id == NULL ? NULL : g_strdup_printf("%s/%s/%s", hf_fleet_host.list, *id, what);
-  return path != NULL && hf_fleet_ask(fleet, "POST", path, json_incref(taken), &session, error) &&
-         hf_fleet_started(fleet, session, !options->no_wait, error);
+  return act(options, cli, &(Deed){ "DELETE", SERVERS, "", NULL }, error);
 }
 
 gboolean hf_verb_host_upgrade(const HfOptions *options, HfCli *cli, GError **error)
 {
-  g_auto(HfFleet) fleet = { 0 };
-  g_autofree char *id = NULL;
-  return hf_fleet_open(&fleet, options, cli, error) && run(&fleet, options, "upgrade", NULL, &id, error);
+  return act(options, cli, &(Deed){ "POST", hf_fleet_host.list, "/upgrade", NULL }, error);
 }
 
 static gboolean act_on_role(const HfOptions *options, HfCli *cli, const char *action, GError **error)
 {
-  g_auto(HfFleet) fleet = { 0 };
-  g_autofree char *id = NULL;
   const char *role = options->host_role == HF_HOST_ROLE_CHOICE_INSTALLER ? "installer" : "transport";
-  return hf_fleet_open(&fleet, options, cli, error) &&
-         run(&fleet, options, "roles", json_pack("{s:s, s:s}", "role", role, "action", action), &id, error);
+  json_t *body = json_pack("{s:s, s:s}", "role", role, "action", action);
+  return act(options, cli, &(Deed){ "POST", hf_fleet_host.list, "/roles", body }, error);
 }
 
 gboolean hf_verb_host_start(const HfOptions *options, HfCli *cli, GError **error)
@@ -232,9 +232,11 @@ gboolean hf_verb_host_restart(const HfOptions *options, HfCli *cli, GError **err
 gboolean hf_verb_host_logs(const HfOptions *options, HfCli *cli, GError **error)
 {
   g_auto(HfFleet) fleet = { 0 };
-  g_autofree char *id = NULL;
+  const Deed deed = { "POST", hf_fleet_host.list, "/logs", NULL };
   g_auto(HfBuffer) logs = HF_BUFFER_INIT;
-  if (!hf_fleet_open(&fleet, options, cli, error) || !run(&fleet, options, "logs", NULL, &id, error))
+  g_autofree char *id =
+    hf_fleet_open(&fleet, options, cli, error) ? act_at(&fleet, options, &deed, error) : NULL;
+  if (id == NULL)
     return FALSE;
   g_autofree char *path = g_strdup_printf("%s/%s/logs", hf_fleet_host.list, id);
   if (!hf_rest_get_bytes(fleet.rest, path, &logs, error))
