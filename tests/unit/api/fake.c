@@ -111,7 +111,10 @@ static gboolean host_role(gpointer data, const HfApiActor *by, const char *host,
 {
   g_assert_true(g_str_equal(role, "transport") || g_str_equal(role, "installer"));
   g_assert_true(g_str_equal(action, "Start") || g_str_equal(action, "Stop") || g_str_equal(action, "Restart"));
-  return simple(data, by, host, id, error);
+  if (!g_str_equal(role, "installer") || !g_str_equal(action, "Stop"))
+    return simple(data, by, host, id, error);
+  *id = session(data, by, "Infrastructure", NULL, host); /* as a host does, which the server speaks with by that role */
+  return hf_inv_session_finish(data, *id, HF_RESULT_FAILED, "it cannot be stopped", FALSE, error);
 }
 
 static gboolean repository_create(gpointer data, const HfApiActor *by, const HfApiRepositorySpec *spec, char **id,

@@ -477,13 +477,18 @@ class Verbs(Fleet):
         self.assertNotEqual(self.run_it('notification', 'test').returncode, 0)
 
     def test_host_care(self):
-        """What a server cannot do is said, and nothing is written."""
-        for words in (['upgrade', 'web1.example'],
-                      ['stop', 'web1.example', '--role', 'installer'], ['logs', 'web1.example', '--to', 'logs.tar']):
-            done = self.run_it('host', *words)
-            if done.returncode != 0:
-                self.assertFalse((self.folder / 'logs.tar').exists())
-                self.assertIn('holdfast: ', done.stderr)
+        """What is done at a host is waited for, and what cannot be done is said."""
+        for words in (['upgrade'], ['stop'], ['start'], ['restart'], ['start', '--role', 'installer'],
+                      ['restart', '--role', 'installer']):
+            self.assertIn('Success', self.holdfast('host', words[0], 'web1.example', *words[1:]))
+        done = self.run_it('host', 'stop', 'web1.example', '--role', 'installer')
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('it cannot be stopped', done.stderr)
+        self.holdfast('host', 'logs', 'nobody.example', '--to', 'logs.tar', code=1)
+        self.assertFalse((self.folder / 'logs.tar').exists())
+        self.holdfast('host', 'logs', 'web1.example', '--to', 'logs.tar')
+        self.assertEqual((self.folder / 'logs.tar').read_bytes(), b'a\0tar')
+        self.assertIn('cannot write', self.holdfast('host', 'logs', 'web1.example', '--to', 'none/logs.tar', code=1))
 
     def test_traffic(self):
         self.assertIn('no traffic rules', self.holdfast('traffic', 'list'))
