@@ -56,10 +56,10 @@ static GHashTable *list_packs(HfStore *store, GError **error)
 
 typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
 
-/* Reads every record in `folder` whose name starts with `prefix`. An unreadable one is warned about and passed over:
- * these lists only make deduplication more careful. */
+/* Reads every record in `folder` whose name starts with `prefix`. One that is damaged is warned about and passed over:
+ * nobody else can go by it either. *gone: one that was listed is not there any more. */
 static gboolean each_record(HfIndex *index, const char *folder, const char *prefix, RecordFunc func, gpointer user,
-                            GError **error)
+                            gboolean *gone, GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, folder, error);
   if (!names)
@@ -69,7 +69,11 @@ static gboolean each_record(HfIndex *index, const char *folder, const char *pref
       continue;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], RECORD_LIMIT, &problem);
-    if ((!record || !func(record, user, &problem)) && !hf_error_is(problem, HF_ERROR_NOT_FOUND))
+    if (record && func(record, user, &problem))
+      continue;
+    if (hf_error_is(problem, HF_ERROR_NOT_FOUND))
+      *gone = TRUE;
+    else
       hf_report_warning(index->report, names->pdata[i], "%s; it is passed over", problem->message);
   }
   return TRUE;
@@ -235,10 +239,10 @@ static gboolean look(HfIndex *index, Found *found, gboolean *gone, GError **erro
 {
   found->condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   found->runs = open_runs(index, gone, error);
-  return found->runs && each_record(index, "gc/", "gc/mark.", take_mark, found->condemned, error) &&
+  return found->runs && each_record(index, "gc/", "gc/mark.", take_mark, found->condemned, gone, error) &&
          (found->kinds = list_packs(index->store, error)) != NULL &&
-         each_record(index, "gc/", "gc/thin.", take_thin, index, error) &&
-         each_record(index, "damage/", "damage/", take_damage, index, error);
+         each_record(index, "gc/", "gc/thin.", take_thin, index, gone, error) &&
+         each_record(index, "damage/", "damage/", take_damage, index, gone, error);
 }
 
 /* Maps the run's packs to numbers of the index, and notes them in `covered`. `lock` is held for writing. */
@@ -306,7 +310,8 @@ static void publish(HfIndex *index, Found *found, guint old_runs)
   g_ptr_array_unref(old);
 }
 
-/* *gone: while it was loaded, another process has put runs together; with `last` that does not matter. */
+/* *gone: something that was listed has gone meanwhile: another process has put runs together, or swept. With `last` that
+ * does not matter. */
 static gboolean load_once(HfIndex *index, gboolean last, gboolean *gone, GError **error)
 {
   g_auto(Found) found = { 0 };

@@ -75,6 +75,30 @@ static gboolean covers(gpointer prefix, gpointer early G_GNUC_UNUSED, gpointer n
   return g_str_has_prefix(name, prefix);
 }
 
+static gboolean tells_of(const Early *early, const char *name)
+{
+  for (guint i = 0; i < early->pieces->len; i++) {
+    g_auto(HfVaultListing) listing = { 0 };
+    if (!hf_vault_listing_decode(early->pieces->pdata[i], &listing, NULL))
+      continue;
+    for (guint k = 0; k < listing.n_entries; k++)
+      if (g_str_equal(listing.entries[k].name, name))
+        return TRUE;
+  }
+  return FALSE;
+}
+
+static gboolean misleads(gpointer prefix, gpointer early, gpointer name)
+{
+  return g_str_has_prefix(name, prefix) && tells_of(early, name);
+}
+
+void hf_ahead_missing(HfAhead *ahead, const char *name)
+{
+  HF_LOCK(&ahead->lock);
+  g_hash_table_foreach_remove(ahead->listings, misleads, (gpointer)name);
+}
+
 void hf_ahead_forget(HfAhead *ahead, const char *name)
 {
   HF_LOCK(&ahead->lock);

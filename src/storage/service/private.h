@@ -82,6 +82,8 @@ void hf_ahead_keep(HfAhead *ahead, const char *prefix, GPtrArray *pieces, gboole
 GPtrArray *hf_ahead_take(HfAhead *ahead, const char *prefix);
 /* This object is created or removed here: listings that would tell of it are void. */
 void hf_ahead_forget(HfAhead *ahead, const char *name);
+/* This object is not there: a listing that tells of it is out of date. */
+void hf_ahead_missing(HfAhead *ahead, const char *name);
 
 /* ---- planned.c: reads that were announced. Thread-safe. ---- */
 HfPlanned *hf_planned_new(void);

@@ -122,9 +122,11 @@ static gboolean too_short(HfStore *store, const char *name, GError **error)
 
 /* A connection that is gone says nothing about what is stored. The engine takes HF_ERROR_IO for an object that cannot
  * be read, would look for others in its place, and say in the end that all are damaged. Takes `why` over. */
-static gboolean fail_read(HfServiceStore *service, GError *why, GError **error)
+static gboolean fail_read(HfServiceStore *service, const char *name, GError *why, GError **error)
 {
   gboolean gone = FALSE;
+  if (hf_error_is(why, HF_ERROR_NOT_FOUND))
+    hf_ahead_missing(service->ahead, name);
   for (guint i = 0; i < service->connections->len; i++)
     gone = gone || hf_rpc_closed(service->connections->pdata[i], NULL);
   if (gone && hf_error_is(why, HF_ERROR_IO))
@@ -157,7 +159,7 @@ static gboolean service_get(HfStore *store, const char *name, guint64 offset, vo
                             GError **error)
 {
   GError *why = NULL;
-  return get(self(store), name, offset, bytes, length, &why) || fail_read(self(store), why, error);
+  return get(self(store), name, offset, bytes, length, &why) || fail_read(self(store), name, why, error);
 }
 
 static void service_will_read(HfStore *store, const HfStoreRange *ranges, guint count)
@@ -180,7 +182,7 @@ static gboolean service_size(HfStore *store, const char *name, guint64 *size, GE
   g_auto(HfVaultSize) reply = { 0 };
   GError *why = NULL;
   if (!hf_vault_call_size(hf_service_rpc(service), &request, &reply, -1, &why))
-    return fail_read(service, why, error);
+    return fail_read(service, name, why, error);
   *size = reply.size;
   return TRUE;
 }
@@ -263,8 +265,10 @@ const char *const *hf_service_visit_folders(guint32 rights)
   return (rights & HF_TICKET_WRITE) != 0 ? rings : all;
 }
 
-/* They come with the answer to a session's `open`, so they cost no round trip of their own. */
-const char *const hf_service_session_folders[] = { "index/",  "data/",     "meta/", "mirror/",  "gc/", "damage/",
+/* They come with the answer to a session's `open`, so they cost no round trip of their own. They are listed in this
+ * order, which is that of loading an index: runs, marks, packs. Were packs listed before marks, one that was listed and
+ * swept with its mark right after would seem to be stored for good. */
+const char *const hf_service_session_folders[] = { "index/",  "gc/",       "data/", "meta/",    "mirror/", "damage/",
                                                    "points/", "sessions/", "ring/", "writers/", NULL };
 
 /* Keeps listings that came unasked: each piece is of one folder. */

@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/sys.h"
 #include "net/messages/vault.h"
 #include "repo/objects.h"
+#include "repo/session.h"
 #include "siege.h"
 
 #define SENDER 7u
@@ -358,6 +360,110 @@ static void test_open_brings_folders(void)
   g_assert_cmpuint(g_hash_table_size(names), ==, 0);
 }
 
+/* ---- A sweep while a session begins. ---- */
+
+#define MARK "gc/mark.0000000000000001"
+
+/* As a collector does it: the packs first, the mark after them, before call number `calls` of the local store. */
+static struct {
+  const HfSys *real;
+  HfStore *store;
+  GPtrArray *names; /* of packs and mirrors */
+  gint calls;       /* atomic; 0: not set */
+} sweep;
+
+static int sweep_and_open(int dirfd, const char *path, int flags, mode_t mode)
+{
+  if (g_atomic_int_get(&sweep.calls) > 0 && g_atomic_int_dec_and_test(&sweep.calls)) {
+    for (guint i = 0; i < sweep.names->len; i++)
+      g_assert_true(hf_store_remove(sweep.store, sweep.names->pdata[i], NULL));
+    g_assert_true(hf_store_remove(sweep.store, MARK, NULL));
+  }
+  return sweep.real->openat(dirfd, path, flags, mode);
+}
+
+/* A mark of all packs, and of `more` that there are not. */
+static GBytes *mark_packs(const GPtrArray *names, guint more)
+{
+  HfMark mark;
+  hf_mark_init(&mark);
+  for (guint i = 0; i < names->len + more; i++) {
+    HfShortId id;
+    hf_random(&id, sizeof id);
+    g_assert_true(i >= names->len || hf_name_short_id(names->pdata[i], &id));
+    g_array_append_val(mark.packs, id);
+  }
+  GBytes *record = hf_mark_encode(&mark);
+  hf_mark_clear(&mark);
+  return record;
+}
+
+static void put_bytes(HfStore *store, const char *name, GBytes *bytes)
+{
+  gboolean there;
+  g_assert_true(hf_object_exists(store, name, &there, NULL));
+  if (!there)
+    g_assert_true(hf_store_put(store, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), NULL));
+}
+
+/* A session that begins at this moment must not take anything for stored that is swept. */
+static void begin_session(Siege *siege, const HfPackInfo *info)
+{
+  VaultTicket ticket = { .rights = HF_TICKET_WRITE, .writer = siege->writers[0] };
+  g_autoptr(HfRepo) repo = vault_lab_open(siege->lab, &ticket, siege->credentials[0], NULL);
+  g_assert_nonnull(repo);
+  g_autoptr(HfSession) session = hf_session_open(repo, HF_PURPOSE_BACKUP, NULL);
+  g_assert_nonnull(session);
+  g_assert_true(hf_repo_load_index(repo, NULL));
+  for (guint i = 0; i < info->ids->len; i++) {
+    gboolean claimed;
+    g_assert_true(hf_index_claim(repo->index, info->domain, &g_array_index(info->ids, HfId, i), &claimed, NULL));
+    g_assert_true(claimed);
+  }
+}
+
+static void sweep_everywhere(guint more)
+{
+  g_autoptr(Siege) siege = siege_new();
+  g_autoptr(GPtrArray) data = siege_names(siege, "data/"), meta = siege_names(siege, "meta/");
+  g_autoptr(GPtrArray) contents = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+  g_auto(HfPackInfo) info;
+  HfShortId first;
+  hf_pack_info_init(&info);
+  g_assert_true(hf_name_short_id(data->pdata[0], &first));
+  g_assert_true(hf_pack_read_info(siege->local, HF_PACK_DATA, &first, &info, NULL));
+  g_autoptr(GBytes) mark = mark_packs(data, more);
+  for (guint i = 0; i < data->len; i++)
+    g_ptr_array_add(contents, hf_store_get_all(siege->local, data->pdata[i], 64 << 20, NULL));
+  sweep.store = siege->local;
+  sweep.names = data;
+  gboolean swept = TRUE;
+  for (gint at = 1; swept; at++) {
+    for (guint i = 0; i < data->len; i++)
+      put_bytes(siege->local, data->pdata[i], contents->pdata[i]);
+    put_bytes(siege->local, MARK, mark);
+    g_atomic_int_set(&sweep.calls, at);
+    begin_session(siege, &info);
+    swept = g_atomic_int_get(&sweep.calls) == 0;
+    g_assert_true(swept || at > 10);
+    g_atomic_int_set(&sweep.calls, 0);
+  }
+  g_assert_true(hf_store_remove(siege->local, MARK, NULL));
+}
+
+/* What a mark has condemned before the session began is swept at any moment while the session asks what is stored. The
+ * second mark is too large to come with its listing. */
+static void test_swept_meanwhile(void)
+{
+  HfSys table = *hf_sys;
+  sweep.real = hf_sys;
+  table.openat = sweep_and_open;
+  hf_sys = &table;
+  sweep_everywhere(0);
+  sweep_everywhere(6000);
+  hf_sys = sweep.real;
+}
+
 int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
@@ -370,5 +476,6 @@ int main(int argc, char **argv)
   g_test_add_func("/trips/announced-missing", test_announced_missing);
   g_test_add_func("/trips/blocks", test_blocks);
   g_test_add_func("/trips/open-brings-folders", test_open_brings_folders);
+  g_test_add_func("/trips/swept-meanwhile", test_swept_meanwhile);
   return g_test_run();
 }
