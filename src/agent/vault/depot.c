@@ -175,6 +175,23 @@ void hf_depots_close(void)
   g_clear_pointer(&all.depots, g_hash_table_unref);
 }
 
+/* ---- For the holder. ---- */
+
+static guint64 seconds_of(gpointer depot)
+{
+  return hf_depot_seconds(depot);
+}
+
+static char *path_of(gpointer depot)
+{
+  return hf_depot_path(depot);
+}
+
+static HfRepo *reopen(gpointer depot, HfCancel *cancel, GError **error)
+{
+  return hf_depot_reopen(depot, NULL, cancel, error);
+}
+
 /* ---- The repository. ---- */
 
 HfStore *hf_depot_store(HfDepot *depot)
@@ -230,7 +247,8 @@ HfRepo *hf_depot_repo(HfDepot *depot, GError **error)
   depot->repo = g_steal_pointer(&repo);
   depot->reaper = g_thread_new("vault-reaper", reap, depot);
   depot->ticker = g_thread_new("vault-clock", tick, depot);
-  depot->holder = hf_holder_new(depot);
+  const HfHeld held = { .owner = depot, .repo = depot->repo, .seconds = seconds_of, .path = path_of, .reopen = reopen };
+  depot->holder = hf_holder_new(&held);
   return depot->repo;
 }
 

@@ -26,7 +26,7 @@ void hf_vault_hold_by(HfHoldFunc ask)
 /* ---- Asking. ---- */
 
 typedef struct Pass {
-  HfDepot *depot;
+  const HfHeld *held;
   HfStore *store;
   char *path;
   guint64 seconds; /* for which what is added now is to be held */
@@ -64,7 +64,7 @@ static gboolean flush(Pass *pass, GError **error)
 /* For as long as the lock lasts, by whole hours and one more: the clocks of keeper and service do not begin at once. */
 static guint64 term_of(const Pass *pass, const HfPointInfo *info)
 {
-  guint64 now = hf_depot_seconds(pass->depot);
+  guint64 now = pass->held->seconds(pass->held->owner);
   guint64 left = info->point.lock > now ? info->point.lock - now : 0;
   return (left + HOUR - 1) / HOUR * HOUR + HOUR;
 }
@@ -206,22 +206,19 @@ static gboolean hold_all(Pass *pass, HfCancel *cancel, const GPtrArray *locked, 
       return FALSE;
   if (!set_term(pass, term_of(pass, locked->pdata[0]), error) || !flush(pass, error))
     return FALSE;
-  g_autoptr(HfRepo) repo = hf_depot_reopen(pass->depot, NULL, cancel, error);
+  g_autoptr(HfRepo) repo = pass->held->reopen(pass->held->owner, cancel, error);
   return repo != NULL && hold_packs(pass, repo, locked, error);
 }
 
-gboolean hf_holder_pass(HfDepot *depot, HfCancel *cancel, GError **error)
+gboolean hf_holder_pass(const HfHeld *held, HfCancel *cancel, GError **error)
 {
-  HfRepo *repo = hf_depot_repo(depot, error);
-  if (repo == NULL)
-    return FALSE;
-  g_auto(Pass) pass = { .depot = depot, .store = repo->store, .path = hf_depot_path(depot),
+  g_auto(Pass) pass = { .held = held, .store = held->repo->store, .path = held->path(held->owner),
                         .names = g_ptr_array_new_with_free_func(g_free) };
   /* That the repository is kept, which lets the keeper's clock run. */
   if (!ask(&pass, error))
     return FALSE;
-  g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, error);
-  g_autoptr(GPtrArray) locked = points != NULL ? find_locked(points, hf_depot_seconds(depot)) : NULL;
+  g_autoptr(GPtrArray) points = hf_points_load(held->repo, NULL, error);
+  g_autoptr(GPtrArray) locked = points != NULL ? find_locked(points, held->seconds(held->owner)) : NULL;
   if (locked == NULL || (locked->len > 0 && !hold_all(&pass, cancel, locked, error)))
     return FALSE;
   if (pass.refused > 0)
@@ -233,7 +230,7 @@ gboolean hf_holder_pass(HfDepot *depot, HfCancel *cancel, GError **error)
 /* ---- The thread. ---- */
 
 struct HfHolder {
-  HfDepot *depot;
+  HfHeld held;
   HfCancel cancel;
   GThread *thread;
   GMutex lock;
@@ -246,7 +243,7 @@ static void pass_once(HfHolder *holder)
 {
   g_autoptr(GError) error = NULL;
   gint64 begun = g_get_monotonic_time();
-  gboolean able = hf_holder_pass(holder->depot, &holder->cancel, &error);
+  gboolean able = hf_holder_pass(&holder->held, &holder->cancel, &error);
   if (!able && hf_error_is(error, HF_ERROR_UNSUPPORTED))
     able = TRUE; /* the keeper has said so */
   if (!able && !hf_error_is(error, HF_ERROR_CANCELLED))
@@ -276,12 +273,12 @@ static gpointer work(gpointer user)
   return NULL;
 }
 
-HfHolder *hf_holder_new(HfDepot *depot)
+HfHolder *hf_holder_new(const HfHeld *held)
 {
   if (hold_func == NULL)
     return NULL;
   HfHolder *holder = g_new0(HfHolder, 1);
-  holder->depot = depot;
+  holder->held = *held;
   g_mutex_init(&holder->lock);
   g_cond_init(&holder->wake);
   holder->thread = g_thread_new("vault-holder", work, holder);

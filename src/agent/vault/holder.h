@@ -16,16 +16,25 @@
  */
 #pragma once
 
-#include "agent/vault/depot.h"
+#include "repo/repo.h"
+
+/* What a holder needs of who has the repository open. The functions are called from any thread, with `owner`. */
+typedef struct HfHeld {
+  gpointer owner;
+  HfRepo *repo;                       /* borrowed */
+  guint64 (*seconds)(gpointer owner); /* that it has been kept */
+  char *(*path)(gpointer owner);      /* that led there last; the caller's to free */
+  HfRepo *(*reopen)(gpointer owner, HfCancel *cancel, GError **error); /* once more; the caller's to free */
+} HfHeld;
 
 typedef struct HfHolder HfHolder;
 
-/* Begins with a pass. NULL where there is no keeper to ask. */
-HfHolder *hf_holder_new(HfDepot *depot);
+/* Begins with a pass. NULL where there is no keeper to ask. `held` is copied. */
+HfHolder *hf_holder_new(const HfHeld *held);
 /* Something is locked now, or was rewritten. */
 void hf_holder_wake(HfHolder *holder);
 /* Ends a pass that goes on. */
 void hf_holder_free(HfHolder *holder);
 
 /* One pass, with a keeper to ask. HF_ERROR_UNSUPPORTED: files there cannot be made immutable. */
-gboolean hf_holder_pass(HfDepot *depot, HfCancel *cancel, GError **error);
+gboolean hf_holder_pass(const HfHeld *held, HfCancel *cancel, GError **error);
