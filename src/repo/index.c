@@ -246,14 +246,15 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
   return TRUE;
 }
 
-static gboolean load_for_missing(HfIndex *index, gboolean *loaded, GError **error)
+/* Who waited here while another thread loaded it loads it not again, and looks again all the same. */
+static gboolean load_for_missing(HfIndex *index, GError **error)
 {
   g_mutex_lock(&index->load);
   gint64 begun = hf_clock_monotonic_us();
-  *loaded = begun >= index->anew_after;
-  gboolean done = !*loaded || hf_index_load(index, error);
+  gboolean wanted = begun >= index->anew_after;
+  gboolean done = !wanted || hf_index_load(index, error);
   gint64 end = hf_clock_monotonic_us();
-  if (*loaded)
+  if (wanted)
     index->anew_after = end + ANEW_SHARE * (end - begun);
   g_mutex_unlock(&index->load);
   return done;
@@ -262,13 +263,22 @@ static gboolean load_for_missing(HfIndex *index, gboolean *loaded, GError **erro
 gboolean hf_index_find_anew(HfIndex *index, guint32 domain, const HfId *id, gboolean *found, HfLocation *location,
                             GError **error)
 {
-  gboolean loaded;
   if (!hf_index_find(index, domain, id, 0, found, location, error))
     return FALSE;
-  if (*found)
+  return *found || (load_for_missing(index, error) && hf_index_find(index, domain, id, 0, found, location, error));
+}
+
+/* I8 */
+static gboolean all_read(HfIndex *index, GError **error)
+{
+  if (g_atomic_pointer_get(&index->unread) == NULL)
     return TRUE;
-  return load_for_missing(index, &loaded, error) &&
-         (!loaded || hf_index_find(index, domain, id, 0, found, location, error));
+  g_rw_lock_reader_lock(&index->lock);
+  gboolean all = index->unread == NULL ||
+                 hf_fail(error, HF_ERROR_FAILED, "%s; so nobody knows what is going to be deleted. Try again, or run "
+                         "'holdfast prune', which looks at it anew", index->unread);
+  g_rw_lock_reader_unlock(&index->lock);
+  return all;
 }
 
 /* Does the blob count as stored for deduplication (I2)? `lock` is held. */
@@ -284,7 +294,7 @@ gboolean hf_index_claim(HfIndex *index, guint32 domain, const HfId *id, gboolean
 {
   Candidates candidates;
   *claimed = FALSE;
-  if (!find_all(index, domain, id, &candidates, error))
+  if (!all_read(index, error) || !find_all(index, domain, id, &candidates, error))
     return FALSE;
   gboolean stored = counts_as_stored(index, &candidates);
   g_rw_lock_reader_unlock(&index->lock);
@@ -321,6 +331,8 @@ gboolean hf_index_has_absent(HfIndex *index)
 gboolean hf_index_is_absent(HfIndex *index, guint32 domain, const HfId *id, gboolean *absent, GError **error)
 {
   *absent = FALSE;
+  if (!all_read(index, error))
+    return FALSE;
   if (!hf_index_has_absent(index))
     return TRUE;
   Candidates candidates;
@@ -474,6 +486,7 @@ void hf_index_free(HfIndex *index)
   g_ptr_array_unref(index->runs);
   g_hash_table_unref(index->thin);
   g_hash_table_unref(index->distrusted);
+  g_free(index->unread);
   g_hash_table_unref(index->damaged);
   g_hash_table_unref(index->pack_numbers);
   g_array_unref(index->packs);

@@ -16,6 +16,8 @@
  *  I7 What is read anew is shown at once and whole: until then look-ups see what was known before, and packs that this
  *     process finished meanwhile stay in the store whether they were listed or not. So a blob that is stored is found
  *     at any moment, by any thread.
+ *  I8 While a list of what does not count as stored (I2) cannot be read, though it is there, nothing is said to be
+ *     stored: claims fail, look-ups go on. What is damaged is passed over: no collector can go by it either.
  * Threads: all functions are thread-safe.
  */
 #pragma once

@@ -18,6 +18,24 @@ void hf_index_run_free(HfIndexRun *run)
   g_free(run);
 }
 
+/* What was found, and is not shown to anybody before all of it is known (I7). */
+typedef struct Found {
+  GPtrArray *runs;       /* of HfIndexRun*, their packs not mapped yet */
+  GHashTable *condemned; /* set of HfShortId*, owned */
+  GHashTable *kinds;     /* of packs: HfShortId* (owned) to HfPackKind */
+  gboolean gone;         /* something that was listed has gone meanwhile: another process has merged, or swept */
+  char *unread;          /* owned: what could not be read of marks, thin frames and damage, and why; NULL: nothing */
+} Found;
+
+static void found_clear(Found *found)
+{
+  g_clear_pointer(&found->runs, g_ptr_array_unref);
+  g_clear_pointer(&found->condemned, g_hash_table_unref);
+  g_clear_pointer(&found->kinds, g_hash_table_unref);
+  g_clear_pointer(&found->unread, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
+
 /* ---- What is in the store. ---- */
 
 typedef struct Listing {
@@ -56,10 +74,22 @@ static GHashTable *list_packs(HfStore *store, GError **error)
 
 typedef gboolean (*RecordFunc)(GBytes *record, gpointer user, GError **error);
 
-/* Reads every record in `folder` whose name starts with `prefix`. One that is damaged is warned about and passed over:
- * nobody else can go by it either. *gone: one that was listed is not there any more. */
-static gboolean each_record(HfIndex *index, const char *folder, const char *prefix, RecordFunc func, gpointer user,
-                            gboolean *gone, GError **error)
+/* A record that is damaged nobody can go by, so it is passed over. One that cannot be read just now may be readable for
+ * a collector in a moment. */
+static void pass_over(HfIndex *index, Found *found, const char *name, GBytes *record, const GError *why)
+{
+  if (hf_error_is(why, HF_ERROR_NOT_FOUND)) {
+    found->gone = TRUE;
+    return;
+  }
+  hf_report_warning(index->report, name, "%s; it is passed over", why->message);
+  if (!record && !found->unread)
+    found->unread = g_strdup_printf("'%s' cannot be read: %s", name, why->message);
+}
+
+/* Reads every record in `folder` whose name starts with `prefix`. */
+static gboolean each_record(HfIndex *index, Found *found, const char *folder, const char *prefix, RecordFunc func,
+                            gpointer user, GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, folder, error);
   if (!names)
@@ -69,12 +99,8 @@ static gboolean each_record(HfIndex *index, const char *folder, const char *pref
       continue;
     g_autoptr(GError) problem = NULL;
     g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], RECORD_LIMIT, &problem);
-    if (record && func(record, user, &problem))
-      continue;
-    if (hf_error_is(problem, HF_ERROR_NOT_FOUND))
-      *gone = TRUE;
-    else
-      hf_report_warning(index->report, names->pdata[i], "%s; it is passed over", problem->message);
+    if (!record || !func(record, user, &problem))
+      pass_over(index, found, names->pdata[i], record, problem);
   }
   return TRUE;
 }
@@ -147,8 +173,7 @@ void hf_index_distrust(HfIndex *index, const char *run, const char *message)
     hf_report_warning(index->report, run, "%s; the directories of its packs are read instead", message);
 }
 
-/* *gone: a run that was listed is not there any more: another process has merged it into one that was not listed. */
-static GPtrArray *open_runs(HfIndex *index, gboolean *gone, GError **error)
+static GPtrArray *open_runs(HfIndex *index, Found *found, GError **error)
 {
   g_autoptr(GPtrArray) names = hf_store_list_names(index->store, "index/", error);
   if (!names)
@@ -163,7 +188,7 @@ static GPtrArray *open_runs(HfIndex *index, gboolean *gone, GError **error)
     if (run)
       g_ptr_array_add(runs, run);
     else if (hf_error_is(problem, HF_ERROR_NOT_FOUND))
-      *gone = TRUE;
+      found->gone = TRUE; /* merged into one that was not listed */
     else
       hf_report_warning(index->report, names->pdata[i], "%s; the directories of its packs are read instead",
                         problem->message);
@@ -217,32 +242,17 @@ static void read_directories(HfIndex *index, const GArray *numbers, gboolean *go
 
 /* ---- The whole. ---- */
 
-/* What was found, and is not shown to anybody before all of it is known (I7). */
-typedef struct Found {
-  GPtrArray *runs;       /* of HfIndexRun*, their packs not mapped yet */
-  GHashTable *condemned; /* set of HfShortId*, owned */
-  GHashTable *kinds;     /* of packs: HfShortId* (owned) to HfPackKind */
-} Found;
-
-static void found_clear(Found *found)
-{
-  g_clear_pointer(&found->runs, g_ptr_array_unref);
-  g_clear_pointer(&found->condemned, g_hash_table_unref);
-  g_clear_pointer(&found->kinds, g_hash_table_unref);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
-
 /* Runs first, so that none names a pack that was not listed yet. Then marks before packs: a sweep removes the packs
  * first and the mark last, so a mark that is gone has no packs in the later listing. The other way round a pack that
  * was listed, and swept with its mark right after, would seem good. */
-static gboolean look(HfIndex *index, Found *found, gboolean *gone, GError **error)
+static gboolean look(HfIndex *index, Found *found, GError **error)
 {
   found->condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
-  found->runs = open_runs(index, gone, error);
-  return found->runs && each_record(index, "gc/", "gc/mark.", take_mark, found->condemned, gone, error) &&
+  found->runs = open_runs(index, found, error);
+  return found->runs && each_record(index, found, "gc/", "gc/mark.", take_mark, found->condemned, error) &&
          (found->kinds = list_packs(index->store, error)) != NULL &&
-         each_record(index, "gc/", "gc/thin.", take_thin, index, gone, error) &&
-         each_record(index, "damage/", "damage/", take_damage, index, gone, error);
+         each_record(index, found, "gc/", "gc/thin.", take_thin, index, error) &&
+         each_record(index, found, "damage/", "damage/", take_damage, index, error);
 }
 
 /* Maps the run's packs to numbers of the index, and notes them in `covered`. `lock` is held for writing. */
@@ -305,25 +315,27 @@ static void publish(HfIndex *index, Found *found, guint old_runs)
     g_ptr_array_add(found->runs, g_ptr_array_steal_index(index->runs, old_runs));
   GPtrArray *old = index->runs;
   index->runs = g_steal_pointer(&found->runs);
+  g_free(index->unread);
+  g_atomic_pointer_set(&index->unread, g_steal_pointer(&found->unread));
   index->generation++;
   g_rw_lock_writer_unlock(&index->lock);
   g_ptr_array_unref(old);
 }
 
-/* *gone: something that was listed has gone meanwhile: another process has put runs together, or swept. With `last` that
- * does not matter. */
-static gboolean load_once(HfIndex *index, gboolean last, gboolean *gone, GError **error)
+/* *again: something has gone while it was loaded. With `last` that does not matter. */
+static gboolean load_once(HfIndex *index, gboolean last, gboolean *again, GError **error)
 {
   g_auto(Found) found = { 0 };
   guint old_runs = index->runs->len;
-  if (!look(index, &found, gone, error))
+  if (!look(index, &found, error))
     return FALSE;
-  if (*gone && !last)
+  *again = found.gone;
+  if (found.gone && !last)
     return TRUE;
   g_autoptr(GArray) uncovered = take_numbers(index, &found);
   /* A service indexes a pack before what needs it is committed (I6): one that no run names is of somebody at work. */
   if (!(index->store->features & HF_STORE_KEPT))
-    read_directories(index, uncovered, gone);
+    read_directories(index, uncovered, again);
   publish(index, &found, old_runs);
   return TRUE;
 }
@@ -338,12 +350,10 @@ static void collect_added(HfIndex *index, GArray *added)
 gboolean hf_index_load(HfIndex *index, GError **error)
 {
   g_autoptr(GArray) added = g_array_new(FALSE, FALSE, sizeof(guint32));
-  gboolean good = TRUE, gone = TRUE;
+  gboolean good = TRUE, again = TRUE;
   collect_added(index, added);
-  for (guint tries = 1; good && gone && tries <= LOADS_MAX; tries++) {
-    gone = FALSE;
-    good = load_once(index, tries == LOADS_MAX, &gone, error);
-  }
+  for (guint tries = 1; good && again && tries <= LOADS_MAX; tries++)
+    good = load_once(index, tries == LOADS_MAX, &again, error);
   collect_added(index, NULL);
   return good;
 }

@@ -40,6 +40,7 @@ struct HfIndex {
   HfIndexTable table;
   GHashTable *thin;    /* set of HfPlace*, owned */
   GHashTable *damaged; /* set of HfPlace*, owned; whole packs are marked in `packs` instead */
+  char *unread;        /* atomic, owned: I8, and why; NULL: all was read */
   gint any_absent;     /* atomic: something is condemned, damaged or thin */
   GMutex cache_lock;
   HfCachedPage cache[HF_INDEX_CACHE_PAGES];

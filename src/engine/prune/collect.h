@@ -23,7 +23,8 @@ gboolean hf_mark_number(HfCollect *collect, guint64 *generation, GError **error)
  * was faster: nothing may be swept. `points` are those that were walked. */
 gboolean hf_mark_write(HfCollect *collect, guint64 *generation, const GArray *points, const GPtrArray *packs,
                        gboolean *sealed, GError **error);
-/* All sealed marks: GArray of guint64, rising. */
+/* All sealed marks: GArray of guint64, rising. Marks that do not count or cannot be read are taken away (G6): no other
+ * collector may be at work. */
 GArray *hf_mark_sealed(HfCollect *collect, GError **error);
 gboolean hf_mark_read(HfCollect *collect, guint64 generation, HfMark *mark, GError **error);
 

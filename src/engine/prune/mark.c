@@ -176,14 +176,43 @@ gboolean hf_mark_write(HfCollect *collect, guint64 *generation, const GArray *po
   return TRUE;
 }
 
+/* Takes away a mark that counts for nothing, or (`why`) cannot be read. */
+static gboolean drop_mark(HfCollect *collect, guint64 generation, const GError *why, GError **error)
+{
+  char name[HF_NAME_BYTES];
+  gc_name(name, "mark", generation);
+  if (why)
+    hf_report_warning(collect->repo->report, name, "%s; what it condemned is looked at anew", why->message);
+  return collect->options->dry_run || remove_object(collect, "mark", generation, error);
+}
+
+/* G6. *counts: it is sealed, and can be read. A mark whose seal is not there is somebody's who has only begun. */
+static gboolean judge_mark(HfCollect *collect, guint64 generation, gboolean *counts, GError **error)
+{
+  HfSeal seal = { .sealed = FALSE };
+  HfMark mark;
+  g_autoptr(GError) why = NULL;
+  *counts = FALSE;
+  if (!read_seal(collect, generation, &seal, &why))
+    return hf_error_is(why, HF_ERROR_NOT_FOUND) || drop_mark(collect, generation, why, error);
+  *counts = seal.sealed && hf_mark_read(collect, generation, &mark, &why);
+  if (*counts) {
+    hf_mark_clear(&mark);
+    return TRUE;
+  }
+  return drop_mark(collect, generation, hf_error_is(why, HF_ERROR_NOT_FOUND) ? NULL : why, error);
+}
+
 GArray *hf_mark_sealed(HfCollect *collect, GError **error)
 {
   g_autoptr(GArray) marks = list_numbers(collect->repo->store, "mark", error);
   g_autoptr(GArray) sealed = g_array_new(FALSE, FALSE, sizeof(guint64));
   for (guint i = 0; marks && i < marks->len; i++) {
     guint64 number = g_array_index(marks, guint64, i);
-    HfSeal seal;
-    if (read_seal(collect, number, &seal, NULL) && seal.sealed)
+    gboolean counts;
+    if (!judge_mark(collect, number, &counts, error))
+      return NULL;
+    if (counts)
       g_array_append_val(sealed, number);
   }
   return marks ? g_steal_pointer(&sealed) : NULL;

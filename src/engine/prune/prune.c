@@ -200,13 +200,12 @@ static gboolean settle(HfCollect *collect, HfSessionFits fits, guint seconds, gb
   return TRUE;
 }
 
-static gboolean sweep_earlier(HfCollect *collect, GError **error)
+static gboolean sweep_earlier(HfCollect *collect, const GArray *sealed, GError **error)
 {
-  g_autoptr(GArray) sealed = hf_mark_sealed(collect, error);
-  for (guint i = 0; sealed && i < sealed->len; i++)
+  for (guint i = 0; i < sealed->len; i++)
     if (!hf_sweep(collect, g_array_index(sealed, guint64, i), error))
       return FALSE;
-  return sealed != NULL;
+  return TRUE;
 }
 
 static gboolean compact_index(HfCollect *collect, GError **error)
@@ -265,9 +264,12 @@ static gboolean collect_all(HfCollect *collect, GError **error)
 {
   HfRepo *repo = collect->repo;
   guint64 generation;
-  if (!hf_mark_number(collect, &generation, error) ||
-      !(repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)) ||
-      !sweep_earlier(collect, error))
+  if (!hf_mark_number(collect, &generation, error))
+    return FALSE;
+  /* Before the index is read, which goes by all marks that are there. */
+  g_autoptr(GArray) sealed = hf_mark_sealed(collect, error);
+  if (!sealed || !(repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)) ||
+      !sweep_earlier(collect, sealed, error))
     return FALSE;
   g_autoptr(GArray) points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_autoptr(GArray) open = sessions_at_work(collect, error);

@@ -13,6 +13,8 @@
  *  G4 Dead packs are removed before anything is rewritten: it works at 0 free bytes.
  *  G5 A pack that the store holds (hf_store_held) is neither condemned nor rewritten; one that is held since it was
  *     condemned stays so, and nothing of it is copied before it can be removed.
+ *  G6 A mark that cannot be read, or does not count, is taken away, and what it named is looked at anew: nobody can
+ *     sweep by it, since one collector is at work at a time, and one that was taken for dead removes nothing more.
  */
 #pragma once
 

@@ -186,6 +186,16 @@ static GArray *find_held(HfCollect *collect, const HfMark *mark)
   return held;
 }
 
+/* G6: without its `open` this session was taken for dead, and another collector may be at work. */
+static gboolean still_open(HfCollect *collect, GError **error)
+{
+  char name[HF_NAME_BYTES];
+  gboolean open;
+  hf_name_session(name, hf_session_id(collect->session), "open");
+  return hf_object_exists(collect->repo->store, name, &open, error) &&
+         (open || hf_fail(error, HF_ERROR_FENCED, "this prune was taken for dead, and removes no more; run it again"));
+}
+
 static gboolean sweep_mark(HfCollect *collect, const HfMark *mark, guint64 generation, GError **error)
 {
   g_autoptr(HfLive) live = NULL;
@@ -196,7 +206,7 @@ static gboolean sweep_mark(HfCollect *collect, const HfMark *mark, guint64 gener
     return FALSE;
   for (guint i = 0; i < mark->packs->len; i++) {
     const HfShortId *pack = &g_array_index(mark->packs, HfShortId, i);
-    if (hf_cancelled(collect->repo->cancel, error))
+    if (hf_cancelled(collect->repo->cancel, error) || !still_open(collect, error))
       return FALSE;
     if (!is_kept(kept, pack) && !hf_short_ids_have(held, pack) && !remove_pack(collect, pack, held, error))
       return FALSE;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Config, keys, ring, writers, points in three copies; index runs. */
+/* Config, keys, ring, writers, points in three copies; index runs; what collection and repair have put down. */
 #include "base/error.h"
 #include "engine/verify/check.h"
 #include "repo/indexrun.h"
 #include "repo/objects.h"
+
+#define OTHER_COPIES "'holdfast repair' restores it from its other copies"
 
 static void note_object(HfVerifyState *state, const char *name, const char *message)
 {
@@ -11,10 +13,10 @@ static void note_object(HfVerifyState *state, const char *name, const char *mess
   hf_report_warning(state->repo->report, name, "%s", message);
 }
 
-static gboolean check_record(HfVerifyState *state, const char *name, GError **error)
+static gboolean check_record(HfVerifyState *state, const char *name, const char *advice, GError **error)
 {
   g_autoptr(GError) problem = NULL;
-  g_autoptr(GBytes) record = hf_store_get_all(state->repo->store, name, HF_RECORD_LIMIT, &problem);
+  g_autoptr(GBytes) record = hf_store_get_all(state->repo->store, name, HF_RECORD_LIMIT + 4096u, &problem);
   gsize length = 0;
   const guint8 *bytes = record ? g_bytes_get_data(record, &length) : NULL;
   HfView body;
@@ -26,8 +28,8 @@ static gboolean check_record(HfVerifyState *state, const char *name, GError **er
     g_propagate_error(error, g_steal_pointer(&problem));
     return FALSE;
   }
-  note_object(state, name,
-              problem ? problem->message : "too short; 'holdfast repair' restores it from its other copies");
+  g_autofree char *message = g_strdup_printf("%s; %s", problem ? problem->message : "too short", advice);
+  note_object(state, name, message);
   return TRUE;
 }
 
@@ -39,7 +41,7 @@ static gboolean check_triples(HfVerifyState *state, const char *folder, GError *
   for (guint i = 0; i < bases->len; i++)
     for (guint copy = 0; copy < 3; copy++) {
       g_autofree char *name = g_strdup_printf("%s.%u", (char *)bases->pdata[i], copy);
-      if (!check_record(state, name, error))
+      if (!check_record(state, name, OTHER_COPIES, error))
         return FALSE;
     }
   return TRUE;
@@ -69,12 +71,31 @@ static gboolean check_run(HfVerifyState *state, const char *name, GError **error
   return TRUE;
 }
 
+/* Records that stand once, and the verb that looks anew at what they were about. */
+static gboolean check_singles(HfVerifyState *state, GError **error)
+{
+  static const struct {
+    const char *prefix, *verb;
+  } singles[] = { { "gc/mark.", "prune" }, { "gc/thin.", "prune" }, { "gc/lost.", "repair" } };
+  g_autoptr(GPtrArray) names = hf_store_list_names(state->repo->store, "gc/", error);
+  for (guint i = 0; names && i < names->len; i++)
+    for (guint s = 0; s < G_N_ELEMENTS(singles); s++) {
+      g_autofree char *advice = g_strdup_printf("'holdfast %s' looks at it anew", singles[s].verb);
+      gboolean there = FALSE; /* a prune may be at work */
+      if (g_str_has_prefix(names->pdata[i], singles[s].prefix) &&
+          (!hf_object_exists(state->repo->store, names->pdata[i], &there, error) ||
+           (there && !check_record(state, names->pdata[i], advice, error))))
+        return FALSE;
+    }
+  return names != NULL;
+}
+
 gboolean hf_verify_objects(HfVerifyState *state, GError **error)
 {
   static const char *const folders[] = { "keys/", "ring/", "writers/", "points/" };
   for (guint copy = 0; copy < 3; copy++) {
     g_autofree char *name = g_strdup_printf("config.%u", copy);
-    if (!check_record(state, name, error))
+    if (!check_record(state, name, OTHER_COPIES, error))
       return FALSE;
   }
   for (guint i = 0; i < G_N_ELEMENTS(folders); i++)
@@ -86,5 +107,5 @@ gboolean hf_verify_objects(HfVerifyState *state, GError **error)
   for (guint i = 0; i < runs->len; i++)
     if (!check_run(state, runs->pdata[i], error))
       return FALSE;
-  return TRUE;
+  return check_singles(state, error);
 }

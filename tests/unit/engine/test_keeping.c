@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Prune, verify, repair, copy over real points: what is alive, and what goes. */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/sys.h"
 #include "engine/copy/copy.h"
 #include "engine/prune/collect.h"
 #include "engine/repair/repair.h"
@@ -51,15 +55,17 @@ static GPtrArray *objects(TreeLab *lab, const char *folder)
   return names;
 }
 
-/* Changes one byte of the object. */
+/* Changes one byte of the object, also for who has its file open. */
 static void spoil(TreeLab *lab, const char *object, gsize at)
 {
   g_autofree char *in_repo = g_strconcat("repo/", object, NULL), *path = tree_lab_path(lab, in_repo);
   char *bytes;
   gsize length;
   g_assert_true(g_file_get_contents(path, &bytes, &length, NULL));
+  g_assert_cmpint(chmod(path, 0600), ==, 0);
+  hf_autofd int fd = open(path, O_WRONLY);
   bytes[at % length] ^= 8;
-  g_assert_true(g_file_set_contents(path, bytes, (gssize)length, NULL));
+  g_assert_cmpint(pwrite(fd, bytes + at % length, 1, (off_t)(at % length)), ==, 1);
   g_free(bytes);
 }
 
@@ -92,6 +98,159 @@ static void test_prune(void)
   tree_lab_prune(lab->repo);
   g_autoptr(GPtrArray) data = objects(lab, "data/"), meta = objects(lab, "meta/");
   g_assert_cmpuint(data->len + meta->len, ==, 0);
+}
+
+/* ---- Marks. ---- */
+
+/* Two points of which the first is forgotten, a reader, and a prune that has to wait for him. */
+static HfSession *wait_for_reader(TreeLab *lab)
+{
+  fill(lab, "tree/a", 60);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
+  g_autofree char *path = tree_lab_path(lab, "tree/a");
+  fill(lab, "tree/a", 60);
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
+  tree_lab_forget_point(lab->repo, first);
+  HfSession *reader = hf_session_open(lab->repo, HF_PURPOSE_READ, NULL);
+  g_assert_nonnull(reader);
+  HfPruneResult result = tree_lab_prune(lab->repo);
+  g_assert_cmpuint(result.waiting_packs, >, 0);
+  g_assert_cmpuint(result.swept_packs, ==, 0);
+  return reader;
+}
+
+/* NULL when there is none. */
+static char *only_mark(TreeLab *lab)
+{
+  g_autoptr(GPtrArray) names = objects(lab, "gc/");
+  char *mark = NULL;
+  for (guint i = 0; i < names->len; i++)
+    if (g_str_has_prefix(names->pdata[i], "gc/mark.")) {
+      g_assert_null(mark);
+      mark = g_strdup(names->pdata[i]);
+    }
+  return mark;
+}
+
+/* G6: verify finds a mark that is damaged, or whose seal is; backups go on, and the next prune looks anew at what it
+ * named. */
+static void test_damaged_mark(void)
+{
+  for (guint round = 0; round < 2; round++) {
+    g_autoptr(TreeLab) lab = tree_lab_new();
+    HfSession *reader = wait_for_reader(lab);
+    g_autofree char *mark = only_mark(lab), *seal = g_strdup_printf("gc/seal.%s", strrchr(mark, '.') + 1);
+    spoil(lab, round == 0 ? mark : seal, 40);
+    g_auto(HfVerifyResult) found = { 0 }, mended = { 0 };
+    if (round == 0) {
+      verify(lab, FALSE, &found);
+      g_assert_cmpuint(found.bad_objects, ==, 1);
+      g_assert_true(tree_lab_warned(lab, "'holdfast prune' looks at it anew"));
+    }
+    HfPruneOptions dry = { .dry_run = TRUE };
+    HfPruneResult result;
+    g_assert_true(hf_prune(lab->repo, &dry, &result, NULL));
+    g_autofree char *still = only_mark(lab);
+    g_assert_cmpstr(still, ==, mark);
+    g_autoptr(HfPointInfo) third = tree_lab_backup(lab, "tree");
+    result = tree_lab_prune(lab->repo);
+    g_assert_cmpuint(result.waiting_packs, >, 0);
+    g_autofree char *anew = only_mark(lab);
+    g_assert_cmpstr(anew, !=, mark);
+    verify(lab, FALSE, &mended);
+    g_assert_cmpuint(mended.bad_objects, ==, 0);
+    hf_session_free(reader);
+    result = tree_lab_prune(lab->repo);
+    g_assert_cmpuint(result.swept_packs, >, 0);
+    assert_good(lab);
+  }
+}
+
+/* A collector was killed after it had made the seal void, or had lost the number to another: its mark stays behind, and
+ * would keep what it names from being used and from being removed. */
+static void test_idle_mark(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  fill(lab, "tree/a", 60);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
+  for (guint round = 0; round < 2; round++) {
+    g_autoptr(GPtrArray) packs = objects(lab, "data/");
+    HfSeal seal = { .sealed = round == 1 };
+    HfMark mark;
+    HfShortId id;
+    hf_mark_init(&mark);
+    mark.generation = 7 + round;
+    hf_random(&mark.collector, sizeof mark.collector);
+    g_assert_true(hf_name_short_id(packs->pdata[0], &id));
+    g_array_append_val(mark.packs, id);
+    g_autoptr(GBytes) sealed = hf_seal_encode(&seal), marked = hf_mark_encode(&mark);
+    g_autofree char *seal_name = g_strdup_printf("gc/seal.%016u", 7 + round);
+    g_autofree char *mark_name = g_strdup_printf("gc/mark.%016u", 7 + round);
+    hf_mark_clear(&mark);
+    g_assert_true(hf_store_put(lab->repo->store, seal_name, g_bytes_get_data(sealed, NULL), g_bytes_get_size(sealed),
+                               NULL));
+    g_assert_true(hf_store_put(lab->repo->store, mark_name, g_bytes_get_data(marked, NULL), g_bytes_get_size(marked),
+                               NULL));
+    HfPruneResult result = tree_lab_prune(lab->repo);
+    g_assert_cmpuint(result.swept_packs, ==, 0);
+    g_autofree char *left = only_mark(lab);
+    g_assert_null(left);
+    g_autoptr(HfPointInfo) next = tree_lab_backup(lab, "tree");
+    g_autoptr(GPtrArray) after = objects(lab, "data/");
+    g_assert_cmpuint(after->len, ==, packs->len); /* what it named counts as stored again */
+  }
+  assert_good(lab);
+}
+
+static struct {
+  const HfSys *real;
+  TreeLab *lab;
+} sleeper;
+
+static guint count_packs(TreeLab *lab)
+{
+  g_autoptr(GPtrArray) data = objects(lab, "data/"), meta = objects(lab, "meta/");
+  return data->len + meta->len;
+}
+
+/* After its first pack the collector sleeps, and is taken for dead. */
+static int remove_and_sleep(int dirfd, const char *path, int flags)
+{
+  int done = sleeper.real->unlinkat(dirfd, path, flags);
+  if (!g_str_has_prefix(path, "data/") && !g_str_has_prefix(path, "meta/"))
+    return done;
+  g_autoptr(GPtrArray) parts = objects(sleeper.lab, "sessions/");
+  for (guint i = 0; i < parts->len; i++)
+    if (g_str_has_suffix(parts->pdata[i], "/open")) {
+      g_autofree char *in_repo = g_strconcat("repo/", parts->pdata[i], NULL);
+      g_autofree char *open = tree_lab_path(sleeper.lab, in_repo);
+      g_assert_cmpint(unlink(open), ==, 0);
+    }
+  return done;
+}
+
+/* G6 */
+static void test_sleeping_collector(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  HfSession *reader = wait_for_reader(lab);
+  hf_session_free(reader);
+  guint before = count_packs(lab);
+  g_autoptr(GError) error = NULL;
+  HfPruneOptions options = { 0 };
+  HfPruneResult result;
+  HfSys table = *hf_sys;
+  sleeper.real = hf_sys;
+  sleeper.lab = lab;
+  table.unlinkat = remove_and_sleep;
+  hf_sys = &table;
+  g_assert_false(hf_prune(lab->repo, &options, &result, &error));
+  hf_sys = sleeper.real;
+  assert_code(error, HF_ERROR_FENCED);
+  g_assert_cmpuint(count_packs(lab), ==, before - 1);
+  result = tree_lab_prune(lab->repo);
+  g_assert_cmpuint(count_packs(lab), <, before - 1);
+  assert_good(lab);
 }
 
 /* Many small packs become few; thin frames are listed, written anew, and die. */
@@ -574,6 +733,9 @@ int main(int argc, char **argv)
   g_assert_true(hf_crypto_init(NULL));
   g_test_add_func("/keeping/prune", test_prune);
   g_test_add_func("/keeping/far-sessions", test_far_sessions);
+  g_test_add_func("/keeping/damaged-mark", test_damaged_mark);
+  g_test_add_func("/keeping/idle-mark", test_idle_mark);
+  g_test_add_func("/keeping/sleeping-collector", test_sleeping_collector);
   g_test_add_func("/keeping/small-and-thin", test_small_and_thin);
   g_test_add_func("/keeping/reseal", test_reseal);
   g_test_add_func("/keeping/reseal-damaged", test_reseal_damaged);

@@ -540,6 +540,77 @@ static void test_merged_while_loading(void)
     g_assert_true(finds(index, 1, i, 0, NULL));
 }
 
+static int no_marks(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  const gboolean *struck = user;
+  return *struck && before && op == HOOK_GET && g_str_has_prefix(name, "gc/mark.") ? HF_ERROR_IO : 0;
+}
+
+/* I8: a mark cannot be read just now. Who reads goes on, who stores must not rely on anything. */
+static void test_unread_mark(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  gboolean struck = TRUE, absent, claimed;
+  g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, no_marks, &struck);
+  g_autoptr(HfIndex) maker = open_index(lab, plain);
+  HfShortId pack = add_pack(plain, maker, 1, 5, 0);
+  put_mark(lab, &pack);
+  g_autoptr(HfIndex) index = open_index(lab, store);
+  g_autoptr(GError) error = NULL;
+  HfId id = make_id(3);
+  g_assert_true(finds(index, 1, 3, 0, NULL));
+  g_assert_false(hf_index_claim(index, 1, &id, &claimed, &error));
+  g_assert_true(hf_error_is(error, HF_ERROR_FAILED));
+  g_assert_nonnull(strstr(error->message, MARK));
+  g_assert_false(hf_index_is_absent(index, 1, &id, &absent, NULL));
+  struck = FALSE;
+  g_assert_true(hf_index_refresh(index, NULL));
+  g_assert_true(claims(index, 1, 3));
+  /* Damaged for everybody: it condemns nothing any more. */
+  lab_flip(lab, MARK, 30);
+  g_assert_true(hf_index_refresh(index, NULL));
+  g_assert_false(claims(index, 1, 4));
+}
+
+typedef struct Waiter {
+  HfIndex *index; /* NULL: nobody is to wait */
+  GThread *thread;
+} Waiter;
+
+static gpointer find_anew(gpointer data)
+{
+  HfId id = make_id(3);
+  HfLocation location;
+  gboolean found;
+  g_assert_true(hf_index_find_anew(data, 1, &id, &found, &location, NULL));
+  return GINT_TO_POINTER(found);
+}
+
+/* The sleep lets the other come to where he waits. */
+static int wait_beside(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  Waiter *waiter = user;
+  if (!before || op != HOOK_LIST || !g_str_equal(name, "index/") || waiter->index == NULL)
+    return 0;
+  waiter->thread = g_thread_new("waiter", find_anew, g_steal_pointer(&waiter->index));
+  g_usleep(G_USEC_PER_SEC / 5);
+  return 0;
+}
+
+/* Two miss a blob at once: one of them reads the index anew, and both find it. */
+static void test_missing_for_two(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  Waiter waiter = { 0 };
+  g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, wait_beside, &waiter);
+  g_autoptr(HfIndex) index = open_index(lab, store), other = open_index(lab, plain);
+  add_pack(plain, other, 1, 5, 0);
+  waiter.index = index;
+  g_assert_nonnull(find_anew(index));
+  g_assert_nonnull(waiter.thread);
+  g_assert_nonnull(g_thread_join(waiter.thread));
+}
+
 /* Who keeps a repository asks anew before he refuses: a visitor is told what the store holds, also what another process
  * has put there since. */
 static void test_keeper_asks_anew(void)
@@ -807,6 +878,8 @@ int main(int argc, char **argv)
   g_test_add_func("/index/finished-while-loading", test_finished_while_loading);
   g_test_add_func("/index/shown-at-once", test_shown_at_once);
   g_test_add_func("/index/merged-while-loading", test_merged_while_loading);
+  g_test_add_func("/index/unread-mark", test_unread_mark);
+  g_test_add_func("/index/missing-for-two", test_missing_for_two);
   g_test_add_func("/index/keeper-asks-anew", test_keeper_asks_anew);
   g_test_add_func("/index/damaged-run", test_damaged_run);
   g_test_add_func("/index/merged-away", test_merged_away);
