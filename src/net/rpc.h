@@ -116,7 +116,6 @@ GBytes *hf_call_receive(HfCall *call, gboolean *end, GError **error);
 void hf_call_set_window(HfCall *call, guint32 bytes);
 /* Wakes who waits in this call, which fails with HF_ERROR_CANCELLED, and tells the other side. Any thread. */
 void hf_call_cancel(HfCall *call);
-HfRpc *hf_call_rpc(const HfCall *call); /* that a handler may call back by */
 
 /* ---- The handler's side. ---- */
 GBytes *hf_call_request(const HfCall *call); /* never NULL; the call's */

@@ -248,11 +248,6 @@ void hf_call_cancel(HfCall *call)
   cancel_locked(call);
 }
 
-HfRpc *hf_call_rpc(const HfCall *call)
-{
-  return call->rpc;
-}
-
 /* ---- The caller's side ---- */
 
 /* Waits for a place among the calls that may be under way. */

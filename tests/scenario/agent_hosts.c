@@ -243,6 +243,16 @@ static void test_cancel(void)
   tear_down(rig, agent);
 }
 
+/* What no server asks for yet, and every agent answers. */
+static gboolean ask_for_space(Rig *rig, const Agent *agent, const char *path, HfInstallerSpace *space, GError **error)
+{
+  const HfInstallerPath asked = { .path = (char *)path };
+  g_autoptr(GBytes) body = hf_installer_path_encode(&asked, error);
+  g_autoptr(GBytes) answer =
+    body != NULL ? hf_hosts_order(rig->hosts, agent->host, HF_INSTALLER_ACT_SPACE, body, error) : NULL;
+  return answer != NULL && hf_installer_space_decode(answer, space, error);
+}
+
 static void test_list_and_space(void)
 {
   Rig *rig;
@@ -265,9 +275,9 @@ static void test_list_and_space(void)
   g_assert_true(hf_hosts_list(rig->hosts, agent->host, &task, &rest, &error));
   g_assert_cmpuint(rest.n_entries, ==, 3);
   g_assert_false(rest.more);
-  g_assert_true(hf_hosts_space(rig->hosts, agent->host, agent->folder, &space, &error));
+  g_assert_true(ask_for_space(rig, agent, agent->folder, &space, &error));
   g_assert_cmpuint(space.total, >, space.free);
-  g_assert_false(hf_hosts_space(rig->hosts, agent->host, "/no/such/place", &space, &error));
+  g_assert_false(ask_for_space(rig, agent, "/no/such/place", &space, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
   tear_down(rig, agent);
 }
@@ -415,13 +425,13 @@ static void assert_stops_soon(Rig *rig)
   g_assert_cmpint(g_get_monotonic_time() - begun, <, 8 * G_USEC_PER_SEC);
 }
 
-static gpointer ask_for_space(gpointer user)
+static gpointer ask_for_status(gpointer user)
 {
   void *const *pair = user;
   const Rig *rig = pair[0];
   const Agent *agent = pair[1];
-  HfInstallerSpace space = { 0 };
-  return GINT_TO_POINTER(hf_hosts_space(rig->hosts, agent->host, "/", &space, NULL));
+  g_auto(HfInstallerStatus) status = { 0 };
+  return GINT_TO_POINTER(hf_hosts_status(rig->hosts, agent->host, &status, NULL));
 }
 
 /* A server that ends does not wait for a host that says nothing: neither with a call under way, nor while it calls. */
@@ -432,7 +442,7 @@ static void test_silent_host(void)
   set_up(&rig, &agent);
   void *pair[] = { rig, agent };
   signal_agent(agent, SIGSTOP);
-  GThread *asking = g_thread_new("ask", ask_for_space, pair);
+  GThread *asking = g_thread_new("ask", ask_for_status, pair);
   g_usleep(500000);
   hf_hosts_break(rig->hosts);
   g_assert_null(g_thread_join(asking));

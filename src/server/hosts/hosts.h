@@ -82,7 +82,6 @@ gboolean hf_hosts_cancel(HfHosts *hosts, const char *host, const char *task, GEr
 /* Bytes a second on the wire that a task may have from now on, both ways together; 0: no limit. HF_ERROR_NOT_FOUND when
  * the host does not know the task. */
 gboolean hf_hosts_set_rate(HfHosts *hosts, const char *host, const char *task, guint64 rate, GError **error);
-gboolean hf_hosts_space(HfHosts *hosts, const char *host, const char *path, HfInstallerSpace *space, GError **error);
 gboolean hf_hosts_role(HfHosts *hosts, const char *host, const char *role, HfInstallerRoleAct act, GError **error);
 /* Makes the host leave this server. It is removed here as well. */
 gboolean hf_hosts_forget(HfHosts *hosts, const char *host, GError **error);

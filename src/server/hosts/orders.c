@@ -161,14 +161,6 @@ gboolean hf_hosts_set_rate(HfHosts *hosts, const char *id, const char *task, gui
   return order_only(hosts, id, HF_INSTALLER_ACT_RATE, hf_installer_task_rate_encode(&told, error), error);
 }
 
-gboolean hf_hosts_space(HfHosts *hosts, const char *id, const char *path, HfInstallerSpace *space, GError **error)
-{
-  const HfInstallerPath asked = { .path = (char *)path };
-  g_autoptr(GBytes) body = hf_installer_path_encode(&asked, error);
-  g_autoptr(GBytes) answer = body != NULL ? hf_hosts_order(hosts, id, HF_INSTALLER_ACT_SPACE, body, error) : NULL;
-  return answer != NULL && hf_installer_space_decode(answer, space, error);
-}
-
 gboolean hf_hosts_role(HfHosts *hosts, const char *id, const char *role, HfInstallerRoleAct act, GError **error)
 {
   const HfInstallerRoleOrder order = { .role = (char *)role, .act = act };
