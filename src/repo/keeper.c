@@ -5,12 +5,14 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "repo/live.h"
 #include "repo/objects.h"
 #include "repo/pointstate.h"
 #include "repo/sessionstate.h"
 
 #define CLOCK "clock/"
 #define CLOCK_DIGITS 16u
+#define WALKS_MAX 4u /* others may move what is walked over as often */
 
 /* ---- The clock. ---- */
 
@@ -77,6 +79,12 @@ const HfWriter *hf_keeper_signer(HfWriterTable *writers, const HfShortId *writer
   return NULL;
 }
 
+static gboolean refuse(const HfId *id, GError **error)
+{
+  g_autofree char *hex = hf_hex(id->b, sizeof id->b);
+  return hf_fail(error, HF_ERROR_REFUSED, "blob '%s' is needed and not stored here; run the backup again", hex);
+}
+
 gboolean hf_keeper_resolves(HfRepo *repo, guint32 domain, const HfId *id, GError **error)
 {
   HfLocation location;
@@ -89,8 +97,35 @@ gboolean hf_keeper_resolves(HfRepo *repo, guint32 domain, const HfId *id, GError
     return FALSE;
   if (found && location.standing != HF_STANDING_DAMAGED)
     return TRUE;
-  g_autofree char *hex = hf_hex(id->b, sizeof id->b);
-  return hf_fail(error, HF_ERROR_REFUSED, "blob '%s' is needed and not stored here; run the backup again", hex);
+  return refuse(id, error);
+}
+
+typedef struct Missing {
+  HfId first;
+  gboolean any;
+} Missing;
+
+static void note_missing(const HfId *id, gpointer user)
+{
+  Missing *missing = user;
+  if (!missing->any)
+    missing->first = *id;
+  missing->any = TRUE;
+}
+
+gboolean hf_keeper_resolves_below(HfRepo *repo, guint32 domain, const HfId *root, GError **error)
+{
+  for (guint walks = 1;; walks++) {
+    Missing missing = { .any = FALSE };
+    /* A prune may have moved what this index knows elsewhere, also while we look. */
+    g_autoptr(HfLive) live = hf_index_refresh(repo->index, error) ? hf_live_new(repo, error) : NULL;
+    if (live == NULL || !hf_live_walk(live, domain, root, note_missing, &missing, error))
+      return FALSE;
+    if (!missing.any)
+      return TRUE;
+    if (walks == WALKS_MAX)
+      return refuse(&missing.first, error);
+  }
 }
 
 /* ---- Commit. ---- */

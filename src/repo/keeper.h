@@ -32,6 +32,8 @@ gboolean hf_keeper_clock_keep(HfKeeperClock *clock, HfStore *store, GError **err
 const HfWriter *hf_keeper_signer(HfWriterTable *writers, const HfShortId *writer, guint32 domain, GError **error);
 /* HF_ERROR_REFUSED when the blob is not stored in `domain`. */
 gboolean hf_keeper_resolves(HfRepo *repo, guint32 domain, const HfId *id, GError **error);
+/* The same for all that can be reached from this blob. It reads the directories of all packs. */
+gboolean hf_keeper_resolves_below(HfRepo *repo, guint32 domain, const HfId *root, GError **error);
 
 typedef struct HfKeeperTerms {
   guint64 lock;       /* seconds for which points are locked; 0: not */

@@ -138,7 +138,8 @@ static gboolean put_checkpoint(HfVisit *visit, const char *name, GBytes *content
     return FALSE;
   if (!hf_short_id_equal(&checkpoint.writer, &visit->writer))
     return hf_fail(error, HF_ERROR_PERMISSION, "the checkpoint is of another writer than this connection is for");
-  return hf_visit_settle(visit, error) && hf_keeper_resolves(repo, checkpoint.domain, &checkpoint.roots, error) &&
+  return hf_visit_settle(visit, NULL, error) &&
+    hf_keeper_resolves(repo, checkpoint.domain, &checkpoint.roots, error) &&
     hf_store_put(repo->store, name, g_bytes_get_data(content, NULL), g_bytes_get_size(content), error);
 }
 
@@ -164,12 +165,14 @@ static gboolean put_outcome(HfVisit *visit, const char *name, const HfShortId *i
     return check_open(visit, id, error) &&
       hf_store_put(hf_depot_store(visit->depot), name, g_bytes_get_data(content, NULL),
                         g_bytes_get_size(content), error);
+  g_auto(HfPoint) committed = { 0 };
   HfKeeperTerms terms = { .lock = visit->terms.lock,
                           .copies = (visit->rights & HF_TICKET_COPY) != 0,
                           .writer = visit->writer };
   /* Nothing is listed before all that came is durable and leads somewhere, whatever the visitor did before. */
   return hf_visit_need(visit, HF_TICKET_WRITE | HF_TICKET_COPY, "committing", error) &&
-    hf_visit_settle(visit, error) && hf_depot_commit(visit->depot, &terms, id, point, error);
+    hf_point_decode(point, &committed, error) && hf_visit_settle(visit, &committed, error) &&
+    hf_depot_commit(visit->depot, &terms, id, point, error);
 }
 
 static gboolean put_session(HfVisit *visit, const char *name, GBytes *content, GError **error)

@@ -29,6 +29,7 @@ struct HfVisit {
   GHashTable *sessions;   /* of HfShortId: opened by this visit, not yet over */
   GHashTable *fresh;      /* of HfVisitBlob: came with this visit, not yet in the index */
   GHashTable *unresolved; /* of HfVisitBlob: named by metadata, not met yet */
+  gboolean unsure; /* copies: there were more of these than are kept */
   guint64 busy_us;
   GHashTable *senders;    /* to the number of frames that were taken, both guint64 */
   GCond taken;            /* a number rose, or `missing` was set */

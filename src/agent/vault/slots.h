@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which sessions have frames in a domain? Told by the heads of its packs. */
+/* Which sessions have points or frames in a domain? Told by the points and by the heads of its packs: a session that
+ * found all of its point stored by others has no frame, and one that has frames need not have a point any more. */
 #pragma once
 
 #include "agent/vault/depot.h"

@@ -280,8 +280,14 @@ static gboolean make_room(HfVisit *visit, HfRepo *repo, GError **error)
     if (found)
       g_hash_table_iter_remove(&iter);
   }
-  return g_hash_table_size(visit->unresolved) < UNRESOLVED_MAX / 2 ||
-    hf_fail(error, HF_ERROR_REFUSED, "metadata came with more than %u refs that lead nowhere", UNRESOLVED_MAX / 2);
+  if (g_hash_table_size(visit->unresolved) < UNRESOLVED_MAX / 2)
+    return TRUE;
+  if (visit->rights & HF_TICKET_COPY) {
+    g_hash_table_remove_all(visit->unresolved);
+    visit->unsure = TRUE;
+    return TRUE;
+  }
+  return hf_fail(error, HF_ERROR_REFUSED, "metadata came with more than %u refs that lead nowhere", UNRESOLVED_MAX / 2);
 }
 
 /* Refs that are neither stored nor here yet may still be on their way: it is asked again before anything is committed.
@@ -482,11 +488,23 @@ gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error)
   return TRUE;
 }
 
-gboolean hf_visit_settle(HfVisit *visit, GError **error)
+static gboolean is_unsure(HfVisit *visit)
+{
+  HF_LOCK(&visit->lock);
+  return visit->unsure;
+}
+
+gboolean hf_visit_settle(HfVisit *visit, const HfPoint *point, GError **error)
 {
   GError *why = NULL;
   HfVisitTotals totals;
   HfRepo *repo = hf_depot_repo(visit->depot, error);
-  return repo != NULL && hf_visit_flush(visit, &totals, error) &&
-    (check_unresolved(visit, repo, &why) || fail(visit, why, error));
+  if (repo == NULL || !hf_visit_flush(visit, &totals, error))
+    return FALSE;
+  gboolean good = !is_unsure(visit) && check_unresolved(visit, repo, &why);
+  if (!good && point != NULL && (visit->rights & HF_TICKET_COPY)) {
+    g_clear_error(&why);
+    good = hf_keeper_resolves_below(repo, point->domain, &point->roots, &why);
+  }
+  return good || fail(visit, why, error);
 }

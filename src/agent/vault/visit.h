@@ -9,7 +9,8 @@
  *  V3 A visitor writes as the ticket's writer, in that writer's domain, under one session that he opened in this visit.
  *  V4 A point or checkpoint is taken only when the refs of all metadata that came with this visit, and its own roots,
  *     lead to blobs of their domain that are stored. (A blob that was there before was checked when it came, or its
- *     writer has claimed what is below it: children go before parents.)
+ *     writer has claimed what is below it: children go before parents.) Frames that are copied hold also what no point
+ *     needs any more, whose refs are not copied: of a copied point all is looked at that can be reached from its roots.
  *  V5 When the last connection of the visit ends, its sessions end: what was not flushed is gone, a checkpoint stays.
  *  V6 Of no blob more than HF_VISIT_COPIES good copies are taken in: the index knows of a few places of each, and
  *     without keys nobody can say which of them is the true one. So a host that was taken over cannot bury what its
@@ -68,5 +69,6 @@ typedef struct HfVisitTotals {
 } HfVisitTotals;
 /* Everything that came is durable and indexed. */
 gboolean hf_visit_flush(HfVisit *visit, HfVisitTotals *totals, GError **error);
-/* The same, and all refs lead somewhere (V4): HF_ERROR_REFUSED names the first that does not. */
-gboolean hf_visit_settle(HfVisit *visit, GError **error);
+/* The same, and all refs lead somewhere (V4): HF_ERROR_REFUSED names the first that does not. `point` is what is to be
+ * committed, NULL for a checkpoint. */
+gboolean hf_visit_settle(HfVisit *visit, const HfPoint *point, GError **error);
