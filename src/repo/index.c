@@ -9,7 +9,7 @@
 #include "repo/objects.h"
 
 #define CANDIDATES_MAX 16u
-#define ANEW_SHARE 10 /* a load for what is missing is followed by ten times its time without one */
+#define ANEW_SHARE 10 /* a load for what is lost is followed by ten times its time without one */
 #define RELOADS_MAX 64u /* others may merge runs away as often as we load them anew */
 
 /* ---- Packs and the table. ---- */
@@ -215,6 +215,8 @@ static HfStanding entry_standing(const HfIndex *index, const HfIndexTableEntry *
     return HF_STANDING_DAMAGED;
   if (state->condemned)
     return HF_STANDING_CONDEMNED;
+  if (state->half)
+    return HF_STANDING_THIN;
   return g_hash_table_contains(index->thin, &place) ? HF_STANDING_THIN : HF_STANDING_GOOD;
 }
 
@@ -246,26 +248,40 @@ gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint att
   return TRUE;
 }
 
-/* Who waited here while another thread loaded it loads it not again, and looks again all the same. */
-static gboolean load_for_missing(HfIndex *index, GError **error)
+/* *took: 0 when nothing was loaded, as too much time went into that of late. Who waited here while another thread
+ * loaded it looks again all the same. */
+static gboolean load_for_missing(HfIndex *index, gint64 *took, GError **error)
 {
   g_mutex_lock(&index->load);
   gint64 begun = hf_clock_monotonic_us();
   gboolean wanted = begun >= index->anew_after;
   gboolean done = !wanted || hf_index_load(index, error);
-  gint64 end = hf_clock_monotonic_us();
-  if (wanted)
-    index->anew_after = end + ANEW_SHARE * (end - begun);
+  *took = wanted ? MAX(hf_clock_monotonic_us() - begun, 1) : 0;
   g_mutex_unlock(&index->load);
   return done;
+}
+
+static void load_later(HfIndex *index, gint64 took)
+{
+  g_mutex_lock(&index->load);
+  index->anew_after = hf_clock_monotonic_us() + ANEW_SHARE * took;
+  g_mutex_unlock(&index->load);
 }
 
 gboolean hf_index_find_anew(HfIndex *index, guint32 domain, const HfId *id, gboolean *found, HfLocation *location,
                             GError **error)
 {
+  gint64 took;
   if (!hf_index_find(index, domain, id, 0, found, location, error))
     return FALSE;
-  return *found || (load_for_missing(index, error) && hf_index_find(index, domain, id, 0, found, location, error));
+  if (*found)
+    return TRUE;
+  if (!load_for_missing(index, &took, error) || !hf_index_find(index, domain, id, 0, found, location, error))
+    return FALSE;
+  /* What was moved is moved once a sweep; it is what is lost that would be looked for again and again. */
+  if (!*found && took > 0)
+    load_later(index, took);
+  return TRUE;
 }
 
 /* I8 */
@@ -352,6 +368,7 @@ gboolean hf_index_add_pack(HfIndex *index, const HfPackInfo *info, GError **erro
   g_rw_lock_writer_lock(&index->lock);
   hf_index_table_pack(index, info, TRUE);
   guint32 number = hf_index_pack_number(index, &info->id, info->kind);
+  pack_state(index, number)->half = FALSE;
   if (index->added)
     g_array_append_val(index->added, number);
   gboolean full = index->table.durable >= HF_INDEX_TABLE_MAX;

@@ -5,7 +5,8 @@
  *
  * Invariants
  *  I1 The list of packs in the store decides: an entry whose pack is not there does not exist.
- *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames do not exist.
+ *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames, and in packs of which only
+ *     the mirror is there, do not exist.
  *  I3 A claimed id is stored by the claimer or the whole session fails; commit waits for all of them. What a session
  *     claimed and did not store is given up with it: so at most one session at a time stores through an index.
  *  I4 Memory: at most 2 bytes a blob for filters and fences, plus a fixed page cache and a bounded table: the table is
@@ -34,7 +35,7 @@ typedef struct HfIndex HfIndex;
 /* How much a place can be counted on, best first. Only the first two stay until a collector decides otherwise. */
 typedef enum HfStanding {
   HF_STANDING_GOOD,
-  HF_STANDING_THIN,      /* whole, but it does not count for deduplication */
+  HF_STANDING_THIN,      /* whole, but it does not count for deduplication; or only its mirror is there */
   HF_STANDING_CONDEMNED, /* swept as soon as the sessions of its mark have ended */
   HF_STANDING_DAMAGED,
 } HfStanding;
@@ -61,7 +62,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfIndex, hf_index_free)
 gboolean hf_index_find(HfIndex *index, guint32 domain, const HfId *id, guint attempt, gboolean *found,
                        HfLocation *location, GError **error);
 /* As hf_index_find with attempt 0. What is not there may have been moved by a prune that had condemned it before we
- * came: it is looked for once more in an index read anew, on which at most a tenth of the time is spent. */
+ * came: it is looked for once more in an index read anew. At most a tenth of the time is spent on that for what is
+ * lost. */
 gboolean hf_index_find_anew(HfIndex *index, guint32 domain, const HfId *id, gboolean *found, HfLocation *location,
                             GError **error);
 /* TRUE in *claimed: the blob is not there (I2) and the caller now must store it. FALSE: it is there, or another
@@ -85,6 +87,7 @@ gboolean hf_index_flush(HfIndex *index, gboolean merge, GError **error);
 typedef struct HfPackState {
   HfIndexPack pack;      /* length 0 when not known */
   gboolean in_store, condemned, damaged;
+  gboolean half; /* of a metadata pack only the mirror is there: a crash came between, or it was lost */
 } HfPackState;
 /* All packs in the store; elements are HfPackState. Free with g_array_unref. */
 GArray *hf_index_packs(HfIndex *index);

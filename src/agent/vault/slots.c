@@ -62,8 +62,8 @@ static gboolean add_point(HfPoint *point, GBytes *record G_GNUC_UNUSED, gpointer
   return TRUE;
 }
 
-/* Packs whose heads cannot be read give nothing: what they hold cannot be read by it either. FALSE: it is gone, and what
- * is needed of it is in another pack now. */
+/* Packs whose heads cannot be read give nothing: what they hold cannot be read by it either. FALSE: it is gone, and
+ * what is needed of it is in another pack now. */
 static gboolean add_pack(Slots *slots, HfStore *store, const HfPackState *state)
 {
   g_auto(HfPackInfo) info;

@@ -240,10 +240,22 @@ static void test_uncovered(void)
   g_assert_true(lab_warned(lab, "holdfast repair"));
   g_assert_true(claims(index, 1, 23));
   g_assert_false(claims(index, 1, 3));
+  g_assert_true(claims(index, 1, 13)); /* a second copy is wanted of what has only the mirror */
+  HfLocation location;
+  g_assert_true(finds(index, 1, 13, 0, &location));
+  g_assert_cmpint(location.standing, ==, HF_STANDING_THIN);
+  g_assert_cmpint(location.kind, ==, HF_PACK_META);
   g_assert_true(hf_index_flush(index, TRUE, NULL)); /* the next one finds a run */
   g_autoptr(HfIndex) again = open_index(lab, store);
   g_assert_cmpuint(hf_index_runs(again), ==, 1);
   g_assert_true(finds(again, 1, 3, 0, NULL));
+  /* The pack is back: it counts. */
+  hf_name_pack(name, HF_PACK_META, &meta.id);
+  lab_put(lab, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+  g_assert_true(claims(again, 1, 14));
+  hf_index_drop_claims(again);
+  g_assert_true(hf_index_refresh(again, NULL));
+  g_assert_false(claims(again, 1, 14));
 }
 
 static int no_puts(gboolean before, HookOp op, const char *name, gpointer user)
@@ -611,6 +623,36 @@ static void test_missing_for_two(void)
   g_assert_nonnull(g_thread_join(waiter.thread));
 }
 
+static int dawdle(gboolean before, HookOp op, const char *name, gpointer user)
+{
+  (void)user;
+  if (before && op == HOOK_LIST && g_str_equal(name, "index/"))
+    g_usleep(G_USEC_PER_SEC / 5);
+  return 0;
+}
+
+/* Two sweeps, one right after the other, each move what is needed next. Only what is lost is not looked for so often. */
+static void test_missing_twice(void)
+{
+  g_autoptr(Lab) lab = lab_new();
+  g_autoptr(HfStore) plain = lab_store(lab), store = lab_hooked(lab, dawdle, NULL);
+  g_autoptr(HfIndex) index = open_index(lab, store), other = open_index(lab, plain);
+  HfId lost = make_id(99), late = make_id(13);
+  HfLocation location;
+  gboolean found;
+  for (guint64 i = 0; i < 2; i++) {
+    HfId id = make_id(3 + 5 * i);
+    add_pack(plain, other, 1, 5, 5 * i);
+    g_assert_true(hf_index_find_anew(index, 1, &id, &found, &location, NULL));
+    g_assert_true(found);
+  }
+  g_assert_true(hf_index_find_anew(index, 1, &lost, &found, &location, NULL));
+  g_assert_false(found);
+  add_pack(plain, other, 1, 5, 10);
+  g_assert_true(hf_index_find_anew(index, 1, &late, &found, &location, NULL));
+  g_assert_false(found);
+}
+
 /* Who keeps a repository asks anew before he refuses: a visitor is told what the store holds, also what another process
  * has put there since. */
 static void test_keeper_asks_anew(void)
@@ -880,6 +922,7 @@ int main(int argc, char **argv)
   g_test_add_func("/index/merged-while-loading", test_merged_while_loading);
   g_test_add_func("/index/unread-mark", test_unread_mark);
   g_test_add_func("/index/missing-for-two", test_missing_for_two);
+  g_test_add_func("/index/missing-twice", test_missing_twice);
   g_test_add_func("/index/keeper-asks-anew", test_keeper_asks_anew);
   g_test_add_func("/index/damaged-run", test_damaged_run);
   g_test_add_func("/index/merged-away", test_merged_away);
