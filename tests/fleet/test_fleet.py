@@ -98,6 +98,31 @@ class FleetTest(unittest.TestCase):
         for session in found['sessions'] if 'sessions' in found else found['data']:
             fleet.expect(session['id'])
 
+    def test_point_is_forgotten_while_it_is_mounted(self):
+        """What is mounted can be looked through to its end: a session in the repository keeps it from being swept."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        repository = fleet.add_repository('main', two)
+        source = self.source('source', files=300, size=3000)
+        job = fleet.add_job('docs', one, [source], repository, points=1)
+        fleet.run(job)
+        point = fleet.points()[0]['id']
+        mount = fleet.mount(point)
+
+        def held():
+            return list((two.folder / 'main' / 'sessions').glob('*/open'))
+        self.assertEqual(len(held()), 1)
+        for _ in range(2):
+            for path in source.rglob('file-*'):
+                path.write_bytes(os.urandom(3000))
+            fleet.run(job)
+        self.assertNotIn(point, [row['id'] for row in fleet.points()])
+        for number in range(5):
+            found = fleet.post(f'/api/v1/backupBrowser/flr/{mount}/browse', {'path': f'{source}/{number}'})
+            self.assertEqual(len(found['items']), 60)
+        fleet.post(f'/api/v1/restore/flr/{mount}/unmount')
+        rig.wait_for('the session of the mount to end', 20, lambda: not held())
+
     def test_catalogue_is_a_cache(self):
         fleet = self.fleet
         one = fleet.add_agent('one')

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/work.h"
 #include "engine/browse/browse.h"
+#include "repo/session.h"
 #include "server/jobs/state.h"
 #include "storage/service/terms.h"
 
@@ -19,6 +20,7 @@ typedef struct HfJobsMount {
   guint users;          /* under jobs->lock, like `used` */
   GMutex lock;          /* one reader at a time: guards what follows */
   HfJobsDoor *door;
+  HfSession *lease; /* what the point needs stays while it is looked at */
   HfBlobCache *cache;
   HfBrowser *browser;
   HfTree *tree;
@@ -29,6 +31,7 @@ static void mount_free(HfJobsMount *mount)
   hf_tree_free(mount->tree);
   hf_browser_free(mount->browser);
   hf_blob_cache_free(mount->cache);
+  hf_session_free(mount->lease);
   hf_jobs_door_free(mount->door);
   g_mutex_clear(&mount->lock);
   g_free(mount->session);
@@ -68,7 +71,10 @@ static gboolean open_tree(HfJobs *jobs, HfJobsMount *mount, const HfPointRow *po
   if (repository == NULL)
     return FALSE;
   mount->door = hf_jobs_door_open(jobs, repository, HF_TICKET_READ, NULL, NULL, error);
-  if (mount->door == NULL || !hf_repo_load_index(mount->door->repo, error))
+  if (mount->door == NULL)
+    return FALSE;
+  mount->lease = hf_session_open(mount->door->repo, HF_PURPOSE_READ, error);
+  if (mount->lease == NULL || !hf_repo_load_index(mount->door->repo, error))
     return FALSE;
   g_autoptr(GPtrArray) infos = hf_points_load(mount->door->repo, NULL, error);
   const HfPointInfo *info = infos == NULL ? NULL : find_point(infos, point->point, error);
