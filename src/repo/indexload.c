@@ -18,11 +18,14 @@ void hf_index_run_free(HfIndexRun *run)
   g_free(run);
 }
 
+/* The kind of a metadata pack that is not there itself, but its mirror. */
+#define HALF (HF_PACK_META + 1)
+
 /* What was found, and is not shown to anybody before all of it is known (I7). */
 typedef struct Found {
   GPtrArray *runs;       /* of HfIndexRun*, their packs not mapped yet */
   GHashTable *condemned; /* set of HfShortId*, owned */
-  GHashTable *kinds;     /* of packs: HfShortId* (owned) to HfPackKind */
+  GHashTable *kinds;     /* of packs: HfShortId* (owned) to HfPackKind, or HALF */
   gboolean gone;         /* something that was listed has gone meanwhile: another process has merged, or swept */
   char *unread;          /* owned: what could not be read of marks, thin frames and damage, and why; NULL: nothing */
 } Found;
@@ -39,9 +42,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Found, found_clear)
 /* ---- What is in the store. ---- */
 
 typedef struct Listing {
-  GHashTable *kinds; /* HfShortId* (owned) to HfPackKind */
-  HfPackKind kind;
-  GPtrArray *names;
+  GHashTable *kinds; /* as in Found */
+  guint kind;
 } Listing;
 
 static gboolean list_pack(const char *name, guint64 size, gpointer user, GError **error)
@@ -50,7 +52,7 @@ static gboolean list_pack(const char *name, guint64 size, gpointer user, GError 
   HfShortId id;
   (void)size;
   (void)error;
-  if (hf_name_short_id(name, &id))
+  if (hf_name_short_id(name, &id) && !g_hash_table_contains(listing->kinds, &id))
     g_hash_table_insert(listing->kinds, g_memdup2(&id, sizeof id), GUINT_TO_POINTER(listing->kind));
   return TRUE;
 }
@@ -59,8 +61,8 @@ static GHashTable *list_packs(HfStore *store, GError **error)
 {
   static const struct {
     const char *prefix;
-    HfPackKind kind;
-  } folders[] = { { "data/", HF_PACK_DATA }, { "meta/", HF_PACK_META }, { "mirror/", HF_PACK_META } };
+    guint kind;
+  } folders[] = { { "data/", HF_PACK_DATA }, { "meta/", HF_PACK_META }, { "mirror/", HALF } };
   g_autoptr(GHashTable) kinds = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
     Listing listing = { .kinds = kinds, .kind = folders[i].kind };
@@ -278,11 +280,13 @@ static GArray *take_numbers(HfIndex *index, const Found *found)
   g_rw_lock_writer_lock(&index->lock);
   g_hash_table_iter_init(&iter, found->kinds);
   while (g_hash_table_iter_next(&iter, &id, &kind)) {
-    guint32 number = hf_index_pack_number(index, id, GPOINTER_TO_UINT(kind));
+    gboolean half = GPOINTER_TO_UINT(kind) == HALF;
+    guint32 number = hf_index_pack_number(index, id, half ? HF_PACK_META : GPOINTER_TO_UINT(kind));
     HfPackState *state = &g_array_index(index->packs, HfPackState, number);
     /* Before it can be seen: no thread may take a condemned pack for a good one. */
     state->condemned = state->condemned || g_hash_table_contains(found->condemned, id);
-    if (state->condemned)
+    state->half = state->half || (half && !state->in_store);
+    if (state->condemned || half)
       g_atomic_int_set(&index->any_absent, 1);
   }
   g_autofree guint8 *covered = g_malloc0(MAX(index->packs->len, 1));
@@ -306,11 +310,16 @@ static void publish(HfIndex *index, Found *found, guint old_runs)
   g_rw_lock_writer_lock(&index->lock);
   for (guint i = 0; i < index->packs->len; i++) {
     HfPackState *state = &g_array_index(index->packs, HfPackState, i);
-    state->in_store = g_hash_table_contains(found->kinds, &state->pack.id);
+    gpointer kind = NULL;
+    state->in_store = g_hash_table_lookup_extended(found->kinds, &state->pack.id, NULL, &kind);
+    state->half = GPOINTER_TO_UINT(kind) == HALF;
     state->condemned = g_hash_table_contains(found->condemned, &state->pack.id);
   }
-  for (guint i = 0; i < index->added->len; i++)
-    g_array_index(index->packs, HfPackState, g_array_index(index->added, guint32, i)).in_store = TRUE;
+  for (guint i = 0; i < index->added->len; i++) {
+    HfPackState *state = &g_array_index(index->packs, HfPackState, g_array_index(index->added, guint32, i));
+    state->in_store = TRUE;
+    state->half = FALSE;
+  }
   while (index->runs->len > old_runs) /* written since, by read_directories */
     g_ptr_array_add(found->runs, g_ptr_array_steal_index(index->runs, old_runs));
   GPtrArray *old = index->runs;
