@@ -252,9 +252,7 @@ static gboolean look(HfIndex *index, Found *found, GError **error)
   found->condemned = g_hash_table_new_full(hf_id_hash, hf_short_id_equal_func, g_free, NULL);
   found->runs = open_runs(index, found, error);
   return found->runs && each_record(index, found, "gc/", "gc/mark.", take_mark, found->condemned, error) &&
-         (found->kinds = list_packs(index->store, error)) != NULL &&
-         each_record(index, found, "gc/", "gc/thin.", take_thin, index, error) &&
-         each_record(index, found, "damage/", "damage/", take_damage, index, error);
+         (found->kinds = list_packs(index->store, error)) != NULL;
 }
 
 /* Maps the run's packs to numbers of the index, and notes them in `covered`. `lock` is held for writing. */
@@ -338,10 +336,16 @@ static gboolean load_once(HfIndex *index, gboolean last, gboolean *again, GError
   guint old_runs = index->runs->len;
   if (!look(index, &found, error))
     return FALSE;
-  *again = found.gone;
-  if (found.gone && !last)
+  if (found.gone && !last) {
+    *again = TRUE;
     return TRUE;
+  }
   g_autoptr(GArray) uncovered = take_numbers(index, &found);
+  /* Damage is noted by the numbers of packs. */
+  if (!each_record(index, &found, "gc/", "gc/thin.", take_thin, index, error) ||
+      !each_record(index, &found, "damage/", "damage/", take_damage, index, error))
+    return FALSE;
+  *again = found.gone;
   /* A service indexes a pack before what needs it is committed (I6): one that no run names is of somebody at work. */
   if (!(index->store->features & HF_STORE_KEPT))
     read_directories(index, uncovered, again);

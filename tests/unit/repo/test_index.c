@@ -349,6 +349,14 @@ static void test_absent(void)
   g_assert_true(hf_index_is_absent(index, 1, &id, &absent, NULL));
   g_assert_false(absent); /* claimed meanwhile */
 
+  g_autoptr(HfIndex) again = open_index(lab, store); /* which knew none of these packs */
+  for (guint64 i = 0; i < 10; i++) {
+    g_assert_cmpint(claims(again, 1, i), ==, i < 5);
+    g_assert_cmpint(claims(again, 1, 20 + i), ==, i >= 5);
+    g_assert_true(claims(again, 1, 40 + i));
+    g_assert_true(claims(again, 1, 60 + i));
+  }
+
   /* What is stored anew counts, and comes first. */
   HfLocation location;
   HfShortId fresh = add_pack(store, index, 1, 5, 0);
