@@ -14,6 +14,7 @@ typedef struct HfVerifyState {
   HfLive *live;      /* what the points need */
   GArray *missing;   /* of HfId: refs that lead nowhere */
   GHashTable *verified; /* HfShortId* (owned) of the packs that were looked at */
+  gboolean waited;   /* for a copy that did not come */
   gboolean moved;    /* a prune has put what a pack held into another one, and removed it before it was read */
 } HfVerifyState;
 

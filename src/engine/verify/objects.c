@@ -5,6 +5,8 @@
 #include "repo/indexrun.h"
 #include "repo/objects.h"
 
+#define LOOKS 10u /* for a copy that is not there yet */
+#define LOOK_US (G_USEC_PER_SEC / 10)
 #define OTHER_COPIES "'holdfast repair' restores it from its other copies"
 
 static void note_object(HfVerifyState *state, const char *name, const char *message)
@@ -33,15 +35,51 @@ static gboolean check_record(HfVerifyState *state, const char *name, const char 
   return TRUE;
 }
 
+static gboolean any_copy(HfVerifyState *state, const char *base, gboolean *any, GError **error)
+{
+  *any = FALSE;
+  for (guint copy = 0; copy < HF_COPIES && !*any; copy++) {
+    g_autofree char *name = g_strdup_printf("%s.%u", base, copy);
+    if (!hf_object_exists(state->repo->store, name, any, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* A copy that is not there may be of a record that is just being published, or taken away. *gone: taken away. What is
+ * missing for good is waited for once. */
+static gboolean await_copy(HfVerifyState *state, const char *base, const char *name, gboolean *gone, GError **error)
+{
+  g_autofree char *tombstone = g_strconcat(base, ".gone", NULL);
+  *gone = FALSE;
+  for (guint look = 0; look < LOOKS; look++) {
+    gboolean there, any;
+    if (!hf_object_exists(state->repo->store, name, &there, error))
+      return FALSE;
+    if (there)
+      return TRUE;
+    if (!hf_object_exists(state->repo->store, tombstone, gone, error) || !any_copy(state, base, &any, error))
+      return FALSE;
+    *gone = *gone || !any;
+    if (*gone || state->waited)
+      return TRUE;
+    g_usleep(LOOK_US);
+  }
+  state->waited = TRUE;
+  return TRUE;
+}
+
 static gboolean check_triples(HfVerifyState *state, const char *folder, GError **error)
 {
   g_autoptr(GPtrArray) bases = hf_triple_list(state->repo->store, folder, error);
   if (!bases)
     return FALSE;
   for (guint i = 0; i < bases->len; i++)
-    for (guint copy = 0; copy < 3; copy++) {
+    for (guint copy = 0; copy < HF_COPIES; copy++) {
       g_autofree char *name = g_strdup_printf("%s.%u", (char *)bases->pdata[i], copy);
-      if (!check_record(state, name, OTHER_COPIES, error))
+      gboolean gone;
+      if (!await_copy(state, bases->pdata[i], name, &gone, error) ||
+          (!gone && !check_record(state, name, OTHER_COPIES, error)))
         return FALSE;
     }
   return TRUE;

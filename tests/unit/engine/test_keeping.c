@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Prune, verify, repair, copy over real points: what is alive, and what goes. */
+#include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -251,6 +253,68 @@ static void test_sleeping_collector(void)
   result = tree_lab_prune(lab->repo);
   g_assert_cmpuint(count_packs(lab), <, before - 1);
   assert_good(lab);
+}
+
+/* ---- Points that come and go beside verify. ---- */
+
+static struct {
+  const HfSys *real;
+  char *away, *copy; /* paths: `away` is renamed to `copy` once somebody has missed it */
+  HfRepo *repo;
+  HfPointInfo *going; /* forgotten when its first copy is looked at */
+  GThread *thread;    /* whose looks count */
+} beside;
+
+static int look_beside(int dirfd, const char *path, struct stat *status, int flags)
+{
+  if (beside.thread == g_thread_self() && beside.going != NULL && g_str_has_prefix(path, "points/") &&
+      g_str_has_suffix(path, ".0"))
+    tree_lab_forget_point(beside.repo, g_steal_pointer(&beside.going));
+  int done = beside.real->fstatat(dirfd, path, status, flags);
+  int code = errno;
+  if (done < 0 && beside.away != NULL && g_str_has_suffix(beside.copy, path)) {
+    g_assert_cmpint(rename(beside.away, beside.copy), ==, 0);
+    beside.away = NULL;
+  }
+  errno = code;
+  return done;
+}
+
+static guint64 bad_objects(TreeLab *lab)
+{
+  g_auto(HfVerifyResult) result = { 0 };
+  verify(lab, FALSE, &result);
+  return result.bad_objects;
+}
+
+/* A copy that is put there a moment later, and a point that is forgotten meanwhile, are no damage. One that stays away
+ * is. */
+static void test_verify_beside(void)
+{
+  g_autoptr(TreeLab) lab = tree_lab_new();
+  fill(lab, "tree/a", 3);
+  g_autoptr(HfPointInfo) first = tree_lab_backup(lab, "tree");
+  fill(lab, "tree/a", 3);
+  g_autoptr(HfPointInfo) second = tree_lab_backup(lab, "tree");
+  g_autofree char *away = tree_lab_path(lab, "away"), *hex = hf_hex(second->point.id.b, sizeof second->point.id.b);
+  g_autofree char *in_repo = g_strdup_printf("repo/points/%s.2", hex), *copy = tree_lab_path(lab, in_repo);
+  HfSys table = *hf_sys;
+  beside.real = hf_sys;
+  beside.repo = lab->repo;
+  beside.thread = g_thread_self();
+  table.fstatat = look_beside;
+  hf_sys = &table;
+  beside.copy = copy;
+  beside.away = away;
+  g_assert_cmpint(rename(copy, away), ==, 0);
+  g_assert_cmpuint(bad_objects(lab), ==, 0);
+  g_assert_null(beside.away);
+  beside.going = first;
+  g_assert_cmpuint(bad_objects(lab), ==, 0);
+  g_assert_null(beside.going);
+  hf_sys = beside.real;
+  g_assert_cmpint(rename(copy, away), ==, 0);
+  g_assert_cmpuint(bad_objects(lab), ==, 1);
 }
 
 /* Many small packs become few; thin frames are listed, written anew, and die. */
@@ -736,6 +800,7 @@ int main(int argc, char **argv)
   g_test_add_func("/keeping/damaged-mark", test_damaged_mark);
   g_test_add_func("/keeping/idle-mark", test_idle_mark);
   g_test_add_func("/keeping/sleeping-collector", test_sleeping_collector);
+  g_test_add_func("/keeping/verify-beside", test_verify_beside);
   g_test_add_func("/keeping/small-and-thin", test_small_and_thin);
   g_test_add_func("/keeping/reseal", test_reseal);
   g_test_add_func("/keeping/reseal-damaged", test_reseal_damaged);
