@@ -5,6 +5,7 @@ it when the locks have ended. Skipped where this machine has no root, loop devic
 Usage: test_hold.py BUILD [TEST...]"""
 import array
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -99,8 +100,10 @@ class HoldTest(unittest.TestCase):
         for path in (folder, clock):
             shutil.chown(path, SERVICE)
         for path in {book.with_suffix('.clock') for book in (self.agent.folder / 'state' / 'holds').iterdir()}:
-            reached = int(path.read_text(encoding='ascii')) if path.exists() else 0
-            path.write_text(str(reached + keeper), encoding='ascii')
+            reached = int(path.read_text(encoding='ascii').split()[0]) if path.exists() else 0
+            number = str(reached + keeper)
+            digest = hashlib.sha256(number.encode('ascii')).hexdigest()[:16]
+            path.write_text(f'{number} {digest}\n', encoding='ascii')
         self.agent.start()
 
     def check_bars(self):

@@ -12,7 +12,7 @@
 #include "base/sys.h"
 #include "crypto/crypto.h"
 
-#define DIGEST_DIGITS 16u
+#define DIGEST_DIGITS 16u /* of a line, and of the clock */
 #define SURPLUS 1000u /* lines that no longer count, and as many as do, before a book is written anew */
 
 struct HfHoldBook {
@@ -43,12 +43,22 @@ void hf_hold_book_run(HfHoldBook *book, gboolean running)
   book->since = running ? hf_clock_monotonic_us() : 0;
 }
 
+/* The seconds and a digest of them: a clock that rot moved ahead would let go of everything. */
+static char *clock_text(guint64 seconds)
+{
+  guint8 digest[HF_ID_BYTES];
+  g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, seconds);
+  hf_sha256(number, strlen(number), digest);
+  g_autofree char *hex = hf_hex(digest, DIGEST_DIGITS / 2);
+  return g_strdup_printf("%s %s\n", number, hex);
+}
+
 gboolean hf_hold_book_keep_clock(HfHoldBook *book, GError **error)
 {
   guint64 now = hf_hold_book_now(book);
   if (now == book->kept)
     return TRUE;
-  g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT "\n", now);
+  g_autofree char *text = clock_text(now);
   if (!hf_state_write(book->folder, book->clock_file, text, strlen(text), error))
     return FALSE;
   book->kept = now;
@@ -62,7 +72,10 @@ static void load_clock(HfHoldBook *book)
   if (bytes == NULL)
     return;
   g_autofree char *text = g_strndup(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
-  book->start = book->kept = g_ascii_strtoull(text, NULL, 10);
+  guint64 seconds = g_ascii_strtoull(text, NULL, 10);
+  g_autofree char *right = clock_text(seconds);
+  if (g_str_equal(text, right))
+    book->start = book->kept = seconds;
 }
 
 /* ---- Lines. ---- */

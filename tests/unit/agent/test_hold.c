@@ -176,6 +176,15 @@ static guint hold(Lab *lab, guint64 seconds, const char *name)
   return refused;
 }
 
+static void set_clock(const char *path, guint64 seconds)
+{
+  guint8 digest[HF_ID_BYTES];
+  g_autofree char *number = g_strdup_printf("%" G_GUINT64_FORMAT, seconds);
+  hf_sha256(number, strlen(number), digest);
+  g_autofree char *hex = hf_hex(digest, 8), *text = g_strdup_printf("%s %s\n", number, hex);
+  g_assert_true(g_file_set_contents(path, text, -1, NULL));
+}
+
 /* The book's clock, as if so much time had passed: root could do so, and nobody else. */
 static void pass(Lab *lab, guint64 seconds)
 {
@@ -188,16 +197,14 @@ static void pass(Lab *lab, guint64 seconds)
       continue;
     g_autofree char *path = g_build_filename(folder, name, NULL), *before = NULL;
     g_assert_true(g_file_get_contents(path, &before, NULL, NULL));
-    g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, g_ascii_strtoull(before, NULL, 10) + seconds);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    set_clock(path, g_ascii_strtoull(before, NULL, 10) + seconds);
     found++;
   }
   if (found == 0) { /* it has not counted a second yet */
     g_autoptr(GDir) again = g_dir_open(folder, 0, NULL);
     for (const char *name; (name = g_dir_read_name(again)) != NULL;) {
       g_autofree char *leaf = g_strconcat(name, ".clock", NULL), *path = g_build_filename(folder, leaf, NULL);
-      g_autofree char *text = g_strdup_printf("%" G_GUINT64_FORMAT, seconds);
-      g_assert_true(g_file_set_contents(path, text, -1, NULL));
+      set_clock(path, seconds);
       break;
     }
   }
@@ -251,6 +258,15 @@ static void test_longer_and_shorter(void)
   g_assert_false(has_flag(lab, OTHER));
 }
 
+/* Where the only book's clock is kept; there need be none yet. */
+static char *clock_of(const char *folder)
+{
+  g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+  const char *name = g_dir_read_name(dir);
+  g_autofree char *leaf = g_strconcat(name, g_str_has_suffix(name, ".clock") ? "" : ".clock", NULL);
+  return g_build_filename(folder, leaf, NULL);
+}
+
 /* Wall time is asked by nobody; the clock runs from the first request until the service ends. */
 static void test_clock(void)
 {
@@ -286,6 +302,23 @@ static void test_clock(void)
   g_assert_cmpuint(hf_hold_book_now(book), ==, reached);
   g_assert_cmpuint(hf_hold_book_find(book, 7)->until, ==, 9);
   hf_hold_book_free(book);
+  /* Rot in it, which would move it far ahead: it counts for nothing. */
+  g_autofree char *clock = clock_of(folder);
+  set_clock(clock, reached + 5);
+  book = hf_hold_book_open(folder, "/repo", &error);
+  g_assert_cmpuint(hf_hold_book_now(book), ==, reached + 5);
+  hf_hold_book_free(book);
+  const char *rotten[] = { "9", "-1", "99999999999\n", "" };
+  for (guint i = 0; i < G_N_ELEMENTS(rotten); i++) {
+    g_autofree char *whole = NULL, *text = NULL;
+    set_clock(clock, reached + 5);
+    g_assert_true(g_file_get_contents(clock, &whole, NULL, NULL));
+    text = i == 0 ? g_strconcat(rotten[i], whole, NULL) : g_strdup(rotten[i]);
+    g_assert_true(g_file_set_contents(clock, text, -1, NULL));
+    book = hf_hold_book_open(folder, "/repo", &error);
+    g_assert_cmpuint(hf_hold_book_now(book), ==, reached);
+    hf_hold_book_free(book);
+  }
   remove_folder(folder);
 }
 
