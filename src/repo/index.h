@@ -5,8 +5,8 @@
  *
  * Invariants
  *  I1 The list of packs in the store decides: an entry whose pack is not there does not exist.
- *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames, and in packs of which only
- *     the mirror is there, do not exist.
+ *  I2 For deduplication (hf_index_claim) blobs in condemned packs, in damaged or thin frames, and in packs of which
+ *     only the mirror is there, do not exist.
  *  I3 A claimed id is stored by the claimer or the whole session fails; commit waits for all of them. What a session
  *     claimed and did not store is given up with it: so at most one session at a time stores through an index.
  *  I4 Memory: at most 2 bytes a blob for filters and fences, plus a fixed page cache and a bounded table: the table is
