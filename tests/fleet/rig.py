@@ -410,4 +410,20 @@ class Fleet:
             self.expect(task['id'], result, seconds)
             return task['id']
         finally:
-            self.post(f'/api/v1/restore/flr/{mount}/unmount')
+            self.unmount(mount)
+
+    def unmount(self, mount, seconds=60):
+        """A mount holds what its point needs: it is let go also when server or database were just away."""
+        def done():
+            try:
+                self.post(f'/api/v1/restore/flr/{mount}/unmount')
+            except RestError as error:
+                if error.status == 404:
+                    return True # it ended with its server
+                if error.status < 500:
+                    raise
+                return False
+            except OSError:
+                return False
+            return True
+        wait_for('the mount to be closed', seconds, done)
