@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "agent/vault/holder.h"
 #include "base/error.h"
 #include "base/sys.h"
 #include "base/work.h"
@@ -192,6 +191,11 @@ static HfRepo *reopen(gpointer depot, HfCancel *cancel, GError **error)
   return hf_depot_reopen(depot, NULL, cancel, error);
 }
 
+HfHeld hf_depot_held(HfDepot *depot)
+{
+  return (HfHeld){ .owner = depot, .repo = depot->repo, .seconds = seconds_of, .path = path_of, .reopen = reopen };
+}
+
 /* ---- The repository. ---- */
 
 HfStore *hf_depot_store(HfDepot *depot)
@@ -247,7 +251,7 @@ HfRepo *hf_depot_repo(HfDepot *depot, GError **error)
   depot->repo = g_steal_pointer(&repo);
   depot->reaper = g_thread_new("vault-reaper", reap, depot);
   depot->ticker = g_thread_new("vault-clock", tick, depot);
-  const HfHeld held = { .owner = depot, .repo = depot->repo, .seconds = seconds_of, .path = path_of, .reopen = reopen };
+  const HfHeld held = hf_depot_held(depot);
   depot->holder = hf_holder_new(&held);
   return depot->repo;
 }

@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "agent/vault/holder.h"
 #include "repo/keeper.h"
 
 typedef struct HfDepot HfDepot;
@@ -37,6 +38,8 @@ gboolean hf_depot_forget(HfDepot *depot, const GArray *points, guint *forgotten,
 /* The repository opened once more, as another process would, for a verb that takes its time (prune, verify): the
  * caller's to free. `report` and `cancel` are borrowed by it. */
 HfRepo *hf_depot_reopen(HfDepot *depot, HfReport *report, HfCancel *cancel, GError **error);
+/* What a holder needs of it; its repository is open (hf_depot_repo). */
+HfHeld hf_depot_held(HfDepot *depot);
 /* Packs were rewritten: what locked points need of them is made immutable soon. */
 void hf_depot_rewritten(HfDepot *depot);
 /* The path that led there last; the caller's to free. */

@@ -20,25 +20,13 @@
 
 /* ---- Sources. ---- */
 
-/* Bytes that do not compress and are the same for the same seed. */
-static void write_file(VaultLab *lab, const char *name, guint32 seed, gsize length)
-{
-  g_autofree char *path = vault_lab_path(lab, name), *folder = g_path_get_dirname(path);
-  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-  g_autofree guint8 *bytes = g_malloc(length);
-  for (gsize i = 0; i < length; i++)
-    bytes[i] = (guint8)g_rand_int(rand);
-  g_mkdir_with_parents(folder, 0700);
-  g_assert_true(g_file_set_contents(path, (const char *)bytes, (gssize)length, NULL));
-}
-
 static char *make_source(VaultLab *lab)
 {
   for (guint i = 0; i < FILES; i++) {
     g_autofree char *name = g_strdup_printf("source/%u/file-%u", i % 7, i);
-    write_file(lab, name, i, FILE_BYTES + i);
+    vault_lab_noise(lab, name, i, FILE_BYTES + i);
   }
-  write_file(lab, "source/large", 1000, 3 << 20);
+  vault_lab_noise(lab, "source/large", 1000, 3 << 20);
   return vault_lab_path(lab, "source");
 }
 
@@ -117,7 +105,7 @@ static void test_round(void)
   assert_restores(lab, 1, source);
   assert_verifies(lab);
 
-  write_file(lab, "source/3/new", 77, 50000);
+  vault_lab_noise(lab, "source/3/new", 77, 50000);
   vault_lab_backup(lab, credential, &writer, 0, source, &second, &error);
   g_assert_no_error(error);
   g_assert_false(second.first);

@@ -20,13 +20,7 @@
 static void write_file(VaultLab *lab, guint number, guint32 seed, gsize length)
 {
   g_autofree char *name = g_strdup_printf("source/%02u/a-file-with-a-long-name-%u", number % FOLDERS, number);
-  g_autofree char *path = vault_lab_path(lab, name), *folder = g_path_get_dirname(path);
-  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
-  g_autofree guint8 *bytes = g_malloc(length);
-  for (gsize i = 0; i < length; i++)
-    bytes[i] = (guint8)g_rand_int(rand);
-  g_mkdir_with_parents(folder, 0700);
-  g_assert_true(g_file_set_contents(path, (const char *)bytes, (gssize)length, NULL));
+  vault_lab_noise(lab, name, seed, length);
 }
 
 static GPtrArray *names_of(HfStore *store, const char *const *prefixes)

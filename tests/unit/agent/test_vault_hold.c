@@ -81,27 +81,13 @@ static GPtrArray *list(VaultLab *lab, const char *folder)
   return hf_store_list_names(hf_depot_store(depot), folder, NULL);
 }
 
-static guint64 seconds_of(gpointer depot)
-{
-  return hf_depot_seconds(depot);
-}
-
-static char *path_of(gpointer depot)
-{
-  return hf_depot_path(depot);
-}
-
-static HfRepo *reopen(gpointer depot, HfCancel *cancel, GError **error)
-{
-  return hf_depot_reopen(depot, NULL, cancel, error);
-}
-
 static gboolean pass(VaultLab *lab, GError **error)
 {
   HfCancel cancel = { 0 };
   g_autofree char *path = vault_lab_path(lab, "repo");
   HfDepot *depot = hf_depot_open(path, FALSE, NULL);
-  const HfHeld held = { depot, hf_depot_repo(depot, NULL), seconds_of, path_of, reopen };
+  g_assert_nonnull(hf_depot_repo(depot, NULL));
+  const HfHeld held = hf_depot_held(depot);
   return hf_holder_pass(&held, &cancel, error);
 }
 

@@ -52,6 +52,17 @@ char *vault_lab_path(VaultLab *lab, const char *name)
   return g_build_filename(lab->folder, name, NULL);
 }
 
+void vault_lab_noise(VaultLab *lab, const char *name, guint32 seed, gsize length)
+{
+  g_autofree char *path = vault_lab_path(lab, name), *folder = g_path_get_dirname(path);
+  g_autoptr(GRand) rand = g_rand_new_with_seed(seed);
+  g_autofree guint8 *bytes = g_malloc(length);
+  for (gsize i = 0; i < length; i++)
+    bytes[i] = (guint8)g_rand_int(rand);
+  g_mkdir_with_parents(folder, 0700);
+  g_assert_true(g_file_set_contents(path, (const char *)bytes, (gssize)length, NULL));
+}
+
 /* ---- Services. ---- */
 
 typedef struct Service {

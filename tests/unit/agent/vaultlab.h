@@ -26,6 +26,8 @@ VaultLab *vault_lab_new(void);
 void vault_lab_free(VaultLab *lab);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VaultLab, vault_lab_free)
 char *vault_lab_path(VaultLab *lab, const char *name);
+/* A file in the scratch folder, and the folders above it: bytes that do not compress and are the same for a seed. */
+void vault_lab_noise(VaultLab *lab, const char *name, guint32 seed, gsize length);
 
 typedef struct VaultTicket {
   guint32 rights;
