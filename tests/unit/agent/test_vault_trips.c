@@ -364,22 +364,44 @@ static void test_open_brings_folders(void)
 
 #define MARK "gc/mark.0000000000000001"
 
-/* As a collector does it: the packs first, the mark after them, before call number `calls` of the local store. */
+/* As a collector does it: the packs first, the mark after them, before call number `calls` of the local store. That
+ * call may be one of a visit that ends while the test goes on: the lock is held until all is swept. */
 static struct {
   const HfSys *real;
   HfStore *store;
   GPtrArray *names; /* of packs and mirrors */
-  gint calls;       /* atomic; 0: not set */
+  GMutex lock;
+  gint calls; /* atomic, changed under lock; 0: not set */
 } sweep;
+
+static void sweep_now(void)
+{
+  for (guint i = 0; i < sweep.names->len; i++)
+    g_assert_true(hf_store_remove(sweep.store, sweep.names->pdata[i], NULL));
+  g_assert_true(hf_store_remove(sweep.store, MARK, NULL));
+}
 
 static int sweep_and_open(int dirfd, const char *path, int flags, mode_t mode)
 {
-  if (g_atomic_int_get(&sweep.calls) > 0 && g_atomic_int_dec_and_test(&sweep.calls)) {
-    for (guint i = 0; i < sweep.names->len; i++)
-      g_assert_true(hf_store_remove(sweep.store, sweep.names->pdata[i], NULL));
-    g_assert_true(hf_store_remove(sweep.store, MARK, NULL));
+  /* The sweep's own calls find 0, and ask for no lock. */
+  if (g_atomic_int_get(&sweep.calls) > 0) {
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&sweep.lock);
+    gint left = g_atomic_int_get(&sweep.calls);
+    g_atomic_int_set(&sweep.calls, MAX(left - 1, 0));
+    if (left == 1)
+      sweep_now();
   }
   return sweep.real->openat(dirfd, path, flags, mode);
+}
+
+/* Sets the call before which is swept (0: none any more); waits for a sweep that has begun. Returns what was set and
+ * not reached yet, 0 when it was swept. */
+static gint sweep_set(gint calls)
+{
+  g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&sweep.lock);
+  gint left = g_atomic_int_get(&sweep.calls);
+  g_atomic_int_set(&sweep.calls, calls);
+  return left;
 }
 
 /* A mark of all packs, and of `more` that there are not. */
@@ -442,11 +464,10 @@ static void sweep_everywhere(guint more)
     for (guint i = 0; i < data->len; i++)
       put_bytes(siege->local, data->pdata[i], contents->pdata[i]);
     put_bytes(siege->local, MARK, mark);
-    g_atomic_int_set(&sweep.calls, at);
+    sweep_set(at);
     begin_session(siege, &info);
-    swept = g_atomic_int_get(&sweep.calls) == 0;
+    swept = sweep_set(0) == 0;
     g_assert_true(swept || at > 10);
-    g_atomic_int_set(&sweep.calls, 0);
   }
   g_assert_true(hf_store_remove(siege->local, MARK, NULL));
 }
