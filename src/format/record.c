@@ -33,7 +33,7 @@ gboolean hf_record_open(const void *bytes, gsize length, HfRecordKind kind, cons
     return hf_fail(error, HF_ERROR_FORMAT, "%s is not an object of a holdfast repository", what);
   if (length < HF_RECORD_ENVELOPE_BYTES)
     return hf_fail(error, HF_ERROR_DAMAGED, "%s is cut short", what);
-  if (length > HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES)
+  if (length > HF_RECORD_BYTES_LIMIT)
     return hf_fail(error, HF_ERROR_DAMAGED, "%s is longer than any record", what);
   /* The digest comes first: a flipped bit in the version must not pass for a newer format. */
   gsize end = length - DIGEST_BYTES;

@@ -12,8 +12,9 @@ typedef enum HfRecordKind {
   HF_RECORD_LOST = 18, HF_RECORD_PASS = 19,
 } HfRecordKind;
 
-#define HF_RECORD_LIMIT (64u << 20)    /* body */
-#define HF_RECORD_ENVELOPE_BYTES 48u  /* around it */
+#define HF_RECORD_LIMIT (64u << 20)   /* body */
+#define HF_RECORD_ENVELOPE_BYTES 48u /* around it */
+#define HF_RECORD_BYTES_LIMIT (HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES) /* what a reader must take */
 
 /* The whole record around `body` of at most HF_RECORD_LIMIT bytes. */
 GBytes *hf_record_wrap(HfRecordKind kind, const void *body, gsize length);

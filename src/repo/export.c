@@ -179,7 +179,7 @@ static guint8 *decode_text(const char *text, gsize length, gsize *count, GError 
 static gboolean read_entry(HfReader *reader, GArray *entries, GError **error)
 {
   g_autofree char *base = hf_get_text(reader, HF_TEXT_MAX);
-  HfView bytes = hf_get_bytes(reader, HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES), body;
+  HfView bytes = hf_get_bytes(reader, HF_RECORD_BYTES_LIMIT), body;
   HfRecordKind kind = base != NULL ? kind_of_base(base) : (HfRecordKind)0;
   if (kind == 0)
     return fail_text(error);

@@ -6,7 +6,6 @@
 #include "repo/indexstate.h"
 #include "repo/objects.h"
 
-#define RECORD_LIMIT (HF_RECORD_LIMIT + 4096u)
 #define LOADS_MAX 8u /* others may merge runs away as often while we load them */
 
 void hf_index_run_free(HfIndexRun *run)
@@ -100,7 +99,7 @@ static gboolean each_record(HfIndex *index, Found *found, const char *folder, co
     if (!g_str_has_prefix(names->pdata[i], prefix))
       continue;
     g_autoptr(GError) problem = NULL;
-    g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], RECORD_LIMIT, &problem);
+    g_autoptr(GBytes) record = hf_store_get_all(index->store, names->pdata[i], HF_RECORD_BYTES_LIMIT, &problem);
     if (!record || !func(record, user, &problem))
       pass_over(index, found, names->pdata[i], record, problem);
   }

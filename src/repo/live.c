@@ -75,7 +75,7 @@ static gboolean read_lost(HfLive *live, GError **error)
     g_autoptr(GArray) ids = g_array_new(FALSE, FALSE, sizeof(HfId));
     if (!g_str_has_prefix(names->pdata[i], "gc/lost."))
       continue;
-    g_autoptr(GBytes) record = hf_store_get_all(live->repo->store, names->pdata[i], HF_RECORD_LIMIT, NULL);
+    g_autoptr(GBytes) record = hf_store_get_all(live->repo->store, names->pdata[i], HF_RECORD_BYTES_LIMIT, NULL);
     if (!record || !hf_lost_decode(record, ids, NULL))
       continue; /* it only allows: without it the walk is stricter */
     for (guint k = 0; k < ids->len; k++)

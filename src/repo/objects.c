@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "format/record.h"
 
-#define OBJECT_LIMIT (HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES)
 
 /* ---- Names. ---- */
 
@@ -164,7 +163,7 @@ static CopyState check_copy(const char *name, guint kind, GBytes *record, GError
 static CopyState read_copy(HfStore *store, const char *name, guint kind, GBytes **record, GError **error)
 {
   g_autoptr(GError) why = NULL;
-  g_autoptr(GBytes) read = hf_store_get_all(store, name, OBJECT_LIMIT, &why);
+  g_autoptr(GBytes) read = hf_store_get_all(store, name, HF_RECORD_BYTES_LIMIT, &why);
   if (read == NULL) {
     CopyState state = state_of_error(why);
     g_propagate_error(error, g_steal_pointer(&why));
@@ -238,7 +237,7 @@ static gboolean put_copy(HfStore *store, const char *name, GBytes *record, GErro
   if (hf_store_put(store, name, bytes, length, &why))
     return TRUE;
   if (hf_error_is(why, HF_ERROR_EXISTS)) {
-    g_autoptr(GBytes) there = hf_store_get_all(store, name, OBJECT_LIMIT, NULL);
+    g_autoptr(GBytes) there = hf_store_get_all(store, name, HF_RECORD_BYTES_LIMIT, NULL);
     if (there != NULL && g_bytes_equal(there, record))
       return TRUE;
   }

@@ -93,6 +93,11 @@ gboolean hf_repo_load_index(HfRepo *repo, GError **error)
   return repo->index != NULL;
 }
 
+gboolean hf_repo_fresh_index(HfRepo *repo, GError **error)
+{
+  return repo->index != NULL ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error);
+}
+
 /* ---- Making. ---- */
 
 static gboolean refuse_object(const char *name, guint64 size, gpointer user, GError **error)

@@ -46,7 +46,10 @@ gboolean hf_repo_create(HfStore *store, HfConfig *config, const HfUnlock *unlock
 /* A sibling of `like` in an empty store: same family and keys. Needs HF_ACCESS_FULL of `like`. */
 gboolean hf_repo_create_like(HfStore *store, const HfRepo *like, GError **error);
 
+/* Opens the index when it is not open yet. */
 gboolean hf_repo_load_index(HfRepo *repo, GError **error);
+/* Besides brings an index that was open to what the store holds now. */
+gboolean hf_repo_fresh_index(HfRepo *repo, GError **error);
 
 /* ---- The reserve: given up when the store is full, so that marks and tombstones can be written. ---- */
 /* hf_store_put that removes the reserve and tries again on HF_ERROR_NO_SPACE. */

@@ -299,7 +299,7 @@ void hf_session_keep_checkpoint(HfSession *session)
 static gboolean outcome_is_ours(HfSession *session, const char *name, GBytes *record)
 {
   g_autoptr(GBytes) there =
-    hf_store_get_all(session->repo->store, name, HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES, NULL);
+    hf_store_get_all(session->repo->store, name, HF_RECORD_BYTES_LIMIT, NULL);
   return there != NULL && g_bytes_equal(there, record);
 }
 

@@ -14,7 +14,6 @@
 #include "repo/sessionstate.h"
 
 #define FOLDER "sessions/"
-#define OBJECT_LIMIT (HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES)
 #define CHECKPOINT_KEPT_NS (7 * 86400 * G_GINT64_CONSTANT(1000000000))
 
 /* ---- Processes. ---- */
@@ -148,7 +147,7 @@ static GBytes *read_part(HfStore *store, const HfShortId *session, const char *p
 {
   char name[HF_NAME_BYTES];
   hf_name_session(name, session, part);
-  return hf_store_get_all(store, name, OBJECT_LIMIT, NULL);
+  return hf_store_get_all(store, name, HF_RECORD_BYTES_LIMIT, NULL);
 }
 
 static gboolean read_checkpoint(HfStore *store, const Present *present, HfCheckpoint *checkpoint)
@@ -236,7 +235,7 @@ gboolean hf_outcome_read(HfStore *store, const HfShortId *session, HfOutcomeStat
   *state = (HfOutcomeState)0;
   *point = NULL;
   hf_name_session(name, session, "outcome");
-  g_autoptr(GBytes) record = hf_store_get_all(store, name, OBJECT_LIMIT, &why);
+  g_autoptr(GBytes) record = hf_store_get_all(store, name, HF_RECORD_BYTES_LIMIT, &why);
   if (record == NULL && hf_error_is(why, HF_ERROR_NOT_FOUND))
     return TRUE;
   if (record == NULL) {

@@ -348,7 +348,7 @@ static gboolean open_state(HfBackupState *state, GPtrArray **points, const HfSho
 {
   HfRepo *repo = state->repo;
   state->session = hf_session_open(repo, HF_PURPOSE_BACKUP, error);
-  if (!state->session || !(repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)))
+  if (!state->session || !hf_repo_fresh_index(repo, error))
     return FALSE;
   state->cache = hf_blob_cache_new(repo, BASE_CACHE_BYTES);
   state->store = hf_blob_store_new(state->session, repo, state->options->codec, state->options->level, error);

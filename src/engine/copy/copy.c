@@ -36,16 +36,11 @@ static gboolean choose(HfCopyRun *run, const GPtrArray *points, gboolean sibling
   return TRUE;
 }
 
-static gboolean load(HfRepo *repo, GError **error)
-{
-  return repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error);
-}
-
 static gboolean try_point(HfCopyRun *run, HfLive *live, const HfPointInfo *info, GError **error)
 {
   g_autoptr(HfSession) session = hf_session_open(run->to, HF_PURPOSE_COPY, error);
   run->session = session;
-  if (!session || !load(run->to, error))
+  if (!session || !hf_repo_fresh_index(run->to, error))
     return FALSE;
   hf_index_drop_claims(run->to->index); /* of a try that failed */
   return live ? hf_copy_to_sibling(run, live, info, error) : hf_copy_to_stranger(run, info, error);
@@ -110,7 +105,7 @@ gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult
   HfCopyRun run = { .from = from, .to = to, .result = result };
   g_autoptr(HfSession) lease = hf_session_open(from, HF_PURPOSE_READ, error);
   g_autoptr(GPtrArray) missing = g_ptr_array_new();
-  if (!lease || !load(from, error) || !choose(&run, points, siblings, missing, error))
+  if (!lease || !hf_repo_fresh_index(from, error) || !choose(&run, points, siblings, missing, error))
     return FALSE;
   g_autoptr(HfLive) live = siblings ? hf_live_new(from, error) : NULL;
   if (siblings && (!live || !hf_copy_keys(&run, error)))

@@ -41,7 +41,7 @@ gboolean hf_copy_keys(HfCopyRun *run, GError **error)
         return FALSE;
       if (exists)
         continue;
-      g_autoptr(GBytes) record = hf_store_get_all(run->from->store, names->pdata[n], HF_RECORD_LIMIT, error);
+      g_autoptr(GBytes) record = hf_store_get_all(run->from->store, names->pdata[n], HF_RECORD_BYTES_LIMIT, error);
       if (!record)
         return FALSE;
       gsize length;

@@ -279,8 +279,7 @@ static gboolean open_mount(HfMount *mount, const HfPointInfo *point, GError **er
 {
   HfRepo *repo = mount->repo;
   mount->session = hf_session_open(repo, HF_PURPOSE_READ, error);
-  if (mount->session == NULL ||
-      !(repo->index != NULL ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)))
+  if (mount->session == NULL || !hf_repo_fresh_index(repo, error))
     return FALSE;
   mount->cache = hf_blob_cache_new(repo, CACHE_BYTES);
   if (point != NULL) {

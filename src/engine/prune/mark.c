@@ -7,7 +7,6 @@
 #include "engine/prune/collect.h"
 #include "repo/objects.h"
 
-#define RECORD_LIMIT (HF_RECORD_LIMIT + 4096u)
 #define SEALS_KEPT 1000u
 #define MARK_TRIES 8u
 
@@ -36,7 +35,7 @@ static gboolean read_seal(HfCollect *collect, guint64 generation, HfSeal *seal, 
 {
   char name[HF_NAME_BYTES];
   gc_name(name, "seal", generation);
-  g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, name, RECORD_LIMIT, error);
+  g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, name, HF_RECORD_BYTES_LIMIT, error);
   return record && hf_seal_decode(record, seal, error);
 }
 
@@ -222,7 +221,7 @@ gboolean hf_mark_read(HfCollect *collect, guint64 generation, HfMark *mark, GErr
 {
   char name[HF_NAME_BYTES];
   gc_name(name, "mark", generation);
-  g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, name, RECORD_LIMIT, error);
+  g_autoptr(GBytes) record = hf_store_get_all(collect->repo->store, name, HF_RECORD_BYTES_LIMIT, error);
   if (!record || !hf_mark_decode(record, mark, error))
     return FALSE;
   HfSeal seal;

@@ -268,8 +268,7 @@ static gboolean collect_all(HfCollect *collect, GError **error)
     return FALSE;
   /* Before the index is read, which goes by all marks that are there. */
   g_autoptr(GArray) sealed = hf_mark_sealed(collect, error);
-  if (!sealed || !(repo->index ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error)) ||
-      !sweep_earlier(collect, sealed, error))
+  if (!sealed || !hf_repo_fresh_index(repo, error) || !sweep_earlier(collect, sealed, error))
     return FALSE;
   g_autoptr(GArray) points = g_array_new(FALSE, FALSE, sizeof(HfShortId));
   g_autoptr(GArray) open = sessions_at_work(collect, error);

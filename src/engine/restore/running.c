@@ -99,7 +99,7 @@ gboolean hf_running_open(HfRestoreState *state, HfRepo *repo, const HfPoint *poi
   state->session = hf_session_open(repo, HF_PURPOSE_READ, error);
   if (state->session == NULL)
     return FALSE;
-  if (!(repo->index != NULL ? hf_index_refresh(repo->index, error) : hf_repo_load_index(repo, error))) {
+  if (!hf_repo_fresh_index(repo, error)) {
     hf_session_free(state->session);
     return FALSE;
   }

@@ -5,7 +5,6 @@
 #include "repo/indexrun.h"
 #include "repo/objects.h"
 
-#define OBJECT_LIMIT (HF_RECORD_LIMIT + HF_RECORD_ENVELOPE_BYTES)
 #define LOOKS 10u /* for a copy that is not there yet */
 #define LOOK_US (G_USEC_PER_SEC / 10)
 #define OTHER_COPIES "'holdfast repair' restores it from its other copies"
@@ -19,7 +18,7 @@ static void note_object(HfVerifyState *state, const char *name, const char *mess
 static gboolean check_record(HfVerifyState *state, const char *name, const char *advice, GError **error)
 {
   g_autoptr(GError) problem = NULL;
-  g_autoptr(GBytes) record = hf_store_get_all(state->repo->store, name, OBJECT_LIMIT, &problem);
+  g_autoptr(GBytes) record = hf_store_get_all(state->repo->store, name, HF_RECORD_BYTES_LIMIT, &problem);
   gsize length = 0;
   const guint8 *bytes = record ? g_bytes_get_data(record, &length) : NULL;
   HfView body;
