@@ -130,10 +130,22 @@ gboolean hf_keeper_resolves_below(HfRepo *repo, guint32 domain, const HfId *root
 
 /* ---- Commit. ---- */
 
+/* A copy is also taken of what its writer made before it was removed. */
+static const HfWriter *signer_of_copy(HfWriterTable *writers, const HfPoint *point, GError **error)
+{
+  gboolean removed;
+  gint64 when = 0;
+  const HfWriter *found = hf_writer_table_find(writers, &point->writer, &removed, &when);
+  return found != NULL && removed && found->domain == point->domain && point->time <= when
+    ? found
+    : hf_keeper_signer(writers, &point->writer, point->domain, error);
+}
+
 static gboolean check_point(HfRepo *repo, HfWriterTable *writers, const HfKeeperTerms *terms,
                             const HfShortId *session, const HfPoint *point, GError **error)
 {
-  const HfWriter *writer = hf_keeper_signer(writers, &point->writer, point->domain, error);
+  const HfWriter *writer = terms->copies ? signer_of_copy(writers, point, error)
+                                         : hf_keeper_signer(writers, &point->writer, point->domain, error);
   if (writer == NULL)
     return FALSE;
   if (!terms->copies && !hf_short_id_equal(&point->writer, &terms->writer))

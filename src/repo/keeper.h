@@ -37,7 +37,7 @@ gboolean hf_keeper_resolves_below(HfRepo *repo, guint32 domain, const HfId *root
 
 typedef struct HfKeeperTerms {
   guint64 lock;       /* seconds for which points are locked; 0: not */
-  gboolean copies;    /* the point may be of any enrolled writer, and keeps sequence and time */
+  gboolean copies;    /* the point may be of any writer, also of one removed after it, and keeps sequence and time */
   HfShortId writer;   /* else it must be of this one */
 } HfKeeperTerms;
 /* Checks the point (C1), stamps it (C2) and commits it as the outcome of `session`, whose `open` must be in the store.

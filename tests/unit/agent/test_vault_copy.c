@@ -80,17 +80,23 @@ static void forget_oldest(HfRepo *repo)
   g_assert_true(hf_points_forget(repo, points->pdata[0], NULL));
 }
 
+static gboolean copy_points(VaultLab *lab, HfRepo *from, GPtrArray *points, GError **error)
+{
+  HfCopyResult result;
+  VaultTicket ticket = { .rights = HF_TICKET_READ | HF_TICKET_COPY };
+  g_autoptr(HfRepo) to = vault_lab_open(lab, &ticket, NULL, NULL);
+  g_assert_nonnull(to);
+  gboolean good = hf_copy(from, to, points, &result, error);
+  g_assert_cmpuint(good ? result.points + result.points_there : points->len, ==, points->len);
+  return good;
+}
+
 static void copy_all(VaultLab *lab, HfRepo *from)
 {
   g_autoptr(GError) error = NULL;
-  HfCopyResult result;
-  VaultTicket ticket = { .rights = HF_TICKET_READ | HF_TICKET_COPY };
-  g_autoptr(HfRepo) to = vault_lab_open(lab, &ticket, NULL, &error);
-  g_assert_no_error(error);
   g_autoptr(GPtrArray) points = hf_points_load(from, NULL, NULL);
-  hf_copy(from, to, points, &result, &error);
+  copy_points(lab, from, points, &error);
   g_assert_no_error(error);
-  g_assert_cmpuint(result.points + result.points_there, ==, points->len);
 }
 
 static void assert_whole(VaultLab *lab)
@@ -132,6 +138,32 @@ static void test_dead_in_frames(void)
     copy_all(lab, repo);
     assert_whole(lab);
   }
+}
+
+/* What a writer made before it was removed is still copied; what is dated later is not. */
+static void test_removed_writer(void)
+{
+  g_autoptr(VaultLab) lab = vault_lab_new();
+  g_autoptr(GError) error = NULL;
+  HfShortId writer;
+  vault_lab_init(lab);
+  g_autofree char *credential = vault_lab_writer(lab, "host", &writer), *source = vault_lab_path(lab, "source");
+  make_sibling(lab);
+  g_autoptr(HfRepo) repo = open_sibling(lab, credential);
+  write_file(lab, 1, 1, 5000);
+  back_up(repo, source);
+  g_autoptr(HfRepo) owner = vault_lab_owner(lab, HF_TICKET_KEYS | HF_TICKET_READ);
+  hf_writers_remove(owner->store, &owner->config, owner->keys, &writer, &error);
+  g_assert_no_error(error);
+  copy_all(lab, repo);
+  assert_whole(lab);
+  /* The sibling does not know yet. */
+  write_file(lab, 2, 2, 5000);
+  back_up(repo, source);
+  g_autoptr(GPtrArray) points = hf_points_load(repo, NULL, NULL);
+  g_assert_cmpuint(points->len, ==, 2);
+  g_assert_false(copy_points(lab, repo, points, &error));
+  g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);
 }
 
 /* ---- Copies that lack something. ---- */
@@ -326,6 +358,7 @@ int main(int argc, char **argv)
 {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/copy/dead-in-frames", test_dead_in_frames);
+  g_test_add_func("/copy/removed-writer", test_removed_writer);
   g_test_add_func("/copy/lacking", test_lacking);
   g_test_add_func("/pass/without-frames", test_pass_without_frames);
   g_test_add_func("/pass/while-swept", test_pass_while_swept);
