@@ -13,6 +13,8 @@
 
 /* ---- Which objects. ---- */
 
+static const char *const folders[] = { "ring/", "writers/", "keys/" };
+
 /* The kind of record that belongs at `base`; 0 when no key object is called so. */
 static HfRecordKind kind_of_base(const char *base)
 {
@@ -41,7 +43,6 @@ static HfRecordKind kind_of_base(const char *base)
 /* Bases of all key objects in the store; the config last: it makes a repository of what is there. */
 static GPtrArray *list_bases(HfStore *store, gboolean with_config, GError **error)
 {
-  static const char *const folders[] = { "ring/", "writers/", "keys/" };
   g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free);
   for (gsize i = 0; i < G_N_ELEMENTS(folders); i++) {
     g_autoptr(GPtrArray) bases = hf_triple_list(store, folders[i], error);
@@ -56,25 +57,50 @@ static GPtrArray *list_bases(HfStore *store, gboolean with_config, GError **erro
   return g_steal_pointer(&all);
 }
 
-/* Is it there whole? Only what was listed is looked for: in a store at a distance asking for the others takes as long
- * as putting them. */
-static gboolean is_whole(HfStore *store, GPtrArray *listed, const char *base, GBytes *record)
+/* How many copies of an object are among the names of a store. */
+static guint count_copies(GHashTable *names, const char *base)
 {
-  gboolean healthy = FALSE;
-  if (!g_ptr_array_find_with_equal_func(listed, base, g_str_equal, NULL))
-    return FALSE;
-  g_autoptr(GBytes) there = hf_triple_get(store, base, kind_of_base(base), &healthy, NULL);
-  return there != NULL && healthy && g_bytes_equal(there, record);
+  guint count = 0;
+  for (guint i = 0; i < HF_COPIES; i++) {
+    char name[HF_NAME_BYTES];
+    hf_name_copy(name, base, i);
+    count += g_hash_table_contains(names, name) ? 1 : 0;
+  }
+  return count;
 }
 
+/* Says that something holds no longer, and since when: two siblings may have been told so at different times. */
+static gboolean is_notice(HfRecordKind kind)
+{
+  return kind == HF_RECORD_SLOT_HIDDEN || kind == HF_RECORD_WRITER_REMOVED;
+}
+
+static GHashTable *list_names(HfStore *store, GError **error)
+{
+  g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS(folders); i++) {
+    g_autoptr(GPtrArray) names = hf_store_list_names(store, folders[i], error);
+    if (names == NULL)
+      return NULL;
+    for (guint j = 0; j < names->len; j++)
+      g_hash_table_add(all, g_strdup(g_ptr_array_index(names, j)));
+  }
+  return g_steal_pointer(&all);
+}
+
+/* What is there is not read: a store may be far away, and whoever keeps it heals what is damaged. */
 gboolean hf_keyring_clone(HfStore *from, HfStore *store, GError **error)
 {
   g_autoptr(GPtrArray) bases = list_bases(from, FALSE, error);
-  g_autoptr(GPtrArray) there = bases == NULL ? NULL : list_bases(store, FALSE, error);
+  g_autoptr(GHashTable) there = bases == NULL ? NULL : list_names(store, error);
   for (guint i = 0; there != NULL && i < bases->len; i++) {
     const char *base = g_ptr_array_index(bases, i);
-    g_autoptr(GBytes) record = hf_triple_get(from, base, kind_of_base(base), NULL, error);
-    if (record == NULL || (!is_whole(store, there, base, record) && !hf_triple_put(store, base, record, error)))
+    HfRecordKind kind = kind_of_base(base);
+    guint copies = count_copies(there, base);
+    if (copies == HF_COPIES || (copies > 0 && is_notice(kind)))
+      continue;
+    g_autoptr(GBytes) record = hf_triple_get(from, base, kind, NULL, error);
+    if (record == NULL || !hf_triple_put(store, base, record, error))
       return FALSE;
   }
   return there != NULL;

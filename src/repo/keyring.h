@@ -46,7 +46,8 @@ gboolean hf_keyring_reload(HfKeyring *keyring, HfStore *store, GError **error);
  * becomes; with KEY_FILE (`text` is ignored) *made becomes the text of the new key file. The caller wipes and frees
  * *made. The config itself is written by the caller, last: hf_keyring_sign_config. */
 HfKeyring *hf_keyring_create(HfStore *store, HfConfig *config, const HfUnlock *unlock, char **made, GError **error);
-/* Copies keys, ring and writers of `from` (same family) into `store`, byte for byte. */
+/* Copies keys, ring and writers of `from` (same family) that `store` does not have, byte for byte. What is there stays
+ * as it is: a mark that a writer was removed or a key hidden may be of another time in each. */
 gboolean hf_keyring_clone(HfStore *from, HfStore *store, GError **error);
 /* The config record signed by the admin key; needs HF_ACCESS_FULL. */
 GBytes *hf_keyring_sign_config(const HfKeyring *keyring, const HfConfig *config, GError **error);

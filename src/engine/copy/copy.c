@@ -108,7 +108,8 @@ gboolean hf_copy(HfRepo *from, HfRepo *to, const GPtrArray *points, HfCopyResult
   if (!lease || !hf_repo_fresh_index(from, error) || !choose(&run, points, siblings, missing, error))
     return FALSE;
   g_autoptr(HfLive) live = siblings ? hf_live_new(from, error) : NULL;
-  if (siblings && (!live || !hf_copy_keys(&run, error)))
+  /* Keys, ring generations and writers that came after the sibling was made. */
+  if (siblings && (live == NULL || !hf_keyring_clone(from->store, to->store, error)))
     return FALSE;
   for (guint i = 0; i < missing->len; i++)
     if (!copy_point(&run, &live, missing->pdata[i], error))

@@ -14,6 +14,4 @@ typedef struct HfCopyRun {
 
 /* Both copy one point that is not there yet, and commit it. `live` is of the source. */
 gboolean hf_copy_to_sibling(HfCopyRun *run, HfLive *live, const HfPointInfo *info, GError **error);
-/* Signed records that only the source has: keys, ring generations and writers that came after the sibling was made. */
-gboolean hf_copy_keys(HfCopyRun *run, GError **error);
 gboolean hf_copy_to_stranger(HfCopyRun *run, const HfPointInfo *info, GError **error);

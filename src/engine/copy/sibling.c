@@ -27,35 +27,6 @@ static gboolean want_missing(const HfRecopySource *source, const HfPackInfo *inf
   return TRUE;
 }
 
-gboolean hf_copy_keys(HfCopyRun *run, GError **error)
-{
-  static const char *const folders[] = { "keys/", "ring/", "writers/" };
-  for (guint i = 0; i < G_N_ELEMENTS(folders); i++) {
-    g_autoptr(GPtrArray) names = hf_store_list_names(run->from->store, folders[i], error);
-    if (!names)
-      return FALSE;
-    for (guint n = 0; n < names->len; n++) {
-      gboolean exists;
-      g_autoptr(GError) problem = NULL;
-      if (!hf_object_exists(run->to->store, names->pdata[n], &exists, error))
-        return FALSE;
-      if (exists)
-        continue;
-      g_autoptr(GBytes) record = hf_store_get_all(run->from->store, names->pdata[n], HF_RECORD_BYTES_LIMIT, error);
-      if (!record)
-        return FALSE;
-      gsize length;
-      const void *bytes = g_bytes_get_data(record, &length);
-      if (!hf_store_put(run->to->store, names->pdata[n], bytes, length, &problem) &&
-          !hf_error_is(problem, HF_ERROR_EXISTS)) {
-        g_propagate_error(error, g_steal_pointer(&problem));
-        return FALSE;
-      }
-    }
-  }
-  return TRUE;
-}
-
 static gboolean copy_frames(HfCopyRun *run, HfLive *live, const HfPoint *point, GError **error)
 {
   hf_live_reset(live);

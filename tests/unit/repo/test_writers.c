@@ -197,6 +197,61 @@ static void test_remove(void)
   g_assert_true(hf_keyring_open_slot(lost, &again, &data, &meta, &error));
 }
 
+static void clone_keys(HfStore *from, HfStore *store)
+{
+  g_autoptr(GError) error = NULL;
+  hf_keyring_clone(from, store, &error);
+  g_assert_no_error(error);
+}
+
+static gboolean is_removed(HfKeyring *keyring, HfStore *store, const HfShortId *id)
+{
+  gboolean removed;
+  g_assert_true(hf_keyring_reload(keyring, store, NULL));
+  g_assert_nonnull(hf_keyring_find_writer(keyring, id, &removed));
+  return removed;
+}
+
+/* Each sibling may have been told at another time that a writer is removed. */
+static void test_removed_twice(void)
+{
+  g_autoptr(Lab) lab = lab_with_repo(), other = lab_new();
+  g_autoptr(HfStore) store = lab_store(lab), sibling = lab_store(other);
+  HfConfig config = read_config(lab);
+  g_autoptr(HfKeyring) owner = open_with(lab, &lab_no_key, NULL);
+  HfShortId ids[2];
+  char base[HF_NAME_BYTES], name[HF_NAME_BYTES];
+  for (guint i = 0; i < 2; i++) {
+    g_autofree char *text = enrol(lab, owner, i == 0 ? "web" : "mail");
+    g_autoptr(HfKeyring) keyring = open_text(lab, text);
+    ids[i] = *hf_keyring_writer_id(keyring);
+  }
+  clone_keys(store, sibling);
+  g_autoptr(HfKeyring) same = hf_keyring_open(sibling, &config, &lab_no_key, NULL);
+  g_assert_nonnull(same);
+  g_assert_true(hf_writers_remove(store, &config, owner, &ids[0], NULL));
+  g_assert_true(hf_writers_remove(sibling, &config, same, &ids[0], NULL));
+  g_assert_true(hf_writers_remove(store, &config, owner, &ids[1], NULL));
+  g_autofree char *before = lab_digest(lab);
+  clone_keys(sibling, store);
+  g_autofree char *after = lab_digest(lab);
+  g_assert_cmpstr(after, ==, before);
+  g_assert_false(is_removed(same, sibling, &ids[1]));
+  clone_keys(store, sibling);
+  g_assert_true(is_removed(same, sibling, &ids[0]));
+  g_assert_true(is_removed(same, sibling, &ids[1]));
+  /* A copy is not made up from the other's mark. */
+  hf_name_writer(base, &ids[0]);
+  g_autofree char *mark = g_strconcat(base, ".removed", NULL);
+  hf_name_copy(name, mark, 1);
+  g_assert_true(hf_store_remove(sibling, name, NULL));
+  clone_keys(store, sibling);
+  gboolean there;
+  g_assert_true(hf_object_exists(sibling, name, &there, NULL));
+  g_assert_false(there);
+  g_assert_true(is_removed(same, sibling, &ids[0]));
+}
+
 static void expect_refused(Lab *lab, const HfCredential *credential, int code)
 {
   g_autofree char *text = hf_credential_encode(credential);
@@ -420,6 +475,7 @@ int main(int argc, char **argv)
   g_test_add_func("/writers/list", test_list);
   g_test_add_func("/writers/names", test_names);
   g_test_add_func("/writers/remove", test_remove);
+  g_test_add_func("/writers/removed-twice", test_removed_twice);
   g_test_add_func("/writers/pins", test_pins);
   g_test_add_func("/writers/forged-records", test_forged_records);
   g_test_add_func("/writers/closed-domain", test_closed_domain);
