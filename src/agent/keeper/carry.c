@@ -305,11 +305,12 @@ static void act_revoke(const Act *act)
   answer(act, NULL, error);
 }
 
-/* The keeper sees by itself that the identity is gone, a moment later: the answer is on its way then. */
+/* The keeper sees that the identity is gone when the answer is on its way. */
 static void act_forget(const Act *act)
 {
   GError *error = NULL;
   hf_membership_remove(act->keeper->settings->state, &error);
+  hf_keeper_look_later(act->keeper);
   answer(act, NULL, error);
 }
 

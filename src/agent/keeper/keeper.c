@@ -28,6 +28,7 @@
 #include "net/pki.h"
 
 #define LOOK_MS 300u /* after a change of the state folder */
+#define LATER_MS 1500u
 #define POLL_SECONDS 3u /* where changes cannot be watched, or are not made */
 #define END_SECONDS 40u /* for tasks to leave a checkpoint */
 
@@ -212,6 +213,13 @@ static gboolean on_look(gpointer user)
   return G_SOURCE_REMOVE;
 }
 
+void hf_keeper_look_later(HfKeeper *keeper)
+{
+  if (keeper->look_timer != 0)
+    g_source_remove(keeper->look_timer);
+  keeper->look_timer = g_timeout_add(LATER_MS, on_look, keeper);
+}
+
 static gboolean on_change(int fd, GIOCondition condition G_GNUC_UNUSED, gpointer user)
 {
   HfKeeper *keeper = user;
@@ -305,7 +313,9 @@ static gboolean make_folders(HfKeeper *keeper, GError **error)
 
 static gboolean on_poll(gpointer user)
 {
-  hf_keeper_look(user);
+  HfKeeper *keeper = user;
+  if (keeper->look_timer == 0)
+    hf_keeper_look(keeper);
   return G_SOURCE_CONTINUE;
 }
 

@@ -60,6 +60,8 @@ int hf_keeper_run(HfSettings *settings, const HfAgentParts *parts, char **argume
 void hf_keeper_note(HfKeeper *keeper, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Looks whether this host is enrolled, and starts or stops what hangs on it. */
 void hf_keeper_look(HfKeeper *keeper);
+/* The same in a second or two, and not before, whatever changes meanwhile: what is being sent goes out first. */
+void hf_keeper_look_later(HfKeeper *keeper);
 /* Gives the faces identity and revoked serials again. */
 void hf_keeper_setup_faces(HfKeeper *keeper);
 /* Ends the loop when nothing hinders it any more: called when a task or face has ended. */
