@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "cli/open.h"
 #include "cli/secretfile.h"
+#include "repo/points.h"
 
 #define LEAST_PREFIX 4 /* digits of an id */
 #define SHOWN_DIGITS 8
@@ -115,7 +116,9 @@ gboolean hf_verb_writer_remove(const HfOptions *options, HfCli *cli, GError **er
     return FALSE;
   g_autoptr(GPtrArray) writers = hf_writers_list(repo->keys, error);
   const HfWriterInfo *info = writers == NULL ? NULL : find_writer(writers, options->writer, error);
-  if (info == NULL || !hf_writers_remove(repo->store, &repo->config, repo->keys, &info->id, error))
+  gint64 last;
+  if (info == NULL || !hf_points_last_time(repo, &info->id, &last, error) ||
+      !hf_writers_remove(repo->store, &repo->config, repo->keys, &info->id, last, error))
     return FALSE;
   g_autofree char *id = hf_hex(info->id.b, sizeof info->id.b);
   hf_output_note(cli->output, "removed '%s'; what it wrote stays readable\n", info->name);

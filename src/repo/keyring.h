@@ -117,5 +117,6 @@ void hf_writer_info_free(HfWriterInfo *info);
 GPtrArray *hf_writers_list(HfKeyring *keyring, GError **error);
 /* Enrols a host in a new domain; the credential's text is the caller's (wipe, free). */
 char *hf_writers_add(HfStore *store, const HfConfig *config, HfKeyring *keyring, const char *name, GError **error);
+/* As of now, or of `earliest` when that is later (hf_points_last_time). */
 gboolean hf_writers_remove(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfShortId *writer,
-                           GError **error);
+                           gint64 earliest, GError **error);

@@ -183,6 +183,29 @@ gboolean hf_points_next_sequence(HfRepo *repo, guint64 *sequence, GError **error
   return TRUE;
 }
 
+typedef struct Last {
+  const HfShortId *writer;
+  gint64 time;
+} Last;
+
+static gboolean note_last(HfPoint *point, GBytes *record, gpointer user, GError **error)
+{
+  Last *last = user;
+  (void)record;
+  (void)error;
+  if (hf_short_id_equal(&point->writer, last->writer) && !is_future(point))
+    last->time = MAX(last->time, point->time);
+  return TRUE;
+}
+
+gboolean hf_points_last_time(HfRepo *repo, const HfShortId *writer, gint64 *time, GError **error)
+{
+  Last last = { .writer = writer };
+  gboolean read = hf_points_each(repo, NULL, NULL, note_last, &last, error);
+  *time = last.time;
+  return read;
+}
+
 /* ---- Loading. ---- */
 
 gboolean hf_point_is_locked(const HfRepo *repo, const HfPoint *point)

@@ -53,5 +53,8 @@ GArray *hf_points_apply_rules(GPtrArray *points, const HfKeepRules *rules, const
 
 /* A lock counts the running time of the service that keeps the repository: to who is not that service it never ends. */
 gboolean hf_point_is_locked(const HfRepo *repo, const HfPoint *point);
+/* The time of the newest point of a writer that is not more than a day in the future; 0: there is none. A writer that
+ * is removed as of then or later has its points known, also where the clock of who stamped them is ahead of ours. */
+gboolean hf_points_last_time(HfRepo *repo, const HfShortId *writer, gint64 *time, GError **error);
 /* Forgets: tombstone first, then the copies. HF_ERROR_REFUSED for a locked point. Works on a full store. */
 gboolean hf_points_forget(HfRepo *repo, const HfPointInfo *info, GError **error);

@@ -313,7 +313,7 @@ char *hf_writers_add(HfStore *store, const HfConfig *config, HfKeyring *keyring,
 }
 
 gboolean hf_writers_remove(HfStore *store, const HfConfig *config, HfKeyring *keyring, const HfShortId *writer,
-                           GError **error)
+                           gint64 earliest, GError **error)
 {
   gboolean removed;
   char base[HF_NAME_BYTES];
@@ -328,8 +328,8 @@ gboolean hf_writers_remove(HfStore *store, const HfConfig *config, HfKeyring *ke
   if (hf_short_id_equal(writer, &keyring->writer))
     return hf_fail(error, HF_ERROR_REFUSED, "writer '%s' is the owner of the repository and cannot be removed",
                    found->name);
-  g_autoptr(GBytes) record =
-    hf_notice_encode(HF_RECORD_WRITER_REMOVED, writer, hf_clock_real_ns(), &keyring->admin_seed);
+  g_autoptr(GBytes) record = hf_notice_encode(HF_RECORD_WRITER_REMOVED, writer, MAX(hf_clock_real_ns(), earliest),
+                                              &keyring->admin_seed);
   hf_name_writer(base, writer);
   g_autofree char *mark = g_strconcat(base, ".removed", NULL);
   return hf_triple_put(store, mark, record, error) && hf_keyring_reload(keyring, store, error);

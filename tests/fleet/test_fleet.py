@@ -3,6 +3,7 @@
 """A server, agents and repositories as real processes: backup, increment, copy, restore to another host, verification,
 retention, rescan of a lost catalogue, and restarts in the middle. Usage: test_fleet.py BUILD"""
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -349,6 +350,58 @@ class FleetTest(unittest.TestCase):
         fleet.run(job, seconds=30)
         fleet.run(job, seconds=30)
         self.assertEqual(len(fleet.points()), 3)
+
+    def writers(self, path, password):
+        """{name: removed} of all writers but the owner."""
+        (self.folder / 'password').write_text(password, encoding='ascii')
+        done = subprocess.run([self.fleet.program('holdfast'), 'writer', 'list', '-r', path, '--password-file',
+                               self.folder / 'password', '--json'], capture_output=True, text=True, check=True)
+        rows = [json.loads(line) for line in done.stdout.splitlines()]
+        return {row['name']: row.get('removed', False) for row in rows if not row.get('owner')}
+
+    def test_host_is_removed(self):
+        """Its writer is removed from the repositories, its points stay, and it may come back."""
+        fleet = self.fleet
+        one, two = fleet.add_agent('one'), fleet.add_agent('two')
+        password = fleet.post('/api/v1/encryptionPasswords', {'password': 'of the writers', 'hint': 'writers'})['id']
+        main = fleet.add_repository('main', one, password=password)
+        second = fleet.add_repository('second', one, password=password)
+        source = self.source('source')
+        # The clock of the repositories is ahead: the last points are stamped later than they are let go.
+        one.stop()
+        one.env = {**(one.env or {}), 'HOLDFAST_TEST_TIME': '600'}
+        one.start()
+        job = fleet.add_job('docs', [one, two], [source], main)
+        fleet.run(job)
+        points = [row['id'] for row in fleet.points()]
+        copy = fleet.post('/api/v1/jobs', {
+            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
+            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
+            'target': {'backupRepositoryId': second,
+                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        model = fleet.get(f'/api/v1/jobs/{job}')
+        model['computers'] = [{'id': one.id}]
+        fleet.ask('PUT', f'/api/v1/jobs/{job}', model)
+        fleet.expect(fleet.ask('DELETE', f'/api/v1/backupInfrastructure/managedServers/{two.id}')['id'])
+        for path in ('main', 'second'):
+            gone = self.writers(one.folder / path, 'of the writers')
+            self.assertEqual(sorted(gone.values()), [False, True])
+        fleet.run(copy)
+        self.assertEqual(len(fleet.points()), 4)
+        for point in points:
+            fleet.restore(point, self.folder / point, paths=[source], host=one)
+            self.assert_same(source, self.folder / point / source.name)
+
+        # It may come back; and when it goes once more, the repository may be away.
+        again = fleet.add_agent('again', address=two.address)
+        more = fleet.add_job('more', again, [source], main)
+        fleet.run(more)
+        self.assertEqual(len(fleet.points()), 5)
+        fleet.ask('DELETE', f'/api/v1/jobs/{more}')
+        one.stop()
+        session = fleet.ask('DELETE', f'/api/v1/backupInfrastructure/managedServers/{again.id}')['id']
+        fleet.expect(session, 'Warning')
+        self.assertIn("stays enrolled in repository 'main'", str(fleet.logs(session)))
 
     def test_server_dies_in_retention(self):
         """The repository has let go of a point, and the catalogue was not told: the next run sees to that."""

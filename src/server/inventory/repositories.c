@@ -275,6 +275,12 @@ GPtrArray *hf_inv_writers_of(const HfInventory *inv, const char *repository_id, 
                             HF_DB_VALUES(HF_DB_TEXT(repository_id)), (GDestroyNotify)hf_writer_free, error);
 }
 
+GPtrArray *hf_inv_writers_for(const HfInventory *inv, const char *host_id, GError **error)
+{
+  return hf_record_read_all(inv->db, &writers, "WHERE host_id = ? ORDER BY created, id",
+                            HF_DB_VALUES(HF_DB_TEXT(host_id)), (GDestroyNotify)hf_writer_free, error);
+}
+
 typedef struct WriterWork {
   const HfInventory *inv;
   const HfWriterRow *row;

@@ -54,6 +54,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfWriterRow, hf_writer_free)
 HfWriterRow *hf_inv_writer_get(const HfInventory *inv, const char *host_id, const char *repository_id, GError **error);
 /* HfWriterRow* of a repository. */
 GPtrArray *hf_inv_writers_of(const HfInventory *inv, const char *repository_id, GError **error);
+/* HfWriterRow* of a host. */
+GPtrArray *hf_inv_writers_for(const HfInventory *inv, const char *host_id, GError **error);
 /* One for each pair: HF_ERROR_EXISTS when another was first. */
 gboolean hf_inv_writer_add(const HfInventory *inv, const HfActor *actor, HfWriterRow *row, gconstpointer credential,
                            gsize length, GError **error);

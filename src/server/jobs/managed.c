@@ -555,7 +555,8 @@ static gboolean run_remove(HfJobsRun *run, gpointer data, const char **result, G
   const Errand *errand = data;
   HfManaged *managed = errand->managed;
   g_autoptr(GError) why = NULL;
-  if (!hf_inv_host_delete(managed->inv, &hf_actor_server, errand->host_id, error))
+  g_autoptr(GPtrArray) writers = hf_inv_writers_for(managed->inv, errand->host_id, error);
+  if (writers == NULL || !hf_inv_host_delete(managed->inv, &hf_actor_server, errand->host_id, error))
     return FALSE;
   if (!hf_hosts_forget(managed->hosts, errand->host_id, &why)) {
     hf_run_log(run, HF_LINE_WARNING, "The host could not be told: %s; run 'holdfast-agent unenroll' there",
@@ -567,6 +568,9 @@ static gboolean run_remove(HfJobsRun *run, gpointer data, const char **result, G
   if (revoked == NULL)
     return FALSE;
   hf_hosts_set_revoked(managed->hosts, (const char *const *)revoked);
+  /* Whoever has kept what the host was given must not write in its name. */
+  if (!hf_jobs_writers_remove(managed->jobs, run, writers))
+    *result = HF_RESULT_WARNING;
   return TRUE;
 }
 

@@ -282,6 +282,99 @@ char *hf_jobs_writer(HfJobs *jobs, const char *host_id, const HfRepositoryRow *r
   return hf_inv_writer_credential(jobs->inv, row, NULL, error);
 }
 
+/* ---- Writers of hosts that are gone. ---- */
+
+/* A writer in a repository and its siblings. The doors of those that cannot be reached are NULL. */
+typedef struct Leaving {
+  HfJobs *jobs;
+  HfJobsRun *run;
+  const HfWriterRow *row;
+  HfShortId writer;
+  GPtrArray *repositories, *doors; /* HfRepositoryRow* (borrowed), HfJobsDoor*: the same length */
+  gboolean stays;                  /* in one of them */
+} Leaving;
+
+static void warn_stays(Leaving *leaving, guint at, const GError *why)
+{
+  const HfRepositoryRow *repository = leaving->repositories->pdata[at];
+  leaving->stays = TRUE;
+  hf_run_log(leaving->run, HF_LINE_WARNING, "Writer %s of this host stays enrolled in repository '%s': %s; run "
+             "'holdfast writer remove' on it", leaving->row->writer, repository->name, why->message);
+}
+
+static void open_family(Leaving *leaving, const GPtrArray *all)
+{
+  const HfRepositoryRow *home = NULL;
+  for (guint i = 0; i < all->len && home == NULL; i++)
+    if (g_str_equal(((const HfRepositoryRow *)all->pdata[i])->id, leaving->row->repository_id))
+      home = all->pdata[i];
+  for (guint i = 0; home != NULL && i < all->len; i++) {
+    g_autoptr(GError) why = NULL;
+    HfRepositoryRow *repository = all->pdata[i];
+    if (repository != home && !same_family(repository, home))
+      continue;
+    HfJobsDoor *door =
+      hf_jobs_door_open(leaving->jobs, repository, HF_TICKET_READ | HF_TICKET_KEYS, NULL, NULL, &why);
+    g_ptr_array_add(leaving->repositories, repository);
+    g_ptr_array_add(leaving->doors, door);
+    if (door == NULL)
+      warn_stays(leaving, leaving->doors->len - 1, why);
+  }
+}
+
+/* The newest point in any of them counts: a copy of it must be taken by all. */
+static void remove_from_all(Leaving *leaving)
+{
+  gint64 last = 0;
+  for (guint i = 0; i < leaving->doors->len; i++) {
+    const HfJobsDoor *door = leaving->doors->pdata[i];
+    gint64 time = 0;
+    if (door != NULL && hf_points_last_time(door->repo, &leaving->writer, &time, NULL))
+      last = MAX(last, time);
+  }
+  for (guint i = 0; i < leaving->doors->len; i++) {
+    const HfJobsDoor *door = leaving->doors->pdata[i];
+    g_autoptr(GError) why = NULL;
+    if (door != NULL &&
+        !hf_writers_remove(door->repo->store, &door->repo->config, door->repo->keys, &leaving->writer, last, &why) &&
+        !hf_error_is(why, HF_ERROR_EXISTS) && !hf_error_is(why, HF_ERROR_NOT_FOUND))
+      warn_stays(leaving, i, why);
+  }
+}
+
+static gboolean remove_writer(HfJobs *jobs, HfJobsRun *run, const HfWriterRow *row, const GPtrArray *all)
+{
+  HF_LOCK(&jobs->writers);
+  g_autoptr(GPtrArray) repositories = g_ptr_array_new();
+  g_autoptr(GPtrArray) doors = g_ptr_array_new_with_free_func((GDestroyNotify)hf_jobs_door_free);
+  Leaving leaving = { .jobs = jobs, .run = run, .row = row, .repositories = repositories, .doors = doors };
+  if (!hf_unhex(row->writer, leaving.writer.b, sizeof leaving.writer.b)) {
+    hf_run_log(run, HF_LINE_WARNING, "Writer '%s' of this host is damaged in the database and stays enrolled",
+               row->writer);
+    return FALSE;
+  }
+  open_family(&leaving, all);
+  remove_from_all(&leaving);
+  return !leaving.stays;
+}
+
+gboolean hf_jobs_writers_remove(HfJobs *jobs, HfJobsRun *run, const GPtrArray *rows)
+{
+  gboolean good = TRUE;
+  g_autoptr(GError) why = NULL;
+  g_autoptr(GPtrArray) all = hf_inv_repositories_load(jobs->inv, &why);
+  g_autoptr(GHashTable) done = g_hash_table_new(g_str_hash, g_str_equal);
+  /* Siblings share a writer, and have a row each. */
+  for (guint i = 0; all != NULL && i < rows->len; i++)
+    if (g_hash_table_add(done, ((HfWriterRow *)rows->pdata[i])->writer))
+      good = remove_writer(jobs, run, rows->pdata[i], all) && good;
+  if (all == NULL)
+    hf_run_log(run, HF_LINE_WARNING, "The writers of this host stay enrolled: %s", why->message);
+  return good && all != NULL;
+}
+
+/* ---- Passes. ---- */
+
 char *hf_jobs_pass(HfJobs *jobs, const HfRepositoryRow *repository, guint32 domain, GError **error)
 {
   g_autoptr(HfJobsDoor) door =

@@ -135,6 +135,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(HfJobsDoor, hf_jobs_door_free)
 /* The write-only credential of a host in a repository, made when there is none: its text (hf_secret_free) and id. */
 char *hf_jobs_writer(HfJobs *jobs, const char *host_id, const HfRepositoryRow *repository, HfShortId *writer,
                      GError **error);
+/* Removes the writers of a host that is gone, HfWriterRow*, from their repositories and the siblings of these. What
+ * they wrote stays readable. FALSE, with a warning in the log of `run` for each, when a repository cannot be told. */
+gboolean hf_jobs_writers_remove(HfJobs *jobs, HfJobsRun *run, const GPtrArray *rows);
 /* A pass for what is stored in `domain`: hf_secret_free. */
 char *hf_jobs_pass(HfJobs *jobs, const HfRepositoryRow *repository, guint32 domain, GError **error);
 

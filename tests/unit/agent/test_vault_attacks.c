@@ -555,7 +555,7 @@ static void test_keys(void)
       g_assert_no_error(error);
     }
     for (guint host = 0; turn == 2 && host < 2; host++) {
-      hf_writers_remove(owner->store, &owner->config, owner->keys, &siege->writers[host], &error);
+      hf_writers_remove(owner->store, &owner->config, owner->keys, &siege->writers[host], 0, &error);
       g_assert_no_error(error);
     }
     g_clear_pointer(&owner, hf_repo_free);

@@ -153,7 +153,7 @@ static void test_removed_writer(void)
   write_file(lab, 1, 1, 5000);
   back_up(repo, source);
   g_autoptr(HfRepo) owner = vault_lab_owner(lab, HF_TICKET_KEYS | HF_TICKET_READ);
-  hf_writers_remove(owner->store, &owner->config, owner->keys, &writer, &error);
+  hf_writers_remove(owner->store, &owner->config, owner->keys, &writer, 0, &error);
   g_assert_no_error(error);
   copy_all(lab, repo);
   assert_whole(lab);

@@ -142,7 +142,7 @@ static void test_credential_refused(void)
     else if (i == 3)
       done = hf_writers_add(scene.store, &scene.config, web, "x", &error) != NULL;
     else if (i == 4)
-      done = hf_writers_remove(scene.store, &scene.config, web, &slot, &error);
+      done = hf_writers_remove(scene.store, &scene.config, web, &slot, 0, &error);
     else if (i == 5)
       done = hf_writers_list(web, &error) != NULL;
     else
@@ -420,7 +420,7 @@ static gboolean verb_remove(Scene *scene, GError **error)
 {
   g_autoptr(GPtrArray) infos = hf_writers_list(scene->keyring, error);
   return hf_writers_remove(scene->store, &scene->config, scene->keyring,
-                           &((HfWriterInfo *)g_ptr_array_index(infos, 1))->id, error);
+                           &((HfWriterInfo *)g_ptr_array_index(infos, 1))->id, 0, error);
 }
 
 static gboolean verb_export(Scene *scene, GError **error)

@@ -147,7 +147,7 @@ static void test_removed_writer(void)
   HfUnlock unlock = lab_text(HF_UNLOCK_KEY_FILE, text);
   g_autoptr(HfRepo) web = lab_open(lab, NULL, &unlock);
   HfShortId good = lab_commit(web, "mine");
-  g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, hf_keyring_writer_id(web->keys), NULL));
+  g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, hf_keyring_writer_id(web->keys), 0, NULL));
   HfShortId late = put_point(lab, web->keys, NULL, NULL, NULL),
             backdated = put_point(lab, web->keys, set_old, NULL, NULL);
   g_autoptr(GPtrArray) points = load(repo, NULL);
@@ -159,6 +159,41 @@ static void test_removed_writer(void)
   }
   g_assert_true(hf_short_id_equal(&nth(points, 0)->point.id, &good));
   (void)backdated;
+}
+
+static void set_ahead(HfPoint *point)
+{
+  point->time += DAY_NS / 24;
+}
+
+static void set_far_ahead(HfPoint *point)
+{
+  point->time += 2 * DAY_NS;
+}
+
+/* The clock of who stamps the points is an hour ahead. */
+static void test_removed_behind(void)
+{
+  g_autoptr(Lab) lab = lab_with_repo();
+  g_autoptr(HfRepo) repo = lab_open_full(lab);
+  g_autofree char *text = hf_writers_add(repo->store, &repo->config, repo->keys, "web", NULL);
+  HfUnlock unlock = lab_text(HF_UNLOCK_KEY_FILE, text);
+  g_autoptr(HfRepo) web = lab_open(lab, NULL, &unlock);
+  put_point(lab, web->keys, NULL, NULL, NULL);
+  put_point(lab, web->keys, set_ahead, NULL, NULL);
+  HfShortId liar = put_point(lab, web->keys, set_far_ahead, NULL, NULL);
+  const HfShortId *writer = hf_keyring_writer_id(web->keys);
+  gint64 last;
+  g_assert_true(hf_points_last_time(repo, writer, &last, NULL));
+  g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, writer, last, NULL));
+  HfShortId late = put_point(lab, web->keys, set_ahead, NULL, NULL);
+  g_autoptr(GPtrArray) points = load(repo, NULL);
+  g_assert_cmpuint(points->len, ==, 4);
+  for (guint i = 0; i < points->len; i++) {
+    const HfPointInfo *info = nth(points, i);
+    gboolean unknown = hf_short_id_equal(&info->point.id, &late) || hf_short_id_equal(&info->point.id, &liar);
+    g_assert_true(info->known_signer == !unknown);
+  }
 }
 
 /* ---- Liars. ---- */
@@ -446,6 +481,7 @@ int main(int argc, char **argv)
   g_test_add_func("/points/removed-writer", test_removed_writer);
   g_test_add_func("/points/future", test_future);
   g_test_add_func("/points/greatest-sequence", test_greatest_sequence);
+  g_test_add_func("/points/removed-behind", test_removed_behind);
   g_test_add_func("/points/unknown-signers", test_unknown_signers);
   g_test_add_func("/points/garbage-details", test_garbage_details);
   g_test_add_func("/points/damaged", test_damaged);

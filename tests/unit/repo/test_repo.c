@@ -104,7 +104,7 @@ static void test_healing(void)
     g_free(hf_writers_add(repo->store, &repo->config, repo->keys, "web", &error));
     g_autoptr(GPtrArray) writers = hf_writers_list(repo->keys, &error);
     g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys,
-                                    &((HfWriterInfo *)g_ptr_array_index(writers, 1))->id, &error));
+                                    &((HfWriterInfo *)g_ptr_array_index(writers, 1))->id, 0, &error));
     HfUnlock file = { .kind = HF_UNLOCK_KEY_FILE };
     g_autofree char *made = NULL;
     HfShortId slot;

@@ -138,7 +138,7 @@ static void test_removed_writer(void)
   g_autoptr(HfRepo) web = lab_open(lab, NULL, &unlock);
   g_assert_cmpint(web->access, ==, HF_ACCESS_WRITE);
   lab_commit(web, "mine");
-  g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, hf_keyring_writer_id(web->keys), &error));
+  g_assert_true(hf_writers_remove(repo->store, &repo->config, repo->keys, hf_keyring_writer_id(web->keys), 0, &error));
   g_autoptr(HfRepo) again = lab_open(lab, NULL, &unlock);
   g_assert_null(hf_session_open(again, HF_PURPOSE_BACKUP, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_PERMISSION);

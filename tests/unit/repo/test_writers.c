@@ -153,14 +153,14 @@ static void test_remove(void)
   const HfKey *data, *meta;
   gboolean removed;
   g_assert_true(hf_keyring_new_session(web, &session, &slot, &data_key, &meta_key, &error));
-  g_assert_false(hf_writers_remove(store, &config, owner, &unknown, &error));
+  g_assert_false(hf_writers_remove(store, &config, owner, &unknown, 0, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_NOT_FOUND);
   g_clear_error(&error);
-  g_assert_false(hf_writers_remove(store, &config, owner, hf_keyring_writer_id(owner), &error));
+  g_assert_false(hf_writers_remove(store, &config, owner, hf_keyring_writer_id(owner), 0, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_REFUSED);
   g_clear_error(&error);
-  g_assert_true(hf_writers_remove(store, &config, owner, &id, &error));
-  g_assert_false(hf_writers_remove(store, &config, owner, &id, &error));
+  g_assert_true(hf_writers_remove(store, &config, owner, &id, 0, &error));
+  g_assert_false(hf_writers_remove(store, &config, owner, &id, 0, &error));
   g_assert_error(error, HF_ERROR, HF_ERROR_EXISTS);
   g_clear_error(&error);
 
@@ -229,9 +229,9 @@ static void test_removed_twice(void)
   clone_keys(store, sibling);
   g_autoptr(HfKeyring) same = hf_keyring_open(sibling, &config, &lab_no_key, NULL);
   g_assert_nonnull(same);
-  g_assert_true(hf_writers_remove(store, &config, owner, &ids[0], NULL));
-  g_assert_true(hf_writers_remove(sibling, &config, same, &ids[0], NULL));
-  g_assert_true(hf_writers_remove(store, &config, owner, &ids[1], NULL));
+  g_assert_true(hf_writers_remove(store, &config, owner, &ids[0], 0, NULL));
+  g_assert_true(hf_writers_remove(sibling, &config, same, &ids[0], 0, NULL));
+  g_assert_true(hf_writers_remove(store, &config, owner, &ids[1], 0, NULL));
   g_autofree char *before = lab_digest(lab);
   clone_keys(sibling, store);
   g_autofree char *after = lab_digest(lab);
