@@ -284,7 +284,7 @@ char *hf_jobs_writer(HfJobs *jobs, const char *host_id, const HfRepositoryRow *r
 
 /* ---- Writers of hosts that are gone. ---- */
 
-/* A writer in a repository and its siblings. The doors of those that cannot be reached are NULL. */
+/* A writer in a repository and its siblings. The doors of those that cannot be told are NULL. */
 typedef struct Leaving {
   HfJobs *jobs;
   HfJobsRun *run;
@@ -322,16 +322,31 @@ static void open_family(Leaving *leaving, const GPtrArray *all)
   }
 }
 
+static void close_door(Leaving *leaving, guint at, const GError *why)
+{
+  warn_stays(leaving, at, why);
+  hf_jobs_door_free(leaving->doors->pdata[at]);
+  leaving->doors->pdata[at] = NULL;
+}
+
 /* The newest point in any of them counts: a copy of it must be taken by all. */
-static void remove_from_all(Leaving *leaving)
+static gint64 last_time(Leaving *leaving)
 {
   gint64 last = 0;
   for (guint i = 0; i < leaving->doors->len; i++) {
     const HfJobsDoor *door = leaving->doors->pdata[i];
+    g_autoptr(GError) why = NULL;
     gint64 time = 0;
-    if (door != NULL && hf_points_last_time(door->repo, &leaving->writer, &time, NULL))
-      last = MAX(last, time);
+    if (door != NULL && !hf_points_last_time(door->repo, &leaving->writer, &time, &why))
+      close_door(leaving, i, why);
+    last = MAX(last, time);
   }
+  return last;
+}
+
+static void remove_from_all(Leaving *leaving, gint64 last)
+{
+  HF_LOCK(&leaving->jobs->writers);
   for (guint i = 0; i < leaving->doors->len; i++) {
     const HfJobsDoor *door = leaving->doors->pdata[i];
     g_autoptr(GError) why = NULL;
@@ -344,7 +359,6 @@ static void remove_from_all(Leaving *leaving)
 
 static gboolean remove_writer(HfJobs *jobs, HfJobsRun *run, const HfWriterRow *row, const GPtrArray *all)
 {
-  HF_LOCK(&jobs->writers);
   g_autoptr(GPtrArray) repositories = g_ptr_array_new();
   g_autoptr(GPtrArray) doors = g_ptr_array_new_with_free_func((GDestroyNotify)hf_jobs_door_free);
   Leaving leaving = { .jobs = jobs, .run = run, .row = row, .repositories = repositories, .doors = doors };
@@ -354,7 +368,7 @@ static gboolean remove_writer(HfJobs *jobs, HfJobsRun *run, const HfWriterRow *r
     return FALSE;
   }
   open_family(&leaving, all);
-  remove_from_all(&leaving);
+  remove_from_all(&leaving, last_time(&leaving));
   return !leaving.stays;
 }
 
