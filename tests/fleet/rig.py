@@ -376,6 +376,15 @@ class Fleet:
             'storage': {'backupRepositoryId': repository,
                         'retentionPolicy': {'type': 'RestorePoints', 'quantity': points}}, **more})['id']
 
+    def add_copy(self, jobs, repository, points=7):
+        """A job that copies what other jobs have stored."""
+        jobs = jobs if isinstance(jobs, list) else [jobs]
+        return self.post('/api/v1/jobs', {
+            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
+            'sourceObjects': {'includes': {'jobs': [{'id': job} for job in jobs]}},
+            'target': {'backupRepositoryId': repository,
+                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': points}}})['id']
+
     def start(self, job, full=False):
         return self.post(f'/api/v1/jobs/{job}/start', {'performActiveFull': full})['id']
 

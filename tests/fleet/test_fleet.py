@@ -83,11 +83,7 @@ class FleetTest(unittest.TestCase):
         self.assertEqual(len(fleet.points()), 4)
 
         # A copy into the sibling, and a restore from it after the first repository is gone.
-        copy = fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
-            'target': {'backupRepositoryId': second,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        copy = fleet.add_copy(job, second)
         fleet.run(copy)
         self.assertEqual(len(fleet.points()), 8)
         for point in fleet.points():
@@ -374,11 +370,7 @@ class FleetTest(unittest.TestCase):
         job = fleet.add_job('docs', [one, two], [source], main)
         fleet.run(job)
         points = [row['id'] for row in fleet.points()]
-        copy = fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
-            'target': {'backupRepositoryId': second,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        copy = fleet.add_copy(job, second)
         model = fleet.get(f'/api/v1/jobs/{job}')
         model['computers'] = [{'id': one.id}]
         fleet.ask('PUT', f'/api/v1/jobs/{job}', model)

@@ -109,13 +109,6 @@ class RestoreTest(unittest.TestCase):
             self.assertEqual(self.files(out / name), saved)
         self.assertEqual(sorted(os.listdir(out)), ['RESTORED-source', 'source'])
 
-    def copy_job(self, job, repository):
-        return self.fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': job}]}},
-            'target': {'backupRepositoryId': repository,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
-
     def sent(self, session):
         return sum(task['progress']['transferredSize'] for task in self.fleet.tasks(session))
 
@@ -129,7 +122,7 @@ class RestoreTest(unittest.TestCase):
         source = self.source(12, 300000)
         job = fleet.add_job('docs', [one, two], [source], main)
         fleet.run(job)
-        copy = self.copy_job(job, other)
+        copy = fleet.add_copy(job, other)
         self.assertGreater(self.sent(fleet.run(copy)), 12 * 300000)
         self.assertEqual(len(fleet.points()), 4)
         self.assertLess(self.sent(fleet.run(copy)), 200000)

@@ -173,11 +173,7 @@ class TrafficTest(unittest.TestCase):
         self.assertEqual(left.returncode, 0)
 
         self.rules(4 * KIB)
-        copy = fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': small}]}},
-            'target': {'backupRepositoryId': second,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        copy = fleet.add_copy(small, second)
         begun = time.monotonic()
         session = fleet.run(copy)
         self.assertGreaterEqual(time.monotonic() - begun, (8 * MIB - SLACK) / (4 * MIB))

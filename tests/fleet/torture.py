@@ -149,11 +149,7 @@ class Torture:
         more = {'one': {'freezeSeconds': FREEZE_SECONDS} if self.volume.made else {}, 'two': self.add_scripts()}
         self.jobs = [fleet.add_job(f'job-{agent.name}', agent, [self.sources[agent.name]], main, points=KEPT_POINTS,
                                    **more[agent.name]) for agent in (self.one, self.two)]
-        self.copy = fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': job} for job in self.jobs]}},
-            'target': {'backupRepositoryId': second,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': KEPT_POINTS}}})['id']
+        self.copy = fleet.add_copy(self.jobs, second, KEPT_POINTS)
         self.remember()
         for job in self.jobs:
             fleet.run(job)

@@ -84,11 +84,7 @@ class Parts(unittest.TestCase):
         """From repository to repository, by the range alone: no row names the transport port for that."""
         fleet = self.fleet
         before = self.packets('repo', 'vault', 'x1.8', 'out', 6162)
-        type(self).copy = fleet.post('/api/v1/jobs', {
-            'type': 'BackupCopy', 'name': 'copy', 'description': '', 'isHighPriority': False, 'mode': 'Periodic',
-            'sourceObjects': {'includes': {'jobs': [{'id': self.job}]}},
-            'target': {'backupRepositoryId': self.hard,
-                       'retentionPolicy': {'type': 'RestorePoints', 'quantity': 7}}})['id']
+        type(self).copy = fleet.add_copy(self.job, self.hard)
         fleet.run(self.copy)
         self.assertEqual(len(fleet.points()), 8)
         self.assertEqual(self.packets('repo', 'vault', 'x1.8', 'out', 6162), before)
